@@ -1,0 +1,87 @@
+import type { Revision, Snapshot } from '../domain/model.ts';
+import { EMPTY_SNAPSHOT } from '../domain/model.ts';
+import { apply, type Command } from '../domain/state.ts';
+import { RevisionConflictError, type Store } from './store/store.ts';
+
+/** Who wants a change, and under which conditions. */
+export interface Intent {
+  /** The admin certificate's name, or `bootstrap` or `library`. */
+  readonly actor: string;
+  /** Refuse when the state has another revision. */
+  readonly expectedRevision?: Revision | undefined;
+  /** The same id again is answered with the revision that it made the first time, without a second change. */
+  readonly requestId?: string | undefined;
+}
+
+export interface Accepted {
+  readonly revision: Revision;
+  /** True when the request id had been accepted before: nothing was changed now. */
+  readonly replayed: boolean;
+}
+
+/** An accepted change on its way to the workers and the health checker. */
+export interface Change {
+  readonly command: Command;
+  readonly previous: Snapshot;
+  readonly next: Snapshot;
+}
+
+/** Learns of each change, in order. The change is acknowledged to its author when every subscriber's promise has settled. */
+export type Subscriber = (change: Change) => Promise<void> | void;
+
+/** Owns the current Snapshot. The one write door: changes pass one at a time, first into the store, then to everybody. */
+export class Authority {
+  readonly #store: Store;
+  readonly #nowMs: () => number;
+  readonly #subscribers = new Set<Subscriber>();
+  #snapshot: Snapshot;
+  #queue: Promise<unknown> = Promise.resolve();
+
+  private constructor(store: Store, snapshot: Snapshot, nowMs: () => number) {
+    this.#store = store;
+    this.#snapshot = snapshot;
+    this.#nowMs = nowMs;
+  }
+
+  /** Takes up the state where the store has it; an empty store begins at revision 0. */
+  static async open(store: Store, nowMs: () => number = Date.now): Promise<Authority> {
+    return new Authority(store, (await store.load()) ?? EMPTY_SNAPSHOT, nowMs);
+  }
+
+  get snapshot(): Snapshot {
+    return this.#snapshot;
+  }
+
+  subscribe(subscriber: Subscriber): () => void {
+    this.#subscribers.add(subscriber);
+    return () => this.#subscribers.delete(subscriber);
+  }
+
+  /**
+   * Makes one change. Resolves when it is durable and every worker serves it.
+   * @throws DomainError when it does not fit the state, RevisionConflictError when `expectedRevision` is not the current one,
+   * StoreUnavailableError when it cannot be kept; in each case nothing has changed.
+   */
+  execute(command: Command, intent: Intent): Promise<Accepted> {
+    const result = this.#queue.then(() => this.#change(command, intent));
+    this.#queue = result.catch(() => undefined);
+    return result;
+  }
+
+  async #change(command: Command, { actor, expectedRevision, requestId = '' }: Intent): Promise<Accepted> {
+    if (requestId !== '') {
+      const made = await this.#store.findRequest(requestId);
+      if (made !== undefined) return { revision: made, replayed: true };
+    }
+    const previous = this.#snapshot;
+    if (expectedRevision !== undefined && expectedRevision !== previous.revision) {
+      throw new RevisionConflictError(expectedRevision, previous.revision);
+    }
+    const next = apply(previous, command);
+    await this.#store.compareAndSet(previous.revision, { revision: next.revision, command, actor, requestId, atMs: this.#nowMs() }, next);
+    this.#snapshot = next;
+    const change: Change = { command, previous, next };
+    await Promise.allSettled([...this.#subscribers].map(async (subscriber) => subscriber(change)));
+    return { revision: next.revision, replayed: false };
+  }
+}

@@ -1,0 +1,69 @@
+import type { HealthCode } from '../shared/memory.ts';
+
+/** One change of one server's health, or its removal. */
+export interface HealthEvent {
+  readonly kind: 'changed' | 'removed';
+  /** Monotonic over restarts too; a reader resumes after the last one it has seen. */
+  readonly revision: number;
+  readonly group: string;
+  readonly server: string;
+  readonly from: HealthCode;
+  readonly to: HealthCode;
+  /** What was seen: "connection refused", "HTTP 503", "connected". */
+  readonly cause: string;
+  /** Milliseconds since 1970. */
+  readonly atMs: number;
+}
+
+/** How a server is now, for listings and for the beginning of a watch. */
+export interface ServerHealth {
+  readonly group: string;
+  readonly server: string;
+  readonly health: HealthCode;
+  readonly lastProbe: string;
+  readonly lastProbeMs: number;
+  /** When the health last changed, milliseconds since 1970. */
+  readonly sinceMs: number;
+}
+
+/**
+ * The recent health events, newest last, in a ring of `capacity`. Revisions begin at the wall clock in microseconds, so that
+ * one from before a restart is recognised as too old and is never mistaken for a later one.
+ */
+export class HealthJournal {
+  readonly #capacity: number;
+  readonly #events: HealthEvent[] = [];
+  readonly #listeners = new Set<(event: HealthEvent) => void>();
+  #oldestKept: number;
+  #revision: number;
+
+  constructor(startedAtMs: number, capacity = 10_000) {
+    this.#capacity = capacity;
+    this.#revision = startedAtMs * 1000;
+    this.#oldestKept = this.#revision;
+  }
+
+  /** The revision of the newest event. */
+  get revision(): number {
+    return this.#revision;
+  }
+
+  append(event: Omit<HealthEvent, 'revision'>): HealthEvent {
+    const kept = { ...event, revision: ++this.#revision };
+    this.#events.push(kept);
+    if (this.#events.length > this.#capacity) this.#oldestKept = this.#events.shift()?.revision ?? this.#oldestKept;
+    for (const listener of this.#listeners) listener(kept);
+    return kept;
+  }
+
+  /** The events after `revision`, or `compacted` when some of them are no longer kept (or the revision is not of this journal). */
+  since(revision: number): readonly HealthEvent[] | 'compacted' {
+    if (revision < this.#oldestKept || revision > this.#revision) return 'compacted';
+    return this.#events.filter((event) => event.revision > revision);
+  }
+
+  subscribe(listener: (event: HealthEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+}

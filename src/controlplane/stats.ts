@@ -1,0 +1,52 @@
+import { REASONS, type Reason, type RefusalReason } from '../domain/reasons.ts';
+import type { ClientTotals, ServerTotals, SharedLedger } from '../shared/memory.ts';
+import type { Slots } from './slots.ts';
+
+export interface ServerCounters extends ServerTotals {
+  readonly active: number;
+}
+
+export interface ClientCounters extends ClientTotals {
+  readonly active: number;
+}
+
+export interface Totals {
+  /** Connections being served now. */
+  readonly active: number;
+  /** Connections that were served, since the start. */
+  readonly accepted: number;
+  /** Every refusal and close, since the start, by reason; reasons that never occurred are left out. */
+  readonly byReason: ReadonlyMap<Reason, number>;
+}
+
+/** Reads the counters: sums over the lanes of all workers, live. */
+export class Stats {
+  readonly #ledger: SharedLedger;
+  readonly #slots: Slots;
+
+  constructor(ledger: SharedLedger, slots: Slots) {
+    this.#ledger = ledger;
+    this.#slots = slots;
+  }
+
+  server(group: string, address: string): ServerCounters {
+    const slot = this.#slots.serverSlot(group, address);
+    if (slot === undefined) return { active: 0, connected: 0, failed: 0, bytesToUpstream: 0, bytesFromUpstream: 0 };
+    return { active: this.#ledger.serverActive(slot), ...this.#ledger.server(slot) };
+  }
+
+  client(clientId: string): ClientCounters {
+    const slot = this.#slots.clientSlot(clientId);
+    if (slot === undefined) return { active: 0, accepted: 0, bytesFromClient: 0, bytesToClient: 0, refused: new Map<RefusalReason, number>() };
+    return { active: this.#ledger.clientActive(slot), ...this.#ledger.client(slot) };
+  }
+
+  totals(): Totals {
+    const byReason = new Map<Reason, number>();
+    for (const reason of REASONS) {
+      const count = this.#ledger.reason(reason);
+      if (count > 0) byReason.set(reason, count);
+    }
+    return { active: this.#ledger.active(), accepted: this.#ledger.accepted(), byReason };
+  }
+}

@@ -1,0 +1,184 @@
+/**
+ * The one way state changes: a Command applied to a Snapshot gives the next Snapshot, or throws a DomainError having
+ * changed nothing. Main thread and workers run the same function, so they hold the same state at the same revision.
+ */
+import { parseAddress } from './address.ts';
+import { DomainError } from './errors.ts';
+import type { Client, Listener, Snapshot, TargetGroup, UpstreamServer } from './model.ts';
+
+export type Command =
+  /** Takes the bootstrap file in: everything at once. */
+  | { readonly kind: 'replaceAll'; readonly listeners: readonly Listener[]; readonly targetGroups: readonly TargetGroup[]; readonly clients: readonly Client[] }
+  /** Listeners always come from the file; the rest from the store. */
+  | { readonly kind: 'setListeners'; readonly listeners: readonly Listener[] }
+  | { readonly kind: 'addTargetGroup'; readonly group: TargetGroup }
+  | { readonly kind: 'removeTargetGroup'; readonly name: string }
+  | { readonly kind: 'addUpstreamServer'; readonly group: string; readonly server: UpstreamServer }
+  | { readonly kind: 'removeUpstreamServer'; readonly group: string; readonly address: string }
+  | { readonly kind: 'addClient'; readonly client: Client }
+  | { readonly kind: 'removeClient'; readonly clientId: string };
+
+/**
+ * The state after `command`, one revision on.
+ * @throws DomainError when the command does not fit the state; `snapshot` is as it was.
+ */
+export function apply(snapshot: Snapshot, command: Command): Snapshot {
+  const next = { ...change(snapshot, command), revision: snapshot.revision + 1 };
+  return next;
+}
+
+function change(snapshot: Snapshot, command: Command): Snapshot {
+  switch (command.kind) {
+    case 'replaceAll': {
+      const next: Snapshot = {
+        ...snapshot,
+        listeners: command.listeners,
+        targetGroups: uniqueBy(command.targetGroups, (group) => group.name, 'targetGroups'),
+        clients: uniqueBy(command.clients, (client) => client.clientId, 'clients'),
+      };
+      for (const group of command.targetGroups) checkGroup(group);
+      for (const client of command.clients) checkClient(next, client);
+      checkListeners(next);
+      return next;
+    }
+    case 'setListeners': {
+      const next = { ...snapshot, listeners: command.listeners };
+      checkListeners(next);
+      return next;
+    }
+    case 'addTargetGroup': {
+      const { group } = command;
+      if (snapshot.targetGroups.has(group.name)) throw new DomainError('already_exists', 'name', `target group "${group.name}" exists already`);
+      checkGroup(group);
+      return { ...snapshot, targetGroups: new Map(snapshot.targetGroups).set(group.name, group) };
+    }
+    case 'removeTargetGroup': {
+      existingGroup(snapshot, command.name, 'name');
+      refuseIfReferenced(snapshot, command.name);
+      const targetGroups = new Map(snapshot.targetGroups);
+      targetGroups.delete(command.name);
+      return { ...snapshot, targetGroups };
+    }
+    case 'addUpstreamServer': {
+      const group = existingGroup(snapshot, command.group, 'targetGroup');
+      checkServer(command.server, 'server');
+      if (group.servers.some((server) => server.address === command.server.address)) {
+        throw new DomainError('already_exists', 'server', `${command.server.address} is in target group "${group.name}" already`);
+      }
+      return withGroup(snapshot, { ...group, servers: [...group.servers, command.server] });
+    }
+    case 'removeUpstreamServer': {
+      const group = existingGroup(snapshot, command.group, 'targetGroup');
+      const servers = group.servers.filter((server) => server.address !== command.address);
+      if (servers.length === group.servers.length) {
+        throw new DomainError('not_found', 'server', `${command.address} is not in target group "${group.name}"`);
+      }
+      return withGroup(snapshot, { ...group, servers });
+    }
+    case 'addClient': {
+      const { client } = command;
+      if (snapshot.clients.has(client.clientId)) throw new DomainError('already_exists', 'clientId', `client "${client.clientId}" exists already`);
+      checkClient(snapshot, client);
+      return { ...snapshot, clients: new Map(snapshot.clients).set(client.clientId, client) };
+    }
+    case 'removeClient': {
+      if (!snapshot.clients.has(command.clientId)) throw new DomainError('not_found', 'clientId', `there is no client "${command.clientId}"`);
+      const clients = new Map(snapshot.clients);
+      clients.delete(command.clientId);
+      return { ...snapshot, clients };
+    }
+  }
+}
+
+/** Every fact that holds in each reachable state. Tests call it after every command. @throws Error naming the broken one. */
+export function assertInvariants(snapshot: Snapshot): void {
+  for (const [name, group] of snapshot.targetGroups) {
+    if (group.name !== name) throw new Error(`group ${group.name} is filed under ${name}`);
+    checkGroup(group);
+  }
+  for (const [clientId, client] of snapshot.clients) {
+    if (client.clientId !== clientId) throw new Error(`client ${client.clientId} is filed under ${clientId}`);
+    checkClient(snapshot, client);
+  }
+  checkListeners(snapshot);
+}
+
+function withGroup(snapshot: Snapshot, group: TargetGroup): Snapshot {
+  return { ...snapshot, targetGroups: new Map(snapshot.targetGroups).set(group.name, group) };
+}
+
+function existingGroup(snapshot: Snapshot, name: string, field: string): TargetGroup {
+  const group = snapshot.targetGroups.get(name);
+  if (group === undefined) {
+    const known = [...snapshot.targetGroups.keys()].slice(0, 5).join(', ') || 'none';
+    throw new DomainError('not_found', field, `there is no target group "${name}"; there are: ${known}`);
+  }
+  return group;
+}
+
+function refuseIfReferenced(snapshot: Snapshot, name: string): void {
+  for (const client of snapshot.clients.values()) {
+    if (client.allowedTargetGroups.includes(name)) {
+      throw new DomainError('in_use', 'name', `target group "${name}" is allowed to client "${client.clientId}"; remove the client or its permission first`);
+    }
+  }
+  for (const listener of snapshot.listeners) {
+    if (groupsOf(listener).includes(name)) {
+      throw new DomainError('in_use', 'name', `target group "${name}" is routed to by listener "${listener.name}"`);
+    }
+  }
+}
+
+function groupsOf(listener: Listener): string[] {
+  const routed = listener.routes.map((route) => route.targetGroup);
+  return listener.targetGroup === undefined ? routed : [listener.targetGroup, ...routed];
+}
+
+function checkListeners(snapshot: Snapshot): void {
+  uniqueBy(snapshot.listeners, (listener) => listener.name, 'listeners');
+  for (const listener of snapshot.listeners) {
+    for (const name of groupsOf(listener)) existingGroup(snapshot, name, `listeners.${listener.name}.targetGroup`);
+  }
+}
+
+const NAME = /^[\w.:/@*-]{1,253}$/;
+
+function checkName(name: string, field: string): void {
+  if (!NAME.test(name)) throw new DomainError('invalid', field, `"${printable(name)}" is not a name: 1 to 253 letters, digits and . _ - : / @ *`);
+}
+
+function checkGroup(group: TargetGroup): void {
+  checkName(group.name, 'name');
+  for (const server of group.servers) checkServer(server, 'servers');
+  uniqueBy(group.servers, (server) => server.address, 'servers');
+}
+
+function checkServer(server: UpstreamServer, field: string): void {
+  const parsed = parseAddress(server.address);
+  if ('problem' in parsed) throw new DomainError('invalid', field, parsed.problem);
+  if (!Number.isInteger(server.weight) || server.weight < 0 || server.weight > 256) {
+    throw new DomainError('invalid', 'weight', `weight ${server.weight} is not a whole number from 0 to 256`);
+  }
+}
+
+function checkClient(snapshot: Snapshot, client: Client): void {
+  checkName(client.clientId, 'clientId');
+  if (client.allowedTargetGroups.length === 0) {
+    throw new DomainError('invalid', 'allowedTargetGroups', `client "${client.clientId}" is allowed no target group; name at least one`);
+  }
+  for (const name of client.allowedTargetGroups) existingGroup(snapshot, name, 'allowedTargetGroups');
+}
+
+function uniqueBy<T>(items: readonly T[], key: (item: T) => string, field: string): Map<string, T> {
+  const seen = new Map<string, T>();
+  for (const item of items) {
+    if (seen.has(key(item))) throw new DomainError('already_exists', field, `"${key(item)}" is listed twice`);
+    seen.set(key(item), item);
+  }
+  return seen;
+}
+
+/** A rejected name goes into an error message: nothing in it may steer a terminal. */
+function printable(text: string): string {
+  return text.slice(0, 80).replace(/[^\x20-\x7e]/g, '?');
+}
