@@ -1,0 +1,150 @@
+/** Certificate fields -> Identity, and which Client it is. Nothing matches by accident: comparison is exact, on whole names. */
+import type { Client, IdentityMatch } from './model.ts';
+
+/** What a certificate proves. Names are as the CA wrote them; DNS names are lower-cased. */
+export interface Identity {
+  /** undefined: the certificate has none. */
+  readonly commonName: string | undefined;
+  readonly dnsNames: readonly string[];
+  readonly uriNames: readonly string[];
+  readonly organizationalUnits: readonly string[];
+  /** SHA-256 of the DER certificate: 64 lower-case hex digits. */
+  readonly fingerprint: string;
+}
+
+/** The fields of Node's X509Certificate that identity rests on. */
+export interface CertificateFields {
+  /** One `KEY=value` a line; values escaped as in RFC 2253, so that a newline in a value never starts a line. */
+  readonly subject: string | undefined;
+  /** `DNS:a, URI:b`; a value with special characters is a JSON string (Node >= 16.14, CVE-2021-44532). */
+  readonly subjectAltName: string | undefined;
+  /** Upper-case hex pairs with colons. */
+  readonly fingerprint256: string;
+}
+
+/** Reads the identity, or says `ambiguous` for a certificate with more than one common name. */
+export function identityOf(certificate: CertificateFields): Identity | 'ambiguous' {
+  const commonNames: string[] = [];
+  const organizationalUnits: string[] = [];
+  for (const { key, value } of subjectAttributes(certificate.subject ?? '')) {
+    if (key === 'CN') commonNames.push(value);
+    if (key === 'OU') organizationalUnits.push(value);
+  }
+  if (commonNames.length > 1) return 'ambiguous';
+  const dnsNames: string[] = [];
+  const uriNames: string[] = [];
+  for (const { type, value } of alternativeNames(certificate.subjectAltName ?? '')) {
+    if (type === 'DNS') dnsNames.push(value.toLowerCase());
+    if (type === 'URI') uriNames.push(value);
+  }
+  const fingerprint = certificate.fingerprint256.replaceAll(':', '').toLowerCase();
+  return { commonName: commonNames[0], dnsNames, uriNames, organizationalUnits, fingerprint };
+}
+
+/** True when every given field of `match` equals one of the identity's. False for a match that gives no field at all. */
+export function matchesIdentity(match: IdentityMatch, identity: Identity): boolean {
+  const { cn, dns, uri, ou, fingerprint } = match;
+  if (!hasField(match)) return false;
+  return (
+    (cn === undefined || cn === identity.commonName) &&
+    (dns === undefined || identity.dnsNames.includes(dns.toLowerCase())) &&
+    (uri === undefined || identity.uriNames.includes(uri)) &&
+    (ou === undefined || identity.organizationalUnits.includes(ou)) &&
+    (fingerprint === undefined || fingerprint === identity.fingerprint)
+  );
+}
+
+/** A name for logs and audit: the common name, else the first alternative name, else the fingerprint. */
+export function displayName(identity: Identity): string {
+  return identity.commonName ?? identity.dnsNames[0] ?? identity.uriNames[0] ?? identity.fingerprint;
+}
+
+/** Finds the client of an identity in a time that does not grow with the number of clients. */
+export class ClientIndex {
+  /** Name or fingerprint, with its kind, -> the clients that one lookup could mean. */
+  readonly #candidates = new Map<string, Client[]>();
+
+  constructor(clients: Iterable<Client>) {
+    for (const client of clients) for (const key of lookupKeys(client)) this.#file(key, client);
+  }
+
+  /** The one client that this identity is; `unknown` for none, `ambiguous` for several. */
+  find(identity: Identity): Client | 'unknown' | 'ambiguous' {
+    let found: Client | undefined;
+    for (const key of identityKeys(identity)) {
+      for (const client of this.#candidates.get(key) ?? []) {
+        if (client === found || !isClient(client, identity)) continue;
+        if (found !== undefined) return 'ambiguous';
+        found = client;
+      }
+    }
+    return found ?? 'unknown';
+  }
+
+  #file(key: string, client: Client): void {
+    const filed = this.#candidates.get(key);
+    if (filed === undefined) this.#candidates.set(key, [client]);
+    else filed.push(client);
+  }
+}
+
+function isClient(client: Client, identity: Identity): boolean {
+  return hasField(client.match) ? matchesIdentity(client.match, identity) : carriesName(identity, client.clientId);
+}
+
+function carriesName(identity: Identity, name: string): boolean {
+  return identity.commonName === name || identity.dnsNames.includes(name.toLowerCase()) || identity.uriNames.includes(name);
+}
+
+function hasField({ cn, dns, uri, ou, fingerprint }: IdentityMatch): boolean {
+  return (cn ?? dns ?? uri ?? ou ?? fingerprint) !== undefined;
+}
+
+/** One key that every identity of this client carries; three for a client known by its id alone. */
+function lookupKeys({ clientId, match }: Client): string[] {
+  if (!hasField(match)) return [`cn:${clientId}`, `dns:${clientId.toLowerCase()}`, `uri:${clientId}`];
+  if (match.fingerprint !== undefined) return [`fingerprint:${match.fingerprint}`];
+  if (match.cn !== undefined) return [`cn:${match.cn}`];
+  if (match.dns !== undefined) return [`dns:${match.dns.toLowerCase()}`];
+  if (match.uri !== undefined) return [`uri:${match.uri}`];
+  return [`ou:${match.ou ?? ''}`];
+}
+
+function* identityKeys(identity: Identity): Generator<string> {
+  if (identity.commonName !== undefined) yield `cn:${identity.commonName}`;
+  for (const name of identity.dnsNames) yield `dns:${name}`;
+  for (const name of identity.uriNames) yield `uri:${name}`;
+  for (const unit of identity.organizationalUnits) yield `ou:${unit}`;
+  yield `fingerprint:${identity.fingerprint}`;
+}
+
+function* subjectAttributes(subject: string): Generator<{ key: string; value: string }> {
+  for (const line of subject.split('\n')) {
+    const equals = line.indexOf('=');
+    if (equals <= 0) continue;
+    const value = unescapeRfc2253(line.slice(equals + 1));
+    if (value !== undefined) yield { key: line.slice(0, equals), value };
+  }
+}
+
+/** undefined for a value with a control character: such a name identifies nobody. */
+function unescapeRfc2253(value: string): string | undefined {
+  const text = value.replace(/\\([\da-f]{2})|\\(.)/gi, (_, hex: string | undefined, char: string | undefined) =>
+    hex === undefined ? (char ?? '') : String.fromCharCode(Number.parseInt(hex, 16)),
+  );
+  return hasControlCharacter(text) ? undefined : text;
+}
+
+function* alternativeNames(names: string): Generator<{ type: string; value: string }> {
+  const entry = /(?<type>[A-Za-z ]+):(?:(?<quoted>"(?:[^"\\]|\\.)*")|(?<plain>[^,]*))(?:, |$)/gy;
+  for (let match = entry.exec(names); match?.groups !== undefined; match = entry.exec(names)) {
+    const { type = '', quoted, plain = '' } = match.groups;
+    const value = quoted === undefined ? plain : String(JSON.parse(quoted));
+    if (value !== '' && !hasControlCharacter(value)) yield { type, value };
+    if (entry.lastIndex >= names.length) return;
+  }
+}
+
+function hasControlCharacter(text: string): boolean {
+  return [...text].some((char) => char < ' ' || char === '\x7f');
+}
