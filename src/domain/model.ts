@@ -169,6 +169,10 @@ export interface Timeouts {
   readonly drainMs: number;
 }
 
+/** How much is logged, most first. */
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
 /** A server's key across groups: the same address in two groups is two servers with their own health and counters. */
 export function serverKey(group: string, address: string): string {
   return `${group}/${address}`;

@@ -1,8 +1,10 @@
 /** Everything that crosses the thread wall as a message, both ways. Fast facts cross in shared memory (memory.ts). */
-import type { Revision, Snapshot, Timeouts, TlsMaterial } from '../domain/model.ts';
+import type { LogLevel, Revision, Snapshot, Timeouts, TlsMaterial } from '../domain/model.ts';
 import type { CloseReason } from '../domain/reasons.ts';
 import type { Command } from '../domain/state.ts';
 import type { SharedBuffers } from './memory.ts';
+
+export { LOG_LEVELS, type LogLevel } from '../domain/model.ts';
 
 /** Which row of shared memory belongs to a server or a client. */
 export interface SlotAssignments {
@@ -13,9 +15,6 @@ export interface SlotAssignments {
   /** clientId -> the cells of its connection-rate limiter, for the clients that have one. */
   readonly limiters: ReadonlyMap<string, SharedArrayBuffer>;
 }
-
-export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** What a worker is born with (workerData). */
 export interface WorkerBirth {
