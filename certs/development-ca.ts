@@ -90,7 +90,9 @@ async function createRoot(folder: string, nowMs: number): Promise<Root> {
 function signer({ certPem, keyPem }: Root, folder: string): CertificateAuthority {
   if (keyPem !== undefined) return CertificateAuthority.fromPem(certPem, keyPem);
   // Somebody's own root, perhaps: never replaced unasked.
-  throw new Error(`${path.join(folder, 'rootCA.pem')} has no rootCA.key beside it to sign with; put it there, or make everything anew with --force`);
+  throw new Error(
+    `${path.join(folder, 'rootCA.pem')} has no rootCA.key beside it to sign with; put it there, or make everything anew with --force`,
+  );
 }
 
 async function isUsable(folder: string, name: string, root: X509Certificate, nowMs: number): Promise<boolean> {

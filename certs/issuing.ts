@@ -109,7 +109,10 @@ export class CertificateAuthority {
       issuer: this.#certificate.subjectName,
       thisUpdate: validity.notBefore,
       nextUpdate: validity.notAfter,
-      entries: revoked.map((certPem) => ({ serialNumber: new x509.X509Certificate(certPem).serialNumber, revocationDate: validity.notBefore })),
+      entries: revoked.map((certPem) => ({
+        serialNumber: new x509.X509Certificate(certPem).serialNumber,
+        revocationDate: validity.notBefore,
+      })),
       extensions: [await x509.AuthorityKeyIdentifierExtension.create(this.#certificate.publicKey)],
       signingAlgorithm: this.#algorithm,
       signingKey: this.#signingKey,

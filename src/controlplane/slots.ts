@@ -1,7 +1,7 @@
-import { type Client, type Snapshot, serverKey } from '../domain/model.ts';
 import { DomainError } from '../domain/errors.ts';
+import { type Client, type Snapshot, serverKey } from '../domain/model.ts';
 import { limiterFor } from '../domain/ratelimit/limiter.ts';
-import { CellLock, MAX_CLIENTS, MAX_SERVERS, type SharedLedger } from '../shared/memory.ts';
+import { CellLock, MAX_CLIENTS, MAX_SERVERS, type SharedLedger, type SharedMemory } from '../shared/memory.ts';
 import type { SlotAssignments } from '../shared/messages.ts';
 
 /**
@@ -12,12 +12,20 @@ export class Slots {
   readonly #ledger: SharedLedger;
   readonly #servers: Rows;
   readonly #clients: Rows;
-  readonly #limiters = new Map<string, SharedArrayBuffer>();
+  readonly #limiters = new Map<string, SharedMemory>();
 
   constructor(ledger: SharedLedger) {
     this.#ledger = ledger;
-    this.#servers = new Rows(MAX_SERVERS, (slot) => ledger.serverActive(slot) === 0, (slot) => ledger.clearServer(slot));
-    this.#clients = new Rows(MAX_CLIENTS, (slot) => ledger.clientActive(slot) === 0, (slot) => ledger.clearClient(slot));
+    this.#servers = new Rows(
+      MAX_SERVERS,
+      (slot) => ledger.serverActive(slot) === 0,
+      (slot) => ledger.clearServer(slot),
+    );
+    this.#clients = new Rows(
+      MAX_CLIENTS,
+      (slot) => ledger.clientActive(slot) === 0,
+      (slot) => ledger.clearClient(slot),
+    );
   }
 
   serverSlot(group: string, address: string): number | undefined {
@@ -28,7 +36,7 @@ export class Slots {
     return this.#clients.slotOf(clientId);
   }
 
-  limiterCells(clientId: string): SharedArrayBuffer | undefined {
+  limiterCells(clientId: string): SharedMemory | undefined {
     return this.#limiters.get(clientId);
   }
 
@@ -40,7 +48,8 @@ export class Slots {
   /** @throws DomainError `exhausted` when `snapshot` needs more rows than there are. Call it before accepting a change. */
   checkCapacity(snapshot: Snapshot): void {
     const servers = [...snapshot.targetGroups.values()].reduce((sum, group) => sum + group.servers.length, 0);
-    if (servers > MAX_SERVERS) throw new DomainError('exhausted', 'targetGroups', `${servers} upstream servers are more than the ${MAX_SERVERS} there is room for`);
+    if (servers > MAX_SERVERS)
+      throw new DomainError('exhausted', 'targetGroups', `${servers} upstream servers are more than the ${MAX_SERVERS} there is room for`);
     if (snapshot.clients.size > MAX_CLIENTS) {
       throw new DomainError('exhausted', 'clients', `${snapshot.clients.size} clients are more than the ${MAX_CLIENTS} there is room for`);
     }
@@ -49,11 +58,12 @@ export class Slots {
   /** Makes the assignments fit `next`, and returns those that are new. */
   follow(next: Snapshot): SlotAssignments {
     const serverKeys = new Set<string>();
-    for (const group of next.targetGroups.values()) for (const server of group.servers) serverKeys.add(serverKey(group.name, server.address));
+    for (const group of next.targetGroups.values())
+      for (const server of group.servers) serverKeys.add(serverKey(group.name, server.address));
     const servers = this.#servers.follow(serverKeys);
     const clients = this.#clients.follow(next.clients);
     for (const clientId of this.#limiters.keys()) if (!next.clients.has(clientId)) this.#limiters.delete(clientId);
-    const limiters = new Map<string, SharedArrayBuffer>();
+    const limiters = new Map<string, SharedMemory>();
     for (const client of next.clients.values()) {
       const added = this.#limiterOf(client);
       if (added !== undefined) limiters.set(client.clientId, added);
@@ -67,7 +77,7 @@ export class Slots {
     for (const buffer of this.#limiters.values()) new CellLock(buffer).releaseIfHeldBy(lane);
   }
 
-  #limiterOf({ clientId, limits }: Client): SharedArrayBuffer | undefined {
+  #limiterOf({ clientId, limits }: Client): SharedMemory | undefined {
     if (limits.connectionRate === undefined || this.#limiters.has(clientId)) return undefined;
     const buffer = CellLock.allocate(limiterFor(limits.connectionRate).words);
     this.#limiters.set(clientId, buffer);
@@ -119,7 +129,8 @@ class Rows {
     if (this.#unused < this.#capacity) return this.#unused++;
     const index = this.#retired.findIndex(this.#isIdle);
     const slot = this.#retired[index];
-    if (slot === undefined) throw new DomainError('exhausted', '', `all ${this.#capacity} rows are in use; connections of removed entries still hold some`);
+    if (slot === undefined)
+      throw new DomainError('exhausted', '', `all ${this.#capacity} rows are in use; connections of removed entries still hold some`);
     this.#retired.splice(index, 1);
     this.#clear(slot);
     return slot;

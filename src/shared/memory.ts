@@ -9,15 +9,18 @@
  *
  * The buffers have a fixed capacity; the system commits a page only when it is first written.
  */
-import { REASONS, type Reason, REFUSAL_REASONS, type RefusalReason, reasonIndex } from '../domain/reasons.ts';
+import { REASONS, REFUSAL_REASONS, type Reason, type RefusalReason, reasonIndex } from '../domain/reasons.ts';
 
 export const MAX_SERVERS = 16_384;
 export const MAX_CLIENTS = 16_384;
 
+/** Memory that both sides of the thread wall see; everybody but this file hands it on unopened. */
+export type SharedMemory = SharedArrayBuffer;
+
 export interface SharedBuffers {
-  readonly totals: SharedArrayBuffer;
+  readonly totals: SharedMemory;
   /** One for each worker, by lane number. */
-  readonly lanes: readonly SharedArrayBuffer[];
+  readonly lanes: readonly SharedMemory[];
 }
 
 export const HEALTH_CODES = ['unknown', 'healthy', 'unhealthy'] as const;
@@ -263,12 +266,12 @@ export class CellLock {
   readonly #lock: Int32Array;
   readonly cells: Float64Array;
 
-  constructor(buffer: SharedArrayBuffer) {
+  constructor(buffer: SharedMemory) {
     this.#lock = new Int32Array(buffer, 0, 2);
     this.cells = new Float64Array(buffer, 8);
   }
 
-  static allocate(words: number): SharedArrayBuffer {
+  static allocate(words: number): SharedMemory {
     return new SharedArrayBuffer(8 + words * Float64Array.BYTES_PER_ELEMENT);
   }
 

@@ -2,7 +2,7 @@
 import type { LogLevel, Revision, Snapshot, Timeouts, TlsMaterial } from '../domain/model.ts';
 import type { CloseReason } from '../domain/reasons.ts';
 import type { Command } from '../domain/state.ts';
-import type { SharedBuffers } from './memory.ts';
+import type { SharedBuffers, SharedMemory } from './memory.ts';
 
 export { LOG_LEVELS, type LogLevel } from '../domain/model.ts';
 
@@ -13,7 +13,7 @@ export interface SlotAssignments {
   /** clientId -> slot */
   readonly clients: ReadonlyMap<string, number>;
   /** clientId -> the cells of its connection-rate limiter, for the clients that have one. */
-  readonly limiters: ReadonlyMap<string, SharedArrayBuffer>;
+  readonly limiters: ReadonlyMap<string, SharedMemory>;
 }
 
 /** What a worker is born with (workerData). */

@@ -21,7 +21,15 @@ test('the script makes a root, a server, two client and one operator certificate
   const folder = await emptyFolder(t);
   await run(process.execPath, [SCRIPT, folder]);
   const verify = (purpose: string, name: string) =>
-    run('openssl', ['verify', '-x509_strict', '-purpose', purpose, '-CAfile', path.join(folder, 'rootCA.pem'), path.join(folder, `${name}.crt`)]);
+    run('openssl', [
+      'verify',
+      '-x509_strict',
+      '-purpose',
+      purpose,
+      '-CAfile',
+      path.join(folder, 'rootCA.pem'),
+      path.join(folder, `${name}.crt`),
+    ]);
   await verify('sslserver', 'loadbalancer');
   await Promise.all(['clientA', 'clientB', 'operator'].map((name) => verify('sslclient', name)));
   await assert.rejects(verify('sslserver', 'clientA'), 'a client certificate must not pass for a server');
@@ -90,11 +98,25 @@ test("somebody's own root without its key is never replaced unasked", async (t) 
   assert.equal(await readFile(path.join(folder, 'rootCA.pem'), 'utf8'), before);
 });
 
-test("an RSA root made with openssl signs what is missing", async (t) => {
+test('an RSA root made with openssl signs what is missing', async (t) => {
   const folder = await emptyFolder(t);
   await mkdir(folder);
   const [key, cert] = [path.join(folder, 'rootCA.key'), path.join(folder, 'rootCA.pem')];
-  await run('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', key, '-out', cert, '-days', '30', '-subj', '/CN=Own root']);
+  await run('openssl', [
+    'req',
+    '-x509',
+    '-newkey',
+    'rsa:2048',
+    '-nodes',
+    '-keyout',
+    key,
+    '-out',
+    cert,
+    '-days',
+    '30',
+    '-subj',
+    '/CN=Own root',
+  ]);
   assert.deepEqual((await ensureDevelopmentCertificates(folder)).kept, ['rootCA']);
   await run('openssl', ['verify', '-CAfile', cert, path.join(folder, 'clientA.crt')]);
 });

@@ -30,7 +30,11 @@ export interface UpstreamOptions {
 }
 
 /** An upstream that does `serve` with each connection. Sockets are half-open aware: `serve` ends its own side. */
-export async function startUpstream(t: Cleanup, serve: (socket: Socket) => void, { port = 0 }: UpstreamOptions = {}): Promise<TestUpstream> {
+export async function startUpstream(
+  t: Cleanup,
+  serve: (socket: Socket) => void,
+  { port = 0 }: UpstreamOptions = {},
+): Promise<TestUpstream> {
   const sockets = new Set<Socket>();
   let accepted = 0;
   const waiting = new Set<() => void>();
@@ -113,7 +117,9 @@ export function namedServer(t: Cleanup, name: string, options?: UpstreamOptions)
   return startUpstream(
     t,
     (socket) => {
-      socket.once('data', () => socket.end(`HTTP/1.1 200 OK\r\ncontent-length: ${Buffer.byteLength(name)}\r\nconnection: close\r\n\r\n${name}`));
+      socket.once('data', () =>
+        socket.end(`HTTP/1.1 200 OK\r\ncontent-length: ${Buffer.byteLength(name)}\r\nconnection: close\r\n\r\n${name}`),
+      );
       socket.once('end', () => socket.end());
     },
     options,
@@ -126,7 +132,10 @@ export function blackholeServer(t: Cleanup, options?: UpstreamOptions): Promise<
 }
 
 /** Resets each connection once it has received `afterBytes` (0: at once). */
-export function resettingServer(t: Cleanup, { afterBytes = 0, ...options }: UpstreamOptions & { readonly afterBytes?: number } = {}): Promise<TestUpstream> {
+export function resettingServer(
+  t: Cleanup,
+  { afterBytes = 0, ...options }: UpstreamOptions & { readonly afterBytes?: number } = {},
+): Promise<TestUpstream> {
   return startUpstream(
     t,
     (socket) => {

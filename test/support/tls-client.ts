@@ -1,7 +1,7 @@
 /** A TLS client for tests that knows exactly how its connection ended. */
 import { connect as connectTcp } from 'node:net';
 import type { TestContext } from 'node:test';
-import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
+import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import type { KeyAndCertificate } from '../../certs/issuing.ts';
 
 export interface TlsClientOptions {
@@ -90,7 +90,9 @@ export function tlsClient(t: Pick<TestContext, 'after'>, options: TlsClientOptio
         };
         arrivals.add(look);
         look();
-        void ending.then((end) => reject(new Error(`${describe(end)} before ${JSON.stringify(text)} arrived, after ${JSON.stringify(received().toString())}`)));
+        void ending.then((end) =>
+          reject(new Error(`${describe(end)} before ${JSON.stringify(text)} arrived, after ${JSON.stringify(received().toString())}`)),
+        );
       }),
     readAll: async () => {
       const end = await ending;
