@@ -1,7 +1,7 @@
 import type { Revision, Snapshot } from '../domain/model.ts';
 import { EMPTY_SNAPSHOT } from '../domain/model.ts';
 import { apply, type Command } from '../domain/state.ts';
-import { RevisionConflictError, type Store } from './store/store.ts';
+import { changedAtRunTimeAfter, RevisionConflictError, type Store, type StoredState } from './store/store.ts';
 
 /** Who wants a change, and under which conditions. */
 export interface Intent {
@@ -35,21 +35,28 @@ export class Authority {
   readonly #nowMs: () => number;
   readonly #subscribers = new Set<Subscriber>();
   #snapshot: Snapshot;
+  #changedAtRunTime: boolean;
   #queue: Promise<unknown> = Promise.resolve();
 
-  private constructor(store: Store, snapshot: Snapshot, nowMs: () => number) {
+  private constructor(store: Store, { snapshot, changedAtRunTime }: StoredState, nowMs: () => number) {
     this.#store = store;
     this.#snapshot = snapshot;
+    this.#changedAtRunTime = changedAtRunTime;
     this.#nowMs = nowMs;
   }
 
   /** Takes up the state where the store has it; an empty store begins at revision 0. */
   static async open(store: Store, nowMs: () => number = Date.now): Promise<Authority> {
-    return new Authority(store, (await store.load()) ?? EMPTY_SNAPSHOT, nowMs);
+    return new Authority(store, (await store.load()) ?? { snapshot: EMPTY_SNAPSHOT, changedAtRunTime: false }, nowMs);
   }
 
   get snapshot(): Snapshot {
     return this.#snapshot;
+  }
+
+  /** True when somebody other than the config file has changed the state since the file was last taken in. */
+  get changedAtRunTime(): boolean {
+    return this.#changedAtRunTime;
   }
 
   subscribe(subscriber: Subscriber): () => void {
@@ -80,6 +87,7 @@ export class Authority {
     const next = apply(previous, command);
     await this.#store.compareAndSet(previous.revision, { revision: next.revision, command, actor, requestId, atMs: this.#nowMs() }, next);
     this.#snapshot = next;
+    this.#changedAtRunTime = changedAtRunTimeAfter(this.#changedAtRunTime, { actor, command });
     const change: Change = { command, previous, next };
     await Promise.allSettled([...this.#subscribers].map(async (subscriber) => subscriber(change)));
     return { revision: next.revision, replayed: false };

@@ -1,0 +1,162 @@
+/**
+ * Snapshot and Command as JSON text, with a format version. Reading checks every field, and refuses fields that it does not
+ * know: a state written by a later version is never half-read.
+ */
+import {
+  ALGORITHMS,
+  type Address,
+  type Client,
+  type ConnectionRate,
+  type HealthCheck,
+  type HttpCheck,
+  type IdentityMatch,
+  type Limits,
+  type Listener,
+  RATE_ALGORITHMS,
+  type Route,
+  type Snapshot,
+  type TargetGroup,
+  type TlsParams,
+  type UpstreamServer,
+} from '../../domain/model.ts';
+import { assertInvariants, type Command } from '../../domain/state.ts';
+import { type Decode, DecodeError, flag, list, number, object, oneOf, optional, text, whole } from './decode.ts';
+
+const FORMAT = 1;
+
+export function encodeSnapshot(snapshot: Snapshot): string {
+  const { revision, listeners, targetGroups, clients } = snapshot;
+  return JSON.stringify({ format: FORMAT, revision, listeners, targetGroups: [...targetGroups.values()], clients: [...clients.values()] });
+}
+
+/** @throws DecodeError when the text is not a snapshot of this format, or one that no sequence of changes could have made. */
+export function decodeSnapshot(json: string): Snapshot {
+  const { revision, listeners, targetGroups, clients } = snapshotDocument(parse(json), 'snapshot');
+  const snapshot: Snapshot = {
+    revision,
+    listeners,
+    targetGroups: new Map(targetGroups.map((group) => [group.name, group])),
+    clients: new Map(clients.map((client) => [client.clientId, client])),
+  };
+  if (snapshot.targetGroups.size !== targetGroups.length || snapshot.clients.size !== clients.length) {
+    throw new DecodeError('snapshot', 'every name once');
+  }
+  try {
+    assertInvariants(snapshot);
+  } catch (error) {
+    throw new DecodeError('snapshot', 'a consistent state', { cause: error });
+  }
+  return snapshot;
+}
+
+export function encodeCommand(command: Command): string {
+  return JSON.stringify({ format: FORMAT, command });
+}
+
+/** @throws DecodeError when the text is not a command of this format. */
+export function decodeCommand(json: string): Command {
+  return commandDocument(parse(json), '').command;
+}
+
+function parse(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch (error) {
+    throw new DecodeError('document', 'JSON', { cause: error });
+  }
+}
+
+const format: Decode<number> = (value, at) => {
+  if (value !== FORMAT) throw new DecodeError(at, `format ${FORMAT}, the one this version of lbd reads and writes`);
+  return FORMAT;
+};
+
+const address = object<Address>({ host: text, port: whole });
+
+const tlsParams = object<TlsParams>({
+  certificate: text,
+  privateKey: text,
+  caCert: text,
+  crl: optional(text),
+  minVersion: oneOf(['TLSv1.2', 'TLSv1.3']),
+  ciphers: text,
+});
+
+const route = object<Route>({ sni: optional(text), alpn: optional(text), targetGroup: text });
+
+const listener = object<Listener>({ name: text, address, tls: tlsParams, targetGroup: optional(text), routes: list(route) });
+
+const server = object<UpstreamServer>({ address: text, weight: whole, maxConnections: optional(whole), backup: flag });
+
+const httpCheck = object<HttpCheck>({ path: text, host: optional(text), statusFrom: whole, statusTo: whole });
+
+const healthCheck = object<HealthCheck>({
+  type: oneOf(['tcp', 'tls', 'http', 'none']),
+  intervalMs: number,
+  timeoutMs: number,
+  unhealthyThreshold: whole,
+  healthyThreshold: whole,
+  maxIntervalMs: number,
+  http: optional(httpCheck),
+});
+
+const group = object<TargetGroup>({
+  name: text,
+  algorithm: oneOf(ALGORITHMS),
+  servers: list(server),
+  healthCheck,
+  connectTimeoutMs: number,
+  retries: whole,
+  onUnhealthy: oneOf(['keep', 'close']),
+});
+
+const match = object<IdentityMatch>({ cn: optional(text), dns: optional(text), uri: optional(text), ou: optional(text), fingerprint: optional(text) });
+
+const connectionRate = object<ConnectionRate>({
+  algorithm: oneOf(RATE_ALGORITHMS),
+  limit: number,
+  windowMs: number,
+  burst: number,
+  action: oneOf(['reset', 'close', 'delay']),
+  maxDelayMs: number,
+});
+
+const limits = object<Limits>({ connectionRate: optional(connectionRate), concurrentConnections: optional(whole) });
+
+const client = object<Client>({ clientId: text, match, allowedTargetGroups: list(text), limits });
+
+type Kind = Command['kind'];
+type CommandOf<K extends Kind> = Extract<Command, { readonly kind: K }>;
+
+const COMMANDS: { readonly [K in Kind]: Decode<CommandOf<K>> } = {
+  replaceAll: object<CommandOf<'replaceAll'>>({ kind: oneOf(['replaceAll']), listeners: list(listener), targetGroups: list(group), clients: list(client) }),
+  setListeners: object<CommandOf<'setListeners'>>({ kind: oneOf(['setListeners']), listeners: list(listener) }),
+  addTargetGroup: object<CommandOf<'addTargetGroup'>>({ kind: oneOf(['addTargetGroup']), group }),
+  removeTargetGroup: object<CommandOf<'removeTargetGroup'>>({ kind: oneOf(['removeTargetGroup']), name: text }),
+  addUpstreamServer: object<CommandOf<'addUpstreamServer'>>({ kind: oneOf(['addUpstreamServer']), group: text, server }),
+  removeUpstreamServer: object<CommandOf<'removeUpstreamServer'>>({ kind: oneOf(['removeUpstreamServer']), group: text, address: text }),
+  addClient: object<CommandOf<'addClient'>>({ kind: oneOf(['addClient']), client }),
+  removeClient: object<CommandOf<'removeClient'>>({ kind: oneOf(['removeClient']), clientId: text }),
+};
+
+const command: Decode<Command> = (value, at) => {
+  const kind = typeof value === 'object' && value !== null && 'kind' in value ? value.kind : undefined;
+  if (typeof kind !== 'string' || !isKind(kind)) throw new DecodeError(`${at}.kind`, `one of ${Object.keys(COMMANDS).join(', ')}`);
+  return COMMANDS[kind](value, at);
+};
+
+function isKind(kind: string): kind is Kind {
+  return Object.hasOwn(COMMANDS, kind);
+}
+
+const commandDocument = object<{ format: number; command: Command }>({ format, command });
+
+interface SnapshotDocument {
+  readonly format: number;
+  readonly revision: number;
+  readonly listeners: readonly Listener[];
+  readonly targetGroups: readonly TargetGroup[];
+  readonly clients: readonly Client[];
+}
+
+const snapshotDocument = object<SnapshotDocument>({ format, revision: whole, listeners: list(listener), targetGroups: list(group), clients: list(client) });

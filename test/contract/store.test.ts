@@ -1,0 +1,198 @@
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { describe, it, type TestContext } from 'node:test';
+import fc from 'fast-check';
+import { MemoryStore } from '../../src/controlplane/store/memory.ts';
+import { SqliteStore } from '../../src/controlplane/store/sqlite.ts';
+import { DEFAULT_RETENTION, type Retention, RevisionConflictError, type Store, type StoredChange } from '../../src/controlplane/store/store.ts';
+import { DomainError } from '../../src/domain/errors.ts';
+import { EMPTY_SNAPSHOT, type Snapshot } from '../../src/domain/model.ts';
+import { apply, type Command } from '../../src/domain/state.ts';
+import { sampleClient, sampleGroup, sampleListener, sampleServer } from '../support/sample-state.ts';
+import { temporaryFolder } from '../support/temp-dir.ts';
+
+/** Every driver, and how one test gets a fresh store. */
+const DRIVERS: Record<string, (t: TestContext, retention?: Retention) => Promise<Store>> = {
+  memory: async (_, retention) => new MemoryStore(retention),
+  sqlite: async (t, retention = DEFAULT_RETENTION) => {
+    const store = await SqliteStore.open(path.join(await temporaryFolder(t), 'lbd.state.db'), undefined, retention);
+    t.after(() => store.close());
+    return store;
+  },
+};
+
+const addGroup = (name: string): Command => ({ kind: 'addTargetGroup', group: sampleGroup(name, ['127.0.0.1:8081']) });
+
+for (const [driver, freshStore] of Object.entries(DRIVERS)) {
+  describe(`the ${driver} store`, () => {
+    it('has no state before the first change', async (t) => {
+      const store = await freshStore(t);
+      assert.equal(await store.load(), undefined);
+      assert.deepEqual(await store.history(10), []);
+      assert.equal(await store.findRequest('first'), undefined);
+    });
+
+    it('gives back the state after the newest change, with every field', async (t) => {
+      const store = await freshStore(t);
+      const everything: Command = {
+        kind: 'replaceAll',
+        listeners: [
+          sampleListener('main', { routes: [{ sni: '*.example.com', alpn: undefined, targetGroup: 'web' }] }),
+          sampleListener('direct', { address: { host: '::1', port: 0 }, targetGroup: 'web' }),
+        ],
+        targetGroups: [
+          sampleGroup('web', [], {
+            servers: [sampleServer('[::1]:8081', { weight: 0, maxConnections: 5, backup: true }), sampleServer('web.example.com:80')],
+            healthCheck: {
+              type: 'http',
+              intervalMs: 2500.5,
+              timeoutMs: 1,
+              unhealthyThreshold: 2,
+              healthyThreshold: 1,
+              maxIntervalMs: 3,
+              http: { path: '/ready', host: undefined, statusFrom: 200, statusTo: 299 },
+            },
+          }),
+        ],
+        clients: [
+          sampleClient('a', ['web'], {
+            match: { cn: 'a\n"\u0000é', dns: undefined, uri: 'spiffe://example/a', ou: undefined, fingerprint: 'ab'.repeat(32) },
+            limits: {
+              connectionRate: { algorithm: 'tokenBucket', limit: 10, windowMs: 1000, burst: 20, action: 'delay', maxDelayMs: 250 },
+              concurrentConnections: 7,
+            },
+          }),
+        ],
+      };
+      const snapshot = await append(store, EMPTY_SNAPSHOT, [everything, addGroup('db')]);
+      assert.deepEqual(await store.load(), { snapshot, changedAtRunTime: true });
+    });
+
+    it('refuses a change made on another revision, and writes nothing', async (t) => {
+      const store = await freshStore(t);
+      const snapshot = await append(store, EMPTY_SNAPSHOT, [addGroup('web'), addGroup('db')]);
+      for (const expected of [0, 1, 3]) {
+        const stale: Snapshot = { ...snapshot, revision: expected };
+        await assert.rejects(append(store, stale, [addGroup('late')]), (error) => {
+          assert.ok(error instanceof RevisionConflictError);
+          assert.deepEqual([error.expected, error.actual], [expected, 2]);
+          return true;
+        });
+      }
+      assert.deepEqual((await store.load())?.snapshot, snapshot);
+      assert.equal((await store.history(10)).length, 2);
+    });
+
+    it('knows which revision a request id made, and takes each id once', async (t) => {
+      const store = await freshStore(t);
+      let snapshot = await append(store, EMPTY_SNAPSHOT, [addGroup('web')], { requestId: 'first' });
+      snapshot = await append(store, snapshot, [addGroup('db'), addGroup('mail')]);
+      assert.equal(await store.findRequest('first'), 1);
+      assert.equal(await store.findRequest(''), undefined);
+      assert.equal(await store.findRequest('second'), undefined);
+      await assert.rejects(append(store, snapshot, [addGroup('late')], { requestId: 'first' }));
+      assert.equal((await store.load())?.snapshot.revision, 3);
+      await append(store, snapshot, [addGroup('next')], { requestId: 'second' });
+      assert.equal(await store.findRequest('second'), 4);
+    });
+
+    it('tells the newest changes first', async (t) => {
+      const store = await freshStore(t);
+      const snapshot = await append(store, EMPTY_SNAPSHOT, [addGroup('web')]);
+      const written: StoredChange = { revision: 2, command: addGroup('db'), actor: 'operator\n\u001b[31m', atMs: 1_700_000_000_123, requestId: 'x' };
+      await store.compareAndSet(1, written, apply(snapshot, written.command));
+      assert.deepEqual(await store.history(1), [written]);
+      assert.deepEqual(
+        (await store.history(10)).map(({ revision }) => revision),
+        [2, 1],
+      );
+    });
+
+    it('says whether anybody but the config file has changed the state since the file was taken in', async (t) => {
+      const takeIn: Command = { kind: 'replaceAll', listeners: [], targetGroups: [], clients: [] };
+      const steps: readonly [actor: string, command: Command, changed: boolean][] = [
+        ['bootstrap', takeIn, false],
+        ['bootstrap', { kind: 'setListeners', listeners: [] }, false],
+        ['operator', addGroup('web'), true],
+        ['bootstrap', { kind: 'setListeners', listeners: [] }, true],
+        ['bootstrap', takeIn, false],
+        ['operator', takeIn, true],
+        ['operator', takeIn, true],
+        ['bootstrap', takeIn, false],
+      ];
+      const store = await freshStore(t, { snapshotEvery: 3, changesKept: 3 });
+      let snapshot = EMPTY_SNAPSHOT;
+      for (const [actor, command, changed] of steps) {
+        snapshot = await append(store, snapshot, [command], { actor });
+        assert.equal((await store.load())?.changedAtRunTime, changed, `after revision ${snapshot.revision}`);
+      }
+    });
+
+    it('keeps a bounded history and the whole state', async (t) => {
+      const retention = { snapshotEvery: 5, changesKept: 12 };
+      const store = await freshStore(t, retention);
+      let snapshot = await append(store, EMPTY_SNAPSHOT, [addGroup('web')], { requestId: 'old' });
+      const additions = Array.from({ length: 60 }, (_, index) => addGroup(`group-${index}`));
+      snapshot = await append(store, snapshot, additions);
+      snapshot = await append(store, snapshot, [addGroup('last')], { requestId: 'new' });
+      assert.deepEqual((await store.load())?.snapshot, snapshot);
+      const revisions = (await store.history(1000)).map(({ revision }) => revision);
+      assert.deepEqual(
+        revisions,
+        revisions.map((_, index) => snapshot.revision - index),
+      );
+      assert.ok(revisions.length >= retention.changesKept && revisions.length <= retention.changesKept + retention.snapshotEvery, `${revisions.length} changes kept`);
+      assert.equal(await store.findRequest('old'), undefined);
+      assert.equal(await store.findRequest('new'), snapshot.revision);
+    });
+
+    it('gives back what any sequence of changes made', async (t) => {
+      await fc.assert(
+        fc.asyncProperty(fc.array(anyCommand, { maxLength: 40 }), async (commands) => {
+          const store = await freshStore(t, { snapshotEvery: 4, changesKept: 6 });
+          let snapshot = EMPTY_SNAPSHOT;
+          for (const command of commands) {
+            try {
+              snapshot = await append(store, snapshot, [command]);
+            } catch (error) {
+              if (!(error instanceof DomainError)) throw error;
+            }
+          }
+          const loaded = await store.load();
+          if (snapshot.revision === 0) assert.equal(loaded, undefined);
+          else assert.deepEqual(loaded?.snapshot, snapshot);
+          await store.close();
+        }),
+        { numRuns: 25 },
+      );
+    });
+  });
+}
+
+const anyName = fc.constantFrom('web', 'db', 'mail');
+const anyAddress = fc.constantFrom('127.0.0.1:8081', '127.0.0.1:8082', '[::1]:9000');
+const anyCommand: fc.Arbitrary<Command> = fc.oneof(
+  anyName.map((name): Command => ({ kind: 'addTargetGroup', group: sampleGroup(name) })),
+  anyName.map((name): Command => ({ kind: 'removeTargetGroup', name })),
+  fc.tuple(anyName, anyAddress).map(([group, address]): Command => ({ kind: 'addUpstreamServer', group, server: sampleServer(address) })),
+  fc.tuple(anyName, anyAddress).map(([group, address]): Command => ({ kind: 'removeUpstreamServer', group, address })),
+  fc.tuple(anyName, anyName).map(([id, name]): Command => ({ kind: 'addClient', client: sampleClient(id, [name]) })),
+  anyName.map((clientId): Command => ({ kind: 'removeClient', clientId })),
+  anyName.map((name): Command => ({ kind: 'setListeners', listeners: [sampleListener('main', { targetGroup: name })] })),
+);
+
+/** Makes the changes on top of `snapshot`, and gives the state that they lead to. */
+async function append(
+  store: Store,
+  snapshot: Snapshot,
+  commands: readonly Command[],
+  { actor = 'operator', requestId = '' }: { readonly actor?: string; readonly requestId?: string } = {},
+): Promise<Snapshot> {
+  let current = snapshot;
+  for (const command of commands) {
+    const next = apply(current, command);
+    await store.compareAndSet(current.revision, { revision: next.revision, command, actor, requestId, atMs: 0 }, next);
+    current = next;
+  }
+  return current;
+}
