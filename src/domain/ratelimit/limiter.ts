@@ -1,4 +1,9 @@
 import type { ConnectionRate } from '../model.ts';
+import { fixedWindow } from './fixed-window.ts';
+import { leakyBucket } from './leaky-bucket.ts';
+import { slidingWindowCounter } from './sliding-window-counter.ts';
+import { slidingWindowLog } from './sliding-window-log.ts';
+import { tokenBucket } from './token-bucket.ts';
 
 /** A limiter's state: numbers by position, all zero at first. Who holds them (an array, shared memory) is not known here. */
 export interface Cells {
@@ -8,20 +13,34 @@ export interface Cells {
 
 export type Verdict =
   | { readonly admitted: true; readonly remaining: number }
-  /** `retryAfterMs`: the earliest time at which the same arrival would be admitted if nobody else came. */
+  /** `retryAfterMs`: after this time the same arrival is admitted if nobody else came. It has fractions: a timer rounds it up. */
   | { readonly admitted: false; readonly retryAfterMs: number };
 
-/** One rate-limiting algorithm, set up for one limit. Time comes in as nowMs, monotonic, any origin, never negative. */
+/**
+ * One rate-limiting algorithm, set up for one limit. Time comes in as nowMs: monotonic, any origin, never negative. Those who
+ * share cells share the clock's origin too; a clock read that comes in a little late is no earlier than what it finds.
+ */
 export interface RateLimiter {
   /** How many cells the state takes. */
   readonly words: number;
-  /** Decides one arrival; the cells change only when it is admitted (or when old history is dropped). */
+  /** Decides one arrival; the cells change only when it is admitted. `remaining` is how many more would be, now. */
   admit(cells: Cells, nowMs: number): Verdict;
   /** The same verdict without changing anything. `remaining` counts this arrival as not yet made. */
   peek(cells: Cells, nowMs: number): Verdict;
 }
 
 /** The limiter that a client's policy names. */
-export function limiterFor(_rate: ConnectionRate): RateLimiter {
-  throw new Error('in the making');
+export function limiterFor(rate: ConnectionRate): RateLimiter {
+  switch (rate.algorithm) {
+    case 'fixedWindow':
+      return fixedWindow(rate);
+    case 'slidingWindowCounter':
+      return slidingWindowCounter(rate);
+    case 'slidingWindowLog':
+      return slidingWindowLog(rate);
+    case 'tokenBucket':
+      return tokenBucket(rate);
+    case 'leakyBucket':
+      return leakyBucket(rate);
+  }
 }
