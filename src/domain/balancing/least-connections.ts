@@ -1,0 +1,55 @@
+import type { Balancer, Candidate } from './balancing.ts';
+
+interface Ranked<S> {
+  readonly server: S;
+  readonly index: number;
+  readonly active: number;
+}
+
+/**
+ * The server with the fewest connections, whatever its weight. Among equals the one that comes next in the list after the last
+ * one proposed, so that idle servers are taken in turn.
+ */
+export class LeastConnections<S extends Candidate> implements Balancer<S> {
+  /** Where the next look at the list begins. */
+  #start = 0;
+
+  *candidates(servers: readonly S[]): Generator<S> {
+    const start = this.#start;
+    const first = leastLoaded(servers, start);
+    if (first === undefined) return;
+    this.#start = first.index + 1;
+    yield first.server;
+    for (const { server, index } of inOrder(servers, start, first.index)) {
+      this.#start = index + 1;
+      yield server;
+    }
+  }
+}
+
+function leastLoaded<S extends Candidate>(servers: readonly S[], start: number): Ranked<S> | undefined {
+  let best: S | undefined;
+  let index = 0;
+  let fewest = Number.POSITIVE_INFINITY;
+  for (let step = 0; step < servers.length; step++) {
+    const at = (start + step) % servers.length;
+    const server = servers[at];
+    if (server === undefined || server.weight === 0) continue;
+    const active = server.active();
+    if (active >= fewest) continue;
+    best = server;
+    index = at;
+    fewest = active;
+  }
+  return best === undefined ? undefined : { server: best, index, active: fewest };
+}
+
+/** All but the one that was refused. Sorting waits until a second candidate is asked for, which most connections never do. */
+function inOrder<S extends Candidate>(servers: readonly S[], start: number, refused: number): Ranked<S>[] {
+  const rest: Ranked<S>[] = [];
+  for (const [index, server] of servers.entries()) {
+    if (server.weight > 0 && index !== refused) rest.push({ server, index, active: server.active() });
+  }
+  const distance = ({ index }: Ranked<S>) => (index - (start % servers.length) + servers.length) % servers.length;
+  return rest.sort((a, b) => a.active - b.active || distance(a) - distance(b));
+}
