@@ -2,13 +2,18 @@
  * The one way state changes: a Command applied to a Snapshot gives the next Snapshot, or throws a DomainError having
  * changed nothing. Main thread and workers run the same function, so they hold the same state at the same revision.
  */
-import { parseAddress } from './address.ts';
+import { checkClientValues, checkGroupValues, checkServer } from './checks.ts';
 import { DomainError } from './errors.ts';
 import type { Client, Listener, Snapshot, TargetGroup, UpstreamServer } from './model.ts';
 
 export type Command =
   /** Takes the bootstrap file in: everything at once. */
-  | { readonly kind: 'replaceAll'; readonly listeners: readonly Listener[]; readonly targetGroups: readonly TargetGroup[]; readonly clients: readonly Client[] }
+  | {
+      readonly kind: 'replaceAll';
+      readonly listeners: readonly Listener[];
+      readonly targetGroups: readonly TargetGroup[];
+      readonly clients: readonly Client[];
+    }
   /** Listeners always come from the file; the rest from the store. */
   | { readonly kind: 'setListeners'; readonly listeners: readonly Listener[] }
   | { readonly kind: 'addTargetGroup'; readonly group: TargetGroup }
@@ -48,7 +53,8 @@ function change(snapshot: Snapshot, command: Command): Snapshot {
     }
     case 'addTargetGroup': {
       const { group } = command;
-      if (snapshot.targetGroups.has(group.name)) throw new DomainError('already_exists', 'name', `target group "${group.name}" exists already`);
+      if (snapshot.targetGroups.has(group.name))
+        throw new DomainError('already_exists', 'name', `target group "${group.name}" exists already`);
       checkGroup(group);
       return { ...snapshot, targetGroups: new Map(snapshot.targetGroups).set(group.name, group) };
     }
@@ -77,12 +83,14 @@ function change(snapshot: Snapshot, command: Command): Snapshot {
     }
     case 'addClient': {
       const { client } = command;
-      if (snapshot.clients.has(client.clientId)) throw new DomainError('already_exists', 'clientId', `client "${client.clientId}" exists already`);
+      if (snapshot.clients.has(client.clientId))
+        throw new DomainError('already_exists', 'clientId', `client "${client.clientId}" exists already`);
       checkClient(snapshot, client);
       return { ...snapshot, clients: new Map(snapshot.clients).set(client.clientId, client) };
     }
     case 'removeClient': {
-      if (!snapshot.clients.has(command.clientId)) throw new DomainError('not_found', 'clientId', `there is no client "${command.clientId}"`);
+      if (!snapshot.clients.has(command.clientId))
+        throw new DomainError('not_found', 'clientId', `there is no client "${command.clientId}"`);
       const clients = new Map(snapshot.clients);
       clients.delete(command.clientId);
       return { ...snapshot, clients };
@@ -119,7 +127,11 @@ function existingGroup(snapshot: Snapshot, name: string, field: string): TargetG
 function refuseIfReferenced(snapshot: Snapshot, name: string): void {
   for (const client of snapshot.clients.values()) {
     if (client.allowedTargetGroups.includes(name)) {
-      throw new DomainError('in_use', 'name', `target group "${name}" is allowed to client "${client.clientId}"; remove the client or its permission first`);
+      throw new DomainError(
+        'in_use',
+        'name',
+        `target group "${name}" is allowed to client "${client.clientId}"; remove the client or its permission first`,
+      );
     }
   }
   for (const listener of snapshot.listeners) {
@@ -141,31 +153,13 @@ function checkListeners(snapshot: Snapshot): void {
   }
 }
 
-const NAME = /^[\w.:/@*-]{1,253}$/;
-
-function checkName(name: string, field: string): void {
-  if (!NAME.test(name)) throw new DomainError('invalid', field, `"${printable(name)}" is not a name: 1 to 253 letters, digits and . _ - : / @ *`);
-}
-
 function checkGroup(group: TargetGroup): void {
-  checkName(group.name, 'name');
-  for (const server of group.servers) checkServer(server, 'servers');
+  checkGroupValues(group);
   uniqueBy(group.servers, (server) => server.address, 'servers');
 }
 
-function checkServer(server: UpstreamServer, field: string): void {
-  const parsed = parseAddress(server.address);
-  if ('problem' in parsed) throw new DomainError('invalid', field, parsed.problem);
-  if (!Number.isInteger(server.weight) || server.weight < 0 || server.weight > 256) {
-    throw new DomainError('invalid', 'weight', `weight ${server.weight} is not a whole number from 0 to 256`);
-  }
-}
-
 function checkClient(snapshot: Snapshot, client: Client): void {
-  checkName(client.clientId, 'clientId');
-  if (client.allowedTargetGroups.length === 0) {
-    throw new DomainError('invalid', 'allowedTargetGroups', `client "${client.clientId}" is allowed no target group; name at least one`);
-  }
+  checkClientValues(client);
   for (const name of client.allowedTargetGroups) existingGroup(snapshot, name, 'allowedTargetGroups');
 }
 
@@ -176,9 +170,4 @@ function uniqueBy<T>(items: readonly T[], key: (item: T) => string, field: strin
     seen.set(key(item), item);
   }
   return seen;
-}
-
-/** A rejected name goes into an error message: nothing in it may steer a terminal. */
-function printable(text: string): string {
-  return text.slice(0, 80).replace(/[^\x20-\x7e]/g, '?');
 }

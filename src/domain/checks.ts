@@ -1,0 +1,104 @@
+/**
+ * The bounds of every value that state may hold, each refused with one clear sentence. What a value refers to is state.ts's
+ * matter. Fields are named as an administrator writes them, so without the unit.
+ */
+import { parseAddress } from './address.ts';
+import { DomainError } from './errors.ts';
+import type { Client, ConnectionRate, HealthCheck, IdentityMatch, TargetGroup, UpstreamServer } from './model.ts';
+
+const DAY_MS = 86_400_000;
+/** What a 32-bit count of connections can hold. */
+const MAX_CONNECTIONS = 2 ** 31 - 1;
+
+/** @throws DomainError `invalid`. */
+export function checkGroupValues(group: TargetGroup): void {
+  checkName(group.name, 'name');
+  checkWhole(group.retries, 'retries', 'a whole number of servers', 0, 10);
+  checkWhole(group.connectTimeoutMs, 'connectTimeout', 'a whole number of milliseconds', 1, 600_000);
+  checkHealthCheck(group.healthCheck);
+  for (const server of group.servers) checkServer(server, 'servers');
+}
+
+/** @throws DomainError `invalid`; `field` is the one that holds the address. */
+export function checkServer(server: UpstreamServer, field: string): void {
+  const parsed = parseAddress(server.address);
+  if ('problem' in parsed) throw new DomainError('invalid', field, parsed.problem);
+  checkWhole(server.weight, 'weight', 'a whole number', 0, 256);
+  if (server.maxConnections !== undefined)
+    checkWhole(server.maxConnections, 'maxConnections', 'a whole number of connections', 1, MAX_CONNECTIONS);
+}
+
+/** @throws DomainError `invalid`. */
+export function checkClientValues(client: Client): void {
+  checkName(client.clientId, 'clientId');
+  checkMatch(client.match);
+  if (client.allowedTargetGroups.length === 0) {
+    throw new DomainError('invalid', 'allowedTargetGroups', `client "${client.clientId}" is allowed no target group; name at least one`);
+  }
+  const { connectionRate, concurrentConnections } = client.limits;
+  if (connectionRate !== undefined) checkRate(connectionRate);
+  if (concurrentConnections !== undefined) {
+    checkWhole(concurrentConnections, 'limits.concurrentConnections', 'a whole number of connections', 1, MAX_CONNECTIONS);
+  }
+}
+
+function checkHealthCheck(check: HealthCheck): void {
+  checkWhole(check.intervalMs, 'healthCheck.interval', 'a whole number of milliseconds', 10, DAY_MS);
+  checkWhole(check.timeoutMs, 'healthCheck.timeout', 'a whole number of milliseconds', 10, DAY_MS);
+  checkWhole(check.maxIntervalMs, 'healthCheck.maxInterval', 'a whole number of milliseconds', 10, DAY_MS);
+  checkWhole(check.unhealthyThreshold, 'healthCheck.unhealthyThreshold', 'a whole number of failures', 1, 1000);
+  checkWhole(check.healthyThreshold, 'healthCheck.healthyThreshold', 'a whole number of successes', 1, 1000);
+  if (check.http === undefined) return;
+  const { path, host, statusFrom, statusTo } = check.http;
+  // Both go into a request line or a header as they are: nothing in them may end it.
+  if (!/^\/[\x21-\x7e]*$/.test(path)) {
+    throw new DomainError('invalid', 'healthCheck.http.path', 'the path of a health check begins with / and has no blanks');
+  }
+  if (host !== undefined && !/^[\x21-\x7e]+$/.test(host)) {
+    throw new DomainError('invalid', 'healthCheck.http.host', 'the host of a health check is one word of printable characters');
+  }
+  checkWhole(statusFrom, 'healthCheck.http.statusFrom', 'a status code', 100, 599);
+  checkWhole(statusTo, 'healthCheck.http.statusTo', 'a status code', statusFrom, 599);
+}
+
+function checkRate(rate: ConnectionRate): void {
+  const field = 'limits.connectionRate';
+  // The log keeps the time of every connection of the limit, 8 bytes each.
+  const mostByAlgorithm = rate.algorithm === 'slidingWindowLog' ? 100_000 : 1_000_000;
+  checkWhole(rate.limit, `${field}.limit`, `a whole number of connections for ${rate.algorithm}`, 1, mostByAlgorithm);
+  checkWhole(rate.windowMs, `${field}.window`, 'a whole number of milliseconds', 1, DAY_MS);
+  checkWhole(rate.burst, `${field}.burst`, 'a whole number of connections', 1, 1_000_000);
+  checkWhole(rate.maxDelayMs, `${field}.maxDelay`, 'a whole number of milliseconds', 0, 60_000);
+}
+
+function checkMatch(match: IdentityMatch): void {
+  for (const key of ['cn', 'dns', 'uri', 'ou'] as const) {
+    const value = match[key];
+    if (value === undefined || (value.length >= 1 && value.length <= 1000)) continue;
+    throw new DomainError(
+      'invalid',
+      `match.${key}`,
+      `match.${key} is ${value.length} characters long, not 1 to 1000; leave it out to match anything`,
+    );
+  }
+  if (match.fingerprint !== undefined && !/^[\da-f]{64}$/.test(match.fingerprint)) {
+    throw new DomainError('invalid', 'match.fingerprint', 'match.fingerprint is not a SHA-256 fingerprint: 64 lower-case hex digits');
+  }
+}
+
+const NAME = /^[\w.:/@*-]{1,253}$/;
+
+function checkName(name: string, field: string): void {
+  if (!NAME.test(name))
+    throw new DomainError('invalid', field, `"${printable(name)}" is not a name: 1 to 253 letters, digits and . _ - : / @ *`);
+}
+
+function checkWhole(value: number, field: string, what: string, least: number, most: number): void {
+  if (Number.isInteger(value) && value >= least && value <= most) return;
+  throw new DomainError('invalid', field, `${field} is ${value}, not ${what} from ${least} to ${most}`);
+}
+
+/** A rejected name goes into an error message: nothing in it may steer a terminal. */
+function printable(text: string): string {
+  return text.slice(0, 80).replace(/[^\x20-\x7e]/g, '?');
+}
