@@ -14,7 +14,10 @@ export interface Identity {
 
 /** The fields of Node's X509Certificate that identity rests on. */
 export interface CertificateFields {
-  /** One `KEY=value` a line; values escaped as in RFC 2253, so that a newline in a value never starts a line. */
+  /**
+   * One `KEY=value` a line, or several with ` + ` between them where one set holds several. Values are escaped as in RFC 2253, so
+   * that a newline in a value never starts a line and a plus never starts an attribute.
+   */
   readonly subject: string | undefined;
   /** `DNS:a, URI:b`; a value with special characters is a JSON string (Node >= 16.14, CVE-2021-44532). */
   readonly subjectAltName: string | undefined;
@@ -24,11 +27,12 @@ export interface CertificateFields {
 
 /** Reads the identity, or says `ambiguous` for a certificate with more than one common name. */
 export function identityOf(certificate: CertificateFields): Identity | 'ambiguous' {
-  const commonNames: string[] = [];
+  // A common name that identifies nobody still is one: beside another it makes the certificate ambiguous.
+  const commonNames: (string | undefined)[] = [];
   const organizationalUnits: string[] = [];
   for (const { key, value } of subjectAttributes(certificate.subject ?? '')) {
     if (key === 'CN') commonNames.push(value);
-    if (key === 'OU') organizationalUnits.push(value);
+    if (key === 'OU' && value !== undefined) organizationalUnits.push(value);
   }
   if (commonNames.length > 1) return 'ambiguous';
   const dnsNames: string[] = [];
@@ -118,21 +122,22 @@ function* identityKeys(identity: Identity): Generator<string> {
   yield `fingerprint:${identity.fingerprint}`;
 }
 
-function* subjectAttributes(subject: string): Generator<{ key: string; value: string }> {
+/** undefined stands for a value that identifies nobody. */
+function* subjectAttributes(subject: string): Generator<{ key: string; value: string | undefined }> {
   for (const line of subject.split('\n')) {
-    const equals = line.indexOf('=');
-    if (equals <= 0) continue;
-    const value = unescapeRfc2253(line.slice(equals + 1));
-    if (value !== undefined) yield { key: line.slice(0, equals), value };
+    const attribute = /(?<key>[^=+]+)=(?<value>(?:[^\\+]|\\.)*?)(?: \+ |$)/gy;
+    for (const { groups } of line.matchAll(attribute)) {
+      yield { key: groups?.['key'] ?? '', value: unescapeRfc2253(groups?.['value'] ?? '') };
+    }
   }
 }
 
-/** undefined for a value with a control character: such a name identifies nobody. */
+/** undefined for an empty value and for one with a control character: such a name identifies nobody. */
 function unescapeRfc2253(value: string): string | undefined {
   const text = value.replace(/\\([\da-f]{2})|\\(.)/gi, (_, hex: string | undefined, char: string | undefined) =>
     hex === undefined ? (char ?? '') : String.fromCharCode(Number.parseInt(hex, 16)),
   );
-  return hasControlCharacter(text) ? undefined : text;
+  return text === '' || hasControlCharacter(text) ? undefined : text;
 }
 
 function* alternativeNames(names: string): Generator<{ type: string; value: string }> {
