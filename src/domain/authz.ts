@@ -27,13 +27,19 @@ export function decide(client: Client, listener: Listener, requested: Requested)
 }
 
 function routeOf(client: Client, listener: Listener, requested: Requested): { targetGroup: string; rule: string } | { rule: string } {
-  if (listener.targetGroup !== undefined) return { targetGroup: listener.targetGroup, rule: `listener ${listener.name} serves ${listener.targetGroup}` };
-  const index = listener.routes.findIndex((route) => (route.sni === undefined || sniMatches(route.sni, requested.sni)) && (route.alpn === undefined || route.alpn === requested.alpn));
+  if (listener.targetGroup !== undefined)
+    return { targetGroup: listener.targetGroup, rule: `listener ${listener.name} serves ${listener.targetGroup}` };
+  const index = listener.routes.findIndex(
+    (route) =>
+      (route.sni === undefined || sniMatches(route.sni, requested.sni)) && (route.alpn === undefined || route.alpn === requested.alpn),
+  );
   const route = listener.routes[index];
   if (route !== undefined) return { targetGroup: route.targetGroup, rule: `route ${index} of listener ${listener.name}` };
   const [only, ...others] = client.allowedTargetGroups;
   if (only !== undefined && others.length === 0) return { targetGroup: only, rule: `the only group of ${client.clientId}` };
-  return { rule: `no route of listener ${listener.name} matches, and ${client.clientId} may reach ${client.allowedTargetGroups.length} groups` };
+  return {
+    rule: `no route of listener ${listener.name} matches, and ${client.clientId} may reach ${client.allowedTargetGroups.length} groups`,
+  };
 }
 
 function sniMatches(pattern: string, sni: string | undefined): boolean {

@@ -78,7 +78,7 @@ export const REASON_MEANING: Readonly<Record<Reason, string>> = {
   unknown_client: 'the certificate is trusted but matches no configured client',
   no_route: 'no target group follows from the listener, the SNI, the ALPN or the client; or more than one does',
   not_authorized: 'the client is not allowed to reach the target group',
-  rate_limited: "the client is over its connection rate",
+  rate_limited: 'the client is over its connection rate',
   too_many_connections: 'the client already holds as many connections as it may',
   no_healthy_upstream: 'the target group has no server that may take a connection now',
   upstream_connect_failed: 'every server that was tried refused the connection',
