@@ -1,0 +1,34 @@
+import type { Config } from './config.ts';
+import { analyseConfig, type ParseOptions, parseConfig, sortProblems } from './parse.ts';
+import { ConfigError, type Problem } from './problems.ts';
+import { readConfigFile } from './read-file.ts';
+import { inspectTlsFiles, type TlsFileOptions } from './tls-files.ts';
+
+export type CheckedFile = { readonly config: Config; readonly warnings: readonly string[] } | { readonly problems: readonly Problem[] };
+
+/** Reads a config file. @throws ConfigError with every problem in it; the TLS files are not looked at. */
+export function loadConfigFile(file: string, options: ParseOptions = {}): Config {
+  return parseConfig(readConfigFile(file), file, options);
+}
+
+/** Everything that would keep this file from being served, TLS files included, each at its place: what `lbd check` says. */
+export function checkConfigFile(file: string, options: ParseOptions & TlsFileOptions): CheckedFile {
+  let text: string;
+  try {
+    text = readConfigFile(file);
+  } catch (error) {
+    if (error instanceof ConfigError) return { problems: error.problems };
+    throw error;
+  }
+  const { config, problems, tls } = analyseConfig(text, file, options);
+  const fileProblems: Problem[] = [];
+  const warnings: string[] = [];
+  for (const { params, problemAt } of tls) {
+    const inspected = inspectTlsFiles(params, options);
+    if ('errors' in inspected)
+      fileProblems.push(...inspected.errors.map((error) => problemAt(error.key, `${error.file}: ${error.reason}`)));
+    else warnings.push(...inspected.warnings);
+  }
+  if (config === undefined || fileProblems.length > 0) return { problems: sortProblems([...problems, ...fileProblems]) };
+  return { config, warnings: [...new Set(warnings)] };
+}

@@ -1,0 +1,36 @@
+import type { Address, Client, Listener, LogLevel, TargetGroup, Timeouts, TlsParams } from '../domain/model.ts';
+import type { RoleRules } from '../domain/roles.ts';
+
+/** A config file, checked and completed: every default is filled in, every path is absolute, and nothing in it can change. */
+export interface Config {
+  /** Absolute. */
+  readonly file: string;
+  /** At least one. */
+  readonly listeners: readonly Listener[];
+  readonly targetGroups: readonly TargetGroup[];
+  readonly clients: readonly Client[];
+  readonly timeouts: Timeouts;
+  /** Worker threads, 1 to 64. */
+  readonly workers: number;
+  /** Unfinished TLS handshakes that one worker holds at most. */
+  readonly maxPendingHandshakes: number;
+  readonly admin: AdminConfig;
+  readonly store: StoreConfig;
+  readonly logLevel: LogLevel;
+}
+
+export interface AdminConfig {
+  readonly address: Address;
+  readonly tls: TlsParams;
+  readonly roles: RoleRules;
+  /** False: the file says nothing about roles, and `roles` are the default ones. */
+  readonly rolesConfigured: boolean;
+}
+
+export type StoreConfig =
+  | { readonly kind: 'memory' }
+  | {
+      readonly kind: 'sqlite';
+      /** Absolute. */
+      readonly path: string;
+    };

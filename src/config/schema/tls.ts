@@ -1,0 +1,44 @@
+/** TLS parameters as the file has them. */
+import type { z } from 'zod';
+import { ciphers, documented, filePath, mapping, oneOf } from './fields.ts';
+
+export const tlsParams = mapping({
+  certificate: documented(
+    filePath("the server's certificate"),
+    'PEM file with the server certificate, then its intermediates; looked up beside the config file, then in the working directory.',
+    undefined,
+    'certs/loadbalancer.crt',
+  ),
+  privateKey: documented(
+    filePath("the certificate's private key"),
+    'PEM file with the private key, not encrypted, readable by the owner only.',
+    undefined,
+    'certs/loadbalancer.key',
+  ),
+  caCert: documented(
+    filePath('the CA of client certificates'),
+    'PEM file with the CA certificates that client certificates must chain to.',
+    undefined,
+    'certs/rootCA.pem',
+  ),
+  crl: documented(
+    filePath('the revocation list').optional(),
+    'PEM file with a certificate revocation list of every CA in caCert.',
+    'none',
+    'certs/revoked.crl',
+  ),
+  minVersion: documented(
+    oneOf(['TLSv1.2', 'TLSv1.3']).prefault('TLSv1.2'),
+    'The oldest TLS version that is accepted.',
+    'TLSv1.2',
+    'TLSv1.3',
+  ),
+  ciphers: documented(
+    ciphers().optional(),
+    'Cipher suites by IANA or OpenSSL name: a list, or one text with colons.',
+    'TLS 1.3 suites, and ECDHE with AES-GCM or ChaCha20',
+    ['TLS_AES_128_GCM_SHA256', 'TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256'],
+  ),
+});
+
+export type TlsParamsInFile = z.output<typeof tlsParams>;
