@@ -1,0 +1,75 @@
+// Starts one of the package's programs on a Node.js that is new enough. Syntax and modules as of Node.js 12: it must run there
+// to say what is missing.
+'use strict';
+
+const childProcess = require('child_process');
+const fs = require('fs');
+const path = require('path');
+const url = require('url');
+
+const OLDEST_MAJOR = 24;
+const ROOT = path.join(__dirname, '..');
+
+module.exports = (name, program) => {
+  const entry = entryOf(program);
+  if (majorOf(process.versions.node) >= OLDEST_MAJOR) {
+    // The program sees itself named, as if it had been started without a launcher.
+    process.argv[1] = entry;
+    import(url.pathToFileURL(entry).href);
+    return;
+  }
+  const newer = findNewerNode();
+  if (newer !== undefined) {
+    runOn(newer, entry);
+    return;
+  }
+  const remedy = `upgrade it, or run "npm install node@26.10.0 --allow-scripts=node" where ${name} is installed`;
+  console.error(`${name} needs Node.js ${OLDEST_MAJOR} or newer, and this is ${process.version}: ${remedy}`);
+  process.exitCode = 2;
+};
+
+/** A checkout has the sources, which run as they are; an installed package has only what was compiled from them. */
+function entryOf(program) {
+  const source = path.join(ROOT, `${program}.ts`);
+  return fs.existsSync(source) ? source : path.join(ROOT, 'dist', `${program}.js`);
+}
+
+/** The `node` package, an optional dependency, brings a Node.js: in this package's node_modules or in that of a folder above. */
+function findNewerNode() {
+  for (let folder = ROOT; ; folder = path.dirname(folder)) {
+    const home = path.join(folder, 'node_modules', 'node');
+    const executable = path.join(home, 'bin', process.platform === 'win32' ? 'node.exe' : 'node');
+    if (
+      fs.existsSync(executable) &&
+      majorOf(JSON.parse(fs.readFileSync(path.join(home, 'package.json'), 'utf8')).version) >= OLDEST_MAJOR
+    ) {
+      return executable;
+    }
+    if (folder === path.dirname(folder)) return undefined;
+  }
+}
+
+function majorOf(version) {
+  return Number(version.split('.')[0]);
+}
+
+/** Runs the entry there, passes signals on, and ends as it ends. */
+function runOn(executable, entry) {
+  const child = childProcess.spawn(executable, [entry].concat(process.argv.slice(2)), { stdio: 'inherit' });
+  // A terminal sends Ctrl-C to the child too. Passed on, it would arrive twice, and a second one means "at once".
+  const atTerminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY;
+  for (const signal of ['SIGTERM', 'SIGHUP', 'SIGINT', 'SIGUSR2']) {
+    process.on(signal, () => {
+      if (signal !== 'SIGINT' || !atTerminal) child.kill(signal);
+    });
+  }
+  child.on('error', (error) => {
+    console.error(`${executable} does not run: ${error.message}`);
+    process.exit(2);
+  });
+  child.on('exit', (code, signal) => {
+    if (signal === null) process.exit(code);
+    process.removeAllListeners(signal);
+    process.kill(process.pid, signal);
+  });
+}
