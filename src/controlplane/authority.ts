@@ -26,6 +26,9 @@ export interface Change {
   readonly next: Snapshot;
 }
 
+/** Objects to a state that could not be served, by throwing a DomainError. */
+export type Vet = (next: Snapshot) => void;
+
 /** Learns of each change, in order. The change is acknowledged to its author when every subscriber's promise has settled. */
 export type Subscriber = (change: Change) => Promise<void> | void;
 
@@ -33,21 +36,26 @@ export type Subscriber = (change: Change) => Promise<void> | void;
 export class Authority {
   readonly #store: Store;
   readonly #nowMs: () => number;
+  readonly #vet: Vet;
   readonly #subscribers = new Set<Subscriber>();
   #snapshot: Snapshot;
   #changedAtRunTime: boolean;
   #queue: Promise<unknown> = Promise.resolve();
 
-  private constructor(store: Store, { snapshot, changedAtRunTime }: StoredState, nowMs: () => number) {
+  private constructor(store: Store, { snapshot, changedAtRunTime }: StoredState, vet: Vet, nowMs: () => number) {
     this.#store = store;
     this.#snapshot = snapshot;
     this.#changedAtRunTime = changedAtRunTime;
+    this.#vet = vet;
     this.#nowMs = nowMs;
   }
 
   /** Takes up the state where the store has it; an empty store begins at revision 0. */
-  static async open(store: Store, nowMs: () => number = Date.now): Promise<Authority> {
-    return new Authority(store, (await store.load()) ?? { snapshot: EMPTY_SNAPSHOT, changedAtRunTime: false }, nowMs);
+  static async open(store: Store, options: { readonly vet?: Vet; readonly nowMs?: () => number } = {}): Promise<Authority> {
+    const { vet = () => undefined, nowMs = Date.now } = options;
+    const stored = (await store.load()) ?? { snapshot: EMPTY_SNAPSHOT, changedAtRunTime: false };
+    vet(stored.snapshot);
+    return new Authority(store, stored, vet, nowMs);
   }
 
   get snapshot(): Snapshot {
@@ -85,6 +93,7 @@ export class Authority {
       throw new RevisionConflictError(expectedRevision, previous.revision);
     }
     const next = apply(previous, command);
+    this.#vet(next);
     await this.#store.compareAndSet(previous.revision, { revision: next.revision, command, actor, requestId, atMs: this.#nowMs() }, next);
     this.#snapshot = next;
     this.#changedAtRunTime = changedAtRunTimeAfter(this.#changedAtRunTime, { actor, command });

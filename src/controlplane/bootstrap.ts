@@ -57,6 +57,10 @@ async function setListeners(authority: Authority, listeners: readonly Listener[]
   } catch (error) {
     if (!(error instanceof DomainError)) throw error;
     const whatToDo = 'name a group that exists there, or move the state file away to start from the config file alone';
-    throw new DomainError(error.code, error.field, `a listener of the config file does not fit the state changed at run time: ${error.message}; ${whatToDo}`);
+    throw new DomainError(
+      error.code,
+      error.field,
+      `a listener of the config file does not fit the state changed at run time: ${error.message}; ${whatToDo}`,
+    );
   }
 }

@@ -20,9 +20,11 @@ export interface ServerHealth {
   readonly group: string;
   readonly server: string;
   readonly health: HealthCode;
+  /** What the last probe saw. */
   readonly lastProbe: string;
+  /** Milliseconds since 1970; 0 before the first probe. */
   readonly lastProbeMs: number;
-  /** When the health last changed, milliseconds since 1970. */
+  /** When the health last changed, or else when the server was added; milliseconds since 1970. */
   readonly sinceMs: number;
 }
 

@@ -5,7 +5,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { SqliteStore } from '../../src/controlplane/store/sqlite.ts';
-import { StoreCorruptError, type StoredChange, type StoredState, StoreUnavailableError } from '../../src/controlplane/store/store.ts';
+import { StoreCorruptError, type StoredChange, type StoredState, type StoreUnavailableError } from '../../src/controlplane/store/store.ts';
 import { temporaryFolder } from '../support/temp-dir.ts';
 import { addGroups } from './adding-groups.ts';
 
@@ -40,7 +40,10 @@ describe('a state file', () => {
       const file = path.join(folder, name);
       make(file);
       const before = readFileSync(file);
-      await assert.rejects(SqliteStore.open(file), refusal(StoreCorruptError, /^the state file .+ is not usable \(.+\); nothing was read from it: move it away .+config file.+backup/));
+      await assert.rejects(
+        SqliteStore.open(file),
+        refusal(StoreCorruptError, /^the state file .+ is not usable \(.+\); nothing was read from it: move it away .+config file.+backup/),
+      );
       assert.deepEqual(readFileSync(file), before, name);
     }
   });

@@ -29,7 +29,9 @@ it('keeps every acknowledged change when its process is killed in mid-stream', a
 
 /** Starts a writer, kills it once it has acknowledged `revision`, and gives the last revision that it acknowledged. */
 async function writeUntilKilled(file: string, revision: number): Promise<number> {
-  const writer = spawn(process.execPath, [path.join(import.meta.dirname, 'sqlite-writer.ts'), file], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const writer = spawn(process.execPath, [path.join(import.meta.dirname, 'sqlite-writer.ts'), file], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   const ended = new Promise<string | null>((resolve, reject) => writer.once('error', reject).once('close', (_, signal) => resolve(signal)));
   let last = 0;
   for await (const line of createInterface({ input: writer.stdout })) {

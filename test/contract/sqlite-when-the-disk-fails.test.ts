@@ -24,7 +24,10 @@ describe('a state file that cannot be written', () => {
     const [database] = opened;
     assert.ok(database);
     database.exec('PRAGMA max_page_count = 1');
-    await assert.rejects(addGroups(store, 1000), unavailable(/^there is no room left on the disk for the state file .+: free some and try again$/));
+    await assert.rejects(
+      addGroups(store, 1000),
+      unavailable(/^there is no room left on the disk for the state file .+: free some and try again$/),
+    );
     const reached = await store.load();
     assert.equal(reached?.snapshot.revision, (await store.history(1))[0]?.revision);
     await assert.rejects(addGroups(store, 1000), unavailable(/no room left/), 'it stays refused while nothing changes');
@@ -54,7 +57,10 @@ describe('a state file that cannot be written', () => {
   ] as const) {
     it(`takes back ${kind} that was refused by a failing disk but written after all`, async (t) => {
       let failing = false;
-      const store = await SqliteStore.open(await freshFile(t), (file) => new CommitThenFail(file, () => failing), { snapshotEvery: 5, changesKept: 5 });
+      const store = await SqliteStore.open(await freshFile(t), (file) => new CommitThenFail(file, () => failing), {
+        snapshotEvery: 5,
+        changesKept: 5,
+      });
       t.after(() => store.close());
       const before = await addGroups(store, revision - 1);
       failing = true;
@@ -83,7 +89,10 @@ describe('a state file that cannot be written', () => {
     const folder = await temporaryFolder(t);
     const file = path.join(folder, 'lbd.state.db');
     await (await SqliteStore.open(file)).close();
-    await assert.rejects(SqliteStore.open(path.join(folder, 'missing', 'lbd.state.db')), unavailable(/its folder must exist and lbd must be allowed to write both$/));
+    await assert.rejects(
+      SqliteStore.open(path.join(folder, 'missing', 'lbd.state.db')),
+      unavailable(/its folder must exist and lbd must be allowed to write both$/),
+    );
     await assert.rejects(SqliteStore.open(folder), unavailable(/cannot be opened/));
     chmodSync(file, 0o400);
     await asOrdinaryUser(folder, file, () => assert.rejects(SqliteStore.open(file), unavailable(/cannot be locked: it is read-only/)));
@@ -94,7 +103,10 @@ describe('a state file in use', () => {
   it('is refused to a second store of the same process', async (t) => {
     const file = await freshFile(t);
     const first = await SqliteStore.open(file);
-    await assert.rejects(SqliteStore.open(file), unavailable(/in use by another lbd: stop that one, or give this one a store path of its own$/));
+    await assert.rejects(
+      SqliteStore.open(file),
+      unavailable(/in use by another lbd: stop that one, or give this one a store path of its own$/),
+    );
     assert.equal((await addGroups(first, 1)).revision, 1, 'the first one is not disturbed');
     await assert.rejects(SqliteStore.open(file), unavailable(/in use by another lbd/));
     await first.close();
@@ -105,7 +117,9 @@ describe('a state file in use', () => {
 
   it('is refused to another process until the first one has ended, however it ended', async (t) => {
     const file = await freshFile(t);
-    const writer = spawn(process.execPath, [path.join(import.meta.dirname, 'sqlite-writer.ts'), file], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const writer = spawn(process.execPath, [path.join(import.meta.dirname, 'sqlite-writer.ts'), file], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     const ended = once(writer, 'exit');
     await once(writer.stdout, 'data');
     await assert.rejects(SqliteStore.open(file), unavailable(/in use by another lbd/));
@@ -133,8 +147,18 @@ describe('a change to a large state', () => {
     const store = await SqliteStore.open(file);
     t.after(() => store.close());
     const many = Array.from({ length: 3000 }, (_, index) => index);
-    const targetGroups = [sampleGroup('web', many.map((index) => `10.0.${index >> 8}.${index & 255}:80`))];
-    const takeIn: Command = { kind: 'replaceAll', listeners: [], targetGroups, clients: many.map((index) => sampleClient(`client-${index}`, ['web'])) };
+    const targetGroups = [
+      sampleGroup(
+        'web',
+        many.map((index) => `10.0.${index >> 8}.${index & 255}:80`),
+      ),
+    ];
+    const takeIn: Command = {
+      kind: 'replaceAll',
+      listeners: [],
+      targetGroups,
+      clients: many.map((index) => sampleClient(`client-${index}`, ['web'])),
+    };
     const large = apply(EMPTY_SNAPSHOT, takeIn);
     await store.compareAndSet(0, { revision: 1, command: takeIn, actor: 'bootstrap', requestId: '', atMs: 0 }, large);
     const written = () => statSync(`${file}-wal`).size;

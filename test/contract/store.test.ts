@@ -4,7 +4,13 @@ import { describe, it, type TestContext } from 'node:test';
 import fc from 'fast-check';
 import { MemoryStore } from '../../src/controlplane/store/memory.ts';
 import { SqliteStore } from '../../src/controlplane/store/sqlite.ts';
-import { DEFAULT_RETENTION, type Retention, RevisionConflictError, type Store, type StoredChange } from '../../src/controlplane/store/store.ts';
+import {
+  DEFAULT_RETENTION,
+  type Retention,
+  RevisionConflictError,
+  type Store,
+  type StoredChange,
+} from '../../src/controlplane/store/store.ts';
 import { DomainError } from '../../src/domain/errors.ts';
 import { EMPTY_SNAPSHOT, type Snapshot } from '../../src/domain/model.ts';
 import { apply, type Command } from '../../src/domain/state.ts';
@@ -45,11 +51,11 @@ for (const [driver, freshStore] of Object.entries(DRIVERS)) {
             servers: [sampleServer('[::1]:8081', { weight: 0, maxConnections: 5, backup: true }), sampleServer('web.example.com:80')],
             healthCheck: {
               type: 'http',
-              intervalMs: 2500.5,
-              timeoutMs: 1,
+              intervalMs: 2500,
+              timeoutMs: 10,
               unhealthyThreshold: 2,
               healthyThreshold: 1,
-              maxIntervalMs: 3,
+              maxIntervalMs: 86_400_000,
               http: { path: '/ready', host: undefined, statusFrom: 200, statusTo: 299 },
             },
           }),
@@ -99,7 +105,13 @@ for (const [driver, freshStore] of Object.entries(DRIVERS)) {
     it('tells the newest changes first', async (t) => {
       const store = await freshStore(t);
       const snapshot = await append(store, EMPTY_SNAPSHOT, [addGroup('web')]);
-      const written: StoredChange = { revision: 2, command: addGroup('db'), actor: 'operator\n\u001b[31m', atMs: 1_700_000_000_123, requestId: 'x' };
+      const written: StoredChange = {
+        revision: 2,
+        command: addGroup('db'),
+        actor: 'operator\n\u001b[31m',
+        atMs: 1_700_000_000_123,
+        requestId: 'x',
+      };
       await store.compareAndSet(1, written, apply(snapshot, written.command));
       assert.deepEqual(await store.history(1), [written]);
       assert.deepEqual(
@@ -141,7 +153,10 @@ for (const [driver, freshStore] of Object.entries(DRIVERS)) {
         revisions,
         revisions.map((_, index) => snapshot.revision - index),
       );
-      assert.ok(revisions.length >= retention.changesKept && revisions.length <= retention.changesKept + retention.snapshotEvery, `${revisions.length} changes kept`);
+      assert.ok(
+        revisions.length >= retention.changesKept && revisions.length <= retention.changesKept + retention.snapshotEvery,
+        `${revisions.length} changes kept`,
+      );
       assert.equal(await store.findRequest('old'), undefined);
       assert.equal(await store.findRequest('new'), snapshot.revision);
     });

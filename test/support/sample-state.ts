@@ -1,5 +1,12 @@
 /** Pieces of state for tests: complete, valid, and different only where the test says so. */
-import { ANY_NAME_MATCH, type Client, type HealthCheck, type Listener, type TargetGroup, type UpstreamServer } from '../../src/domain/model.ts';
+import {
+  ANY_NAME_MATCH,
+  type Client,
+  type HealthCheck,
+  type Listener,
+  type TargetGroup,
+  type UpstreamServer,
+} from '../../src/domain/model.ts';
 
 export const sampleHealthCheck: HealthCheck = {
   type: 'tcp',
@@ -29,7 +36,13 @@ export function sampleGroup(name: string, addresses: readonly string[] = [], cha
 }
 
 export function sampleClient(clientId: string, allowedTargetGroups: readonly string[], changes: Partial<Client> = {}): Client {
-  return { clientId, match: ANY_NAME_MATCH, allowedTargetGroups, limits: { connectionRate: undefined, concurrentConnections: undefined }, ...changes };
+  return {
+    clientId,
+    match: ANY_NAME_MATCH,
+    allowedTargetGroups,
+    limits: { connectionRate: undefined, concurrentConnections: undefined },
+    ...changes,
+  };
 }
 
 export function sampleListener(name: string, changes: Partial<Listener> = {}): Listener {

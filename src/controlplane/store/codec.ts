@@ -3,8 +3,8 @@
  * know: a state written by a later version is never half-read.
  */
 import {
-  ALGORITHMS,
   type Address,
+  ALGORITHMS,
   type Client,
   type ConnectionRate,
   type HealthCheck,
@@ -20,7 +20,7 @@ import {
   type UpstreamServer,
 } from '../../domain/model.ts';
 import { assertInvariants, type Command } from '../../domain/state.ts';
-import { type Decode, DecodeError, flag, list, number, object, oneOf, optional, text, whole } from './decode.ts';
+import { type Decode, DecodeError, flag, list, object, oneOf, optional, text, whole } from './decode.ts';
 
 const FORMAT = 1;
 
@@ -92,11 +92,11 @@ const httpCheck = object<HttpCheck>({ path: text, host: optional(text), statusFr
 
 const healthCheck = object<HealthCheck>({
   type: oneOf(['tcp', 'tls', 'http', 'none']),
-  intervalMs: number,
-  timeoutMs: number,
+  intervalMs: whole,
+  timeoutMs: whole,
   unhealthyThreshold: whole,
   healthyThreshold: whole,
-  maxIntervalMs: number,
+  maxIntervalMs: whole,
   http: optional(httpCheck),
 });
 
@@ -105,20 +105,26 @@ const group = object<TargetGroup>({
   algorithm: oneOf(ALGORITHMS),
   servers: list(server),
   healthCheck,
-  connectTimeoutMs: number,
+  connectTimeoutMs: whole,
   retries: whole,
   onUnhealthy: oneOf(['keep', 'close']),
 });
 
-const match = object<IdentityMatch>({ cn: optional(text), dns: optional(text), uri: optional(text), ou: optional(text), fingerprint: optional(text) });
+const match = object<IdentityMatch>({
+  cn: optional(text),
+  dns: optional(text),
+  uri: optional(text),
+  ou: optional(text),
+  fingerprint: optional(text),
+});
 
 const connectionRate = object<ConnectionRate>({
   algorithm: oneOf(RATE_ALGORITHMS),
-  limit: number,
-  windowMs: number,
-  burst: number,
+  limit: whole,
+  windowMs: whole,
+  burst: whole,
   action: oneOf(['reset', 'close', 'delay']),
-  maxDelayMs: number,
+  maxDelayMs: whole,
 });
 
 const limits = object<Limits>({ connectionRate: optional(connectionRate), concurrentConnections: optional(whole) });
@@ -129,7 +135,12 @@ type Kind = Command['kind'];
 type CommandOf<K extends Kind> = Extract<Command, { readonly kind: K }>;
 
 const COMMANDS: { readonly [K in Kind]: Decode<CommandOf<K>> } = {
-  replaceAll: object<CommandOf<'replaceAll'>>({ kind: oneOf(['replaceAll']), listeners: list(listener), targetGroups: list(group), clients: list(client) }),
+  replaceAll: object<CommandOf<'replaceAll'>>({
+    kind: oneOf(['replaceAll']),
+    listeners: list(listener),
+    targetGroups: list(group),
+    clients: list(client),
+  }),
   setListeners: object<CommandOf<'setListeners'>>({ kind: oneOf(['setListeners']), listeners: list(listener) }),
   addTargetGroup: object<CommandOf<'addTargetGroup'>>({ kind: oneOf(['addTargetGroup']), group }),
   removeTargetGroup: object<CommandOf<'removeTargetGroup'>>({ kind: oneOf(['removeTargetGroup']), name: text }),
@@ -159,4 +170,10 @@ interface SnapshotDocument {
   readonly clients: readonly Client[];
 }
 
-const snapshotDocument = object<SnapshotDocument>({ format, revision: whole, listeners: list(listener), targetGroups: list(group), clients: list(client) });
+const snapshotDocument = object<SnapshotDocument>({
+  format,
+  revision: whole,
+  listeners: list(listener),
+  targetGroups: list(group),
+  clients: list(client),
+});

@@ -15,11 +15,6 @@ export const text: Decode<string> = (value, at) => {
   return value;
 };
 
-export const number: Decode<number> = (value, at) => {
-  if (typeof value !== 'number' || !Number.isFinite(value)) throw new DecodeError(at, 'a number');
-  return value;
-};
-
 /** A whole number from 0 to 2^53 - 1. */
 export const whole: Decode<number> = (value, at) => {
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) throw new DecodeError(at, 'a whole number');
@@ -57,7 +52,8 @@ export function object<T extends object>(fields: { readonly [K in keyof T]-?: De
   return (value, at) => {
     if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new DecodeError(at, 'an object');
     const given: Readonly<Record<string, unknown>> = { ...value };
-    for (const key of Object.keys(given)) if (!Object.hasOwn(fields, key)) throw new DecodeError(at, `no field ${JSON.stringify(key.slice(0, 80))}`);
+    for (const key of Object.keys(given))
+      if (!Object.hasOwn(fields, key)) throw new DecodeError(at, `no field ${JSON.stringify(key.slice(0, 80))}`);
     const result: Record<string, unknown> = {};
     for (const [key, decode] of decoders) result[key] = decode(given[key], `${at}.${key}`);
     return result as T; // each field of T has just been decoded to its type

@@ -1,5 +1,13 @@
 import type { Revision, Snapshot } from '../../domain/model.ts';
-import { changedAtRunTimeAfter, DEFAULT_RETENTION, RevisionConflictError, type Retention, type Store, type StoredChange, type StoredState } from './store.ts';
+import {
+  changedAtRunTimeAfter,
+  DEFAULT_RETENTION,
+  type Retention,
+  RevisionConflictError,
+  type Store,
+  type StoredChange,
+  type StoredState,
+} from './store.ts';
 
 /** Keeps changes for the life of the process: the config file alone says what the next one starts with. */
 export class MemoryStore implements Store {

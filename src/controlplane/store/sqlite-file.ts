@@ -79,7 +79,10 @@ export function openStateFile(path: string, openDatabase: OpenDatabase): StateFi
     database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = FULL');
     checkKind(path, database);
     database.exec('PRAGMA journal_mode = WAL; BEGIN IMMEDIATE; COMMIT');
-    const findings = database.prepare('PRAGMA quick_check').all().flatMap((row) => Object.values(row));
+    const findings = database
+      .prepare('PRAGMA quick_check')
+      .all()
+      .flatMap((row) => Object.values(row));
     if (findings.length !== 1 || findings[0] !== 'ok') throw corrupt(path, `damaged: ${String(findings[0]).slice(0, 200)}`);
   } catch (error) {
     database.close();

@@ -68,9 +68,16 @@ export class SqliteStore implements Store {
    * @throws StoreCorruptError when it is damaged or something else, StoreUnavailableError when it cannot be used or another lbd
    * is using it.
    */
-  static async open(path: string, openDatabase: OpenDatabase = openDatabaseSync, retention: Retention = DEFAULT_RETENTION): Promise<SqliteStore> {
+  static async open(
+    path: string,
+    openDatabase: OpenDatabase = openDatabaseSync,
+    retention: Retention = DEFAULT_RETENTION,
+  ): Promise<SqliteStore> {
     const store = new SqliteStore(path, openDatabase, retention);
-    store.#using((file) => file, () => createIfMissing(path));
+    store.#using(
+      (file) => file,
+      () => createIfMissing(path),
+    );
     return store;
   }
 
@@ -105,7 +112,12 @@ export class SqliteStore implements Store {
   }
 
   async history(limit: number): Promise<readonly StoredChange[]> {
-    return this.#using(({ database }) => database.prepare('SELECT * FROM changes ORDER BY revision DESC LIMIT ?').all(limit).map((row) => changeOf(readChange(row))));
+    return this.#using(({ database }) =>
+      database
+        .prepare('SELECT * FROM changes ORDER BY revision DESC LIMIT ?')
+        .all(limit)
+        .map((row) => changeOf(readChange(row))),
+    );
   }
 
   watch(): () => void {
@@ -166,7 +178,9 @@ export class SqliteStore implements Store {
     const newest = database.prepare('SELECT max(revision) AS revision FROM snapshots').get()?.['revision'] ?? 0;
     if (next.revision - whole(newest, 'snapshots.revision') < snapshotEvery) return;
     const json = encodeSnapshot(next);
-    database.prepare('INSERT INTO snapshots (revision, json, crc32) VALUES (?, ?, ?)').run(next.revision, json, snapshotCrc(next.revision, json));
+    database
+      .prepare('INSERT INTO snapshots (revision, json, crc32) VALUES (?, ?, ?)')
+      .run(next.revision, json, snapshotCrc(next.revision, json));
     // The one before the newest stays: it is what remains if this very change has to be taken back.
     database.prepare('DELETE FROM snapshots WHERE revision < ?').run(newest);
     database.prepare('DELETE FROM changes WHERE revision <= ?').run(next.revision - changesKept);

@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { decodeCommand, decodeSnapshot, encodeCommand, encodeSnapshot } from '../../../src/controlplane/store/codec.ts';
+import { DecodeError } from '../../../src/controlplane/store/decode.ts';
+import { EMPTY_SNAPSHOT } from '../../../src/domain/model.ts';
+import { apply, type Command } from '../../../src/domain/state.ts';
+import { sampleClient, sampleGroup, sampleListener, sampleServer } from '../../support/sample-state.ts';
+
+const commands: { readonly [K in Command['kind']]: Extract<Command, { readonly kind: K }> } = {
+  replaceAll: {
+    kind: 'replaceAll',
+    listeners: [sampleListener('main')],
+    targetGroups: [sampleGroup('web', ['127.0.0.1:8081'])],
+    clients: [sampleClient('a', ['web'])],
+  },
+  setListeners: {
+    kind: 'setListeners',
+    listeners: [sampleListener('main', { routes: [{ sni: undefined, alpn: 'h2', targetGroup: 'web' }] })],
+  },
+  addTargetGroup: { kind: 'addTargetGroup', group: sampleGroup('db') },
+  removeTargetGroup: { kind: 'removeTargetGroup', name: 'db' },
+  addUpstreamServer: { kind: 'addUpstreamServer', group: 'web', server: sampleServer('127.0.0.1:8082', { maxConnections: 9 }) },
+  removeUpstreamServer: { kind: 'removeUpstreamServer', group: 'web', address: '127.0.0.1:8082' },
+  addClient: { kind: 'addClient', client: sampleClient('b', ['web']) },
+  removeClient: { kind: 'removeClient', clientId: 'b' },
+};
+
+describe('the codec of state', () => {
+  for (const [kind, command] of Object.entries(commands)) {
+    it(`reads ${kind} back as it was, fields that are undefined included`, () => {
+      assert.deepEqual(decodeCommand(encodeCommand(command)), command);
+    });
+  }
+
+  it('reads a snapshot back as it was', () => {
+    const snapshot = Object.values(commands).reduce(apply, EMPTY_SNAPSHOT);
+    assert.deepEqual(decodeSnapshot(encodeSnapshot(snapshot)), snapshot);
+    assert.deepEqual(decodeSnapshot(encodeSnapshot(EMPTY_SNAPSHOT)), EMPTY_SNAPSHOT);
+  });
+
+  const refused: Record<string, [text: string, why: RegExp]> = {
+    'no JSON': ['{"format":1,', /^document: expected JSON$/],
+    'a later format': [
+      '{"format":2,"command":{"kind":"removeClient","clientId":"b"}}',
+      /\.format: expected format 1, the one this version/,
+    ],
+    'an unknown command': ['{"format":1,"command":{"kind":"explode"}}', /\.command\.kind: expected one of replaceAll, /],
+    'the name of something that every object has': ['{"format":1,"command":{"kind":"toString"}}', /\.command\.kind: expected one of/],
+    'a missing field': ['{"format":1,"command":{"kind":"removeClient"}}', /\.command\.clientId: expected a text/],
+    'a field of another type': ['{"format":1,"command":{"kind":"setListeners","listeners":{}}}', /\.listeners: expected a list/],
+    'a field that a later version has added': [
+      '{"format":1,"command":{"kind":"removeClient","clientId":"b","mode":"drain"}}',
+      /\.command: expected no field "mode"/,
+    ],
+  };
+  for (const [what, [text, why]] of Object.entries(refused)) {
+    it(`refuses ${what}`, () => {
+      assert.throws(
+        () => decodeCommand(text),
+        (error) => error instanceof DecodeError && why.test(error.message),
+      );
+    });
+  }
+
+  it('names the place deep inside where something is wrong', () => {
+    const text = encodeCommand(commands.replaceAll).replace('"weight":1', '"weight":1.5');
+    assert.throws(() => decodeCommand(text), /^DecodeError: \.command\.targetGroups\[0\]\.servers\[0\]\.weight: expected a whole number$/);
+  });
+
+  it('refuses a snapshot that no sequence of changes could have made', () => {
+    const snapshot = apply(EMPTY_SNAPSHOT, commands.replaceAll);
+    const text = encodeSnapshot(snapshot);
+    assert.throws(
+      () => decodeSnapshot(text.replace('"allowedTargetGroups":["web"]', '"allowedTargetGroups":["gone"]')),
+      /expected a consistent state/,
+    );
+    const twice = encodeSnapshot({ ...snapshot, clients: new Map([...snapshot.clients, ['other', sampleClient('a', ['web'])]]) });
+    assert.throws(() => decodeSnapshot(twice), /expected every name once/);
+  });
+});
