@@ -16,6 +16,7 @@ const DEFAULT_ADMIN = '127.0.0.1:9000';
 const MAX_SLIDING_WINDOW_LOG = 100_000;
 
 export function crossProblems(root: SourceNode): SourceProblem[] {
+  if (!isMapping(root)) return [];
   const problems: SourceProblem[] = [];
   const report: Report = (path, expected) => problems.push({ path, position: positionOf(root, path), expected });
   checkListeners(root, report);

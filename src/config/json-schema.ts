@@ -4,7 +4,15 @@ import { fileSchema } from './schema/file.ts';
 
 /** JSON Schema (draft 2020-12) of the config file as the user writes it: what `lbd schema` prints, and editors complete from. */
 export function configJsonSchema(): Readonly<Record<string, unknown>> {
-  return { title: 'Portcullis configuration', ...z.toJSONSchema(fileSchema, { io: 'input' }) };
+  const schema = z.toJSONSchema(fileSchema, {
+    io: 'input',
+    // zod leaves out the examples of a type with a transform, as if they were of its output; here they are of the input.
+    override: ({ zodSchema, jsonSchema }) => {
+      const examples = z.globalRegistry.get(zodSchema)?.examples;
+      if (Array.isArray(examples)) jsonSchema.examples = examples;
+    },
+  });
+  return { title: 'Portcullis configuration', ...schema };
 }
 
 /** The keys that `schema` knows for the mapping at `path`. */

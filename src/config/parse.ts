@@ -76,14 +76,15 @@ function locatedTls(root: SourceNode, file: string, resolvePath: ResolvePath): L
   });
 }
 
+/** One problem for each value: the first that was found is the simplest, and others often follow from it. */
 function inOrder(file: string, problems: readonly SourceProblem[]): Problem[] {
-  const lines = new Map<string, Problem>();
+  const byPlace = new Map<string, Problem>();
   for (const { path: at, position, expected } of problems) {
     const problem = { file, ...position, path: formatPath(at), expected };
-    // One value can break two rules of the schema with the same words.
-    lines.set(JSON.stringify(problem), problem);
+    const place = `${position.line}:${position.col}:${problem.path}`;
+    if (!byPlace.has(place)) byPlace.set(place, problem);
   }
-  return sortProblems([...lines.values()]);
+  return sortProblems([...byPlace.values()]);
 }
 
 /** In the order of the file. */

@@ -36,7 +36,7 @@ export function readSource(text: string): Source {
   let document: Document.Parsed;
   try {
     // Duplicate keys are found below, where the first one's line is known and the time is not quadratic.
-    document = parseDocument(text, { prettyErrors: false, lineCounter: lines, uniqueKeys: false, logLevel: 'silent' });
+    document = parseDocument(text, { prettyErrors: false, lineCounter: lines, uniqueKeys: false, logLevel: 'error' });
   } catch (error) {
     const why = error instanceof RangeError ? 'it is nested too deeply' : `the YAML reader gave up (${String(error).split('\n', 1)[0]})`;
     return unreadable({ line: 1, col: 1 }, `expected a YAML mapping; ${why}`);

@@ -1,7 +1,20 @@
 /** Clients: who they are, where they may go, how often. */
 import type { z } from 'zod';
 import { RATE_ALGORITHMS } from '../../domain/model.ts';
-import { DAY_MS, documented, duration, expecting, fingerprint, list, mapping, name, oneOf, plainText, wholeNumber } from './fields.ts';
+import {
+  DAY_MS,
+  documented,
+  duration,
+  expecting,
+  fingerprint,
+  list,
+  MAX_CONNECTIONS,
+  mapping,
+  name,
+  oneOf,
+  plainText,
+  wholeNumber,
+} from './fields.ts';
 
 export const matchShape = {
   cn: documented(
@@ -17,7 +30,7 @@ export const matchShape = {
     'a.bardomain.com',
   ),
   uri: documented(
-    plainText('a URI of a certificate', 2048).optional(),
+    plainText('a URI of a certificate').optional(),
     'A URI alternative name of the certificate, such as a SPIFFE ID.',
     'any',
     'spiffe://bardomain.com/a',
@@ -54,7 +67,7 @@ const connectionRate = mapping({
     'reset',
     'delay',
   ),
-  maxDelay: documented(duration(1, 60_000).prefault('5s'), 'With delay: a connection that would wait longer is refused.', '5s', '1s'),
+  maxDelay: documented(duration(0, 60_000).prefault('5s'), 'With delay: a connection that would wait longer is refused.', '5s', '1s'),
 });
 
 export const client = mapping({
@@ -87,7 +100,7 @@ export const client = mapping({
     mapping({
       connectionRate: documented(connectionRate.optional(), 'How many new connections in a time.', 'no limit', { limit: 10, window: '1s' }),
       concurrentConnections: documented(
-        wholeNumber(1, 1_000_000).optional(),
+        wholeNumber(1, MAX_CONNECTIONS).optional(),
         'Connections that the client may hold at once.',
         'no limit',
         50,

@@ -9,12 +9,14 @@ import { found } from '../problems.ts';
 type Refused = { readonly problem: string };
 
 /** Inclusive. */
-interface StatusRange {
+export interface StatusRange {
   readonly from: number;
   readonly to: number;
 }
 
 export const DAY_MS = 86_400_000;
+/** What a 32-bit count of connections can hold. */
+export const MAX_CONNECTIONS = 2 ** 31 - 1;
 
 /** A mapping with these keys and no others. */
 export function mapping<Shape extends z.ZodRawShape>(shape: Shape) {
@@ -97,7 +99,7 @@ export function name(what: string) {
 }
 
 /** Text of 1 to `max` characters without control characters. */
-export function plainText(expected: string, max = 1024) {
+export function plainText(expected: string, max = 1000) {
   return parsed<string>(expected, (text) => (text !== '' && text.length <= max && !/\p{Cc}/u.test(text) ? text : { problem: '' }));
 }
 
@@ -134,6 +136,18 @@ export function serverName() {
     const host = parseAddress(`${text.replace(/^\*\./, '')}:1`);
     return isRefused(host) || /^[\d.]+$/.test(text) || text.startsWith('[') ? { problem: '' } : text.toLowerCase().replace(/\.$/, '');
   });
+}
+
+/** Path of an HTTP request; it goes into the request line as it is. */
+export function requestPath() {
+  return parsed<string>('a path that begins with / and has no blanks', (text) =>
+    /^\/[\x21-\x7e]{0,999}$/.test(text) ? text : { problem: '' },
+  );
+}
+
+/** Value of a Host header; it goes into the header as it is. */
+export function hostHeader() {
+  return parsed<string>('a host name, one word', (text) => (/^[\x21-\x7e]{1,255}$/.test(text) ? text : { problem: '' }));
 }
 
 /** Inclusive range of HTTP status codes: `200-399`, `"204"` or 204. */

@@ -6,11 +6,13 @@ import {
   documented,
   duration,
   expecting,
+  hostHeader,
   list,
+  MAX_CONNECTIONS,
   mapping,
   name,
   oneOf,
-  plainText,
+  requestPath,
   serverAddress,
   statusRange,
   wholeNumber,
@@ -19,7 +21,7 @@ import {
 const serverSettings = mapping({
   address: documented(serverAddress(), 'host:port of the server; IPv6 in brackets.', undefined, '127.0.0.1:8081'),
   weight: documented(wholeNumber(0, 256).prefault(1), 'Share of the connections, 0 to 256; 0 takes no new ones.', '1', 5),
-  maxConnections: documented(wholeNumber(1, 1_000_000).optional(), 'Connections it may hold at once.', 'no limit', 100),
+  maxConnections: documented(wholeNumber(1, MAX_CONNECTIONS).optional(), 'Connections it may hold at once.', 'no limit', 100),
   backup: documented(
     z.boolean(expecting('true or false')).prefault(false),
     'Takes connections only when no other server of the group can.',
@@ -35,22 +37,15 @@ const healthCheck = mapping({
     'tcp',
     'http',
   ),
-  interval: documented(duration(100, DAY_MS).prefault('5s'), 'Time between probes.', '5s', '10s'),
-  timeout: documented(duration(10, 600_000).prefault('5s'), 'A probe that takes longer has failed.', '5s', '2s'),
-  unhealthyThreshold: documented(wholeNumber(1, 100).prefault(1), 'Failures in a row that make a healthy server unhealthy.', '1', 3),
-  healthyThreshold: documented(wholeNumber(1, 100).prefault(3), 'Successes in a row that make an unhealthy server healthy.', '3', 2),
-  maxInterval: documented(duration(100, DAY_MS).optional(), 'The interval grows to this while the server stays down.', '60s', '2m'),
+  interval: documented(duration(10, DAY_MS).prefault('5s'), 'Time between probes.', '5s', '10s'),
+  timeout: documented(duration(10, DAY_MS).prefault('5s'), 'A probe that takes longer has failed.', '5s', '2s'),
+  unhealthyThreshold: documented(wholeNumber(1, 1000).prefault(1), 'Failures in a row that make a healthy server unhealthy.', '1', 3),
+  healthyThreshold: documented(wholeNumber(1, 1000).prefault(3), 'Successes in a row that make an unhealthy server healthy.', '3', 2),
+  maxInterval: documented(duration(10, DAY_MS).optional(), 'The interval grows to this while the server stays down.', '60s', '2m'),
   http: documented(
     mapping({
-      path: documented(
-        plainText('a path that begins with /')
-          .refine((path) => path.startsWith('/') && !path.includes(' '), expecting('a path that begins with / and has no space'))
-          .prefault('/'),
-        'Path of the request.',
-        '/',
-        '/healthz',
-      ),
-      host: documented(plainText('a host name', 255).optional(), 'Host header of the request.', "the server's address", 'app.example.com'),
+      path: documented(requestPath().prefault('/'), 'Path of the request.', '/', '/healthz'),
+      host: documented(hostHeader().optional(), 'Host header of the request.', "the server's address", 'app.example.com'),
       status: documented(statusRange().prefault('200-399'), 'Status, or range of them, that means healthy.', '200-399', 200),
     }).optional(),
     'The request of type http.',
