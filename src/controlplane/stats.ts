@@ -35,6 +35,15 @@ export class Stats {
     return { active: this.#ledger.serverActive(slot), ...this.#ledger.server(slot) };
   }
 
+  /**
+   * Reads this server's active connections from now on, after its removal too. The row goes to another server only when it
+   * has been idle, so the count of a removed server goes down to 0 and means nothing afterwards.
+   */
+  activeCounter(group: string, address: string): () => number {
+    const slot = this.#slots.serverSlot(group, address);
+    return slot === undefined ? () => 0 : () => this.#ledger.serverActive(slot);
+  }
+
   client(clientId: string): ClientCounters {
     const slot = this.#slots.clientSlot(clientId);
     if (slot === undefined) return { active: 0, accepted: 0, bytesFromClient: 0, bytesToClient: 0, refused: new Map<RefusalReason, number>() };

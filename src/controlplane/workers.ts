@@ -1,0 +1,250 @@
+/** The worker threads: born, published to, replaced when they die, drained at the end. */
+import { Worker } from 'node:worker_threads';
+import type { LogLevel, Snapshot, TlsMaterial } from '../domain/model.ts';
+import type { CloseReason } from '../domain/reasons.ts';
+import type { ConnectionSelector, FromWorker, SlotAssignments, ToWorker, WorkerBirth } from '../shared/messages.ts';
+import type { Change } from './authority.ts';
+import type { Slots } from './slots.ts';
+
+/** What every worker is born with, apart from what changes: its lane, the state, the slots, the ports. */
+export type Upbringing = Pick<WorkerBirth, 'memory' | 'timeouts' | 'maxPendingHandshakes'>;
+
+export interface WorkersOptions {
+  /** The worker's program: `dataplane/worker.ts`, or its compiled form. */
+  readonly program: URL;
+  readonly count: number;
+  readonly upbringing: Upbringing;
+  readonly slots: Slots;
+  /** The state that a worker starts from. */
+  readonly snapshot: () => Snapshot;
+  readonly tls: ReadonlyMap<string, TlsMaterial>;
+  readonly logLevel: LogLevel;
+  /** Writes log lines that workers sent, as they are. */
+  readonly writeLines: (lines: readonly string[]) => void;
+  readonly log: { info(facts: object, message: string): void; error(facts: object, message: string): void };
+}
+
+/** A listener that could not be opened. `code` is the system's: EADDRINUSE, EACCES, EADDRNOTAVAIL. */
+export class ListenError extends Error {
+  readonly code: string;
+  readonly listener: string;
+
+  constructor(listener: string, code: string, message: string) {
+    super(message);
+    this.name = 'ListenError';
+    this.listener = listener;
+    this.code = code;
+  }
+}
+
+/** How long a change waits for a worker to take it: one that is stuck must not hold up the administrator for ever. */
+const ACKNOWLEDGE_WITHIN_MS = 5_000;
+const RESPAWN_DELAY_MS = { first: 50, most: 5_000 } as const;
+/** A worker that lived this long was sound: the next death starts the delays anew. */
+const SOUND_AFTER_MS = 10_000;
+
+export class Workers {
+  readonly #options: WorkersOptions;
+  readonly #threads: (Thread | undefined)[] = [];
+  readonly #deaths: number[] = [];
+  #ports: ReadonlyMap<string, number> = new Map();
+  #tls: ReadonlyMap<string, TlsMaterial>;
+  #logLevel: LogLevel;
+  #stopping = false;
+
+  constructor(options: WorkersOptions) {
+    this.#options = options;
+    this.#tls = options.tls;
+    this.#logLevel = options.logLevel;
+  }
+
+  /**
+   * Starts all workers; resolves when all listen. The first one settles the port of listeners configured with port 0.
+   * @throws ListenError when a listener cannot be opened; no worker is left then.
+   */
+  async start(): Promise<void> {
+    try {
+      this.#ports = await this.#spawn(0).listening;
+      await Promise.all(Array.from({ length: this.#options.count - 1 }, (_, index) => this.#spawn(index + 1).listening));
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  /** Listener name -> the port it really has. */
+  get ports(): ReadonlyMap<string, number> {
+    return this.#ports;
+  }
+
+  get logLevel(): LogLevel {
+    return this.#logLevel;
+  }
+
+  /** Hands a change to every worker; resolves when each has taken it over (or has died, and its successor starts from the new state). */
+  async publish({ command, previous, next }: Change, slots: SlotAssignments): Promise<void> {
+    await Promise.all(
+      this.#running().map((thread) =>
+        thread.publish({ kind: 'publish', from: previous.revision, commands: [command], slots }, next.revision),
+      ),
+    );
+  }
+
+  async reloadTls(material: ReadonlyMap<string, TlsMaterial>): Promise<void> {
+    this.#tls = material;
+    await Promise.all(this.#running().map((thread) => thread.request((requestId) => ({ kind: 'tls', requestId, material }))));
+  }
+
+  /** Closes the live connections that are meant; resolves with how many they were. */
+  async close(selector: ConnectionSelector, reason: CloseReason): Promise<number> {
+    const counts = await Promise.all(
+      this.#running().map((thread) => thread.request((requestId) => ({ kind: 'close', requestId, selector, reason }))),
+    );
+    return counts.reduce((sum, count) => sum + count, 0);
+  }
+
+  setLogLevel(level: LogLevel): void {
+    this.#logLevel = level;
+    for (const thread of this.#running()) thread.send({ kind: 'logLevel', level });
+  }
+
+  /** Accepts no more, waits until the last connection has ended, resets what is left after `deadlineMs`; resolves with that number. */
+  async drain(deadlineMs: number): Promise<number> {
+    this.#stopping = true;
+    const resets = await Promise.all(this.#running().map((thread) => thread.drain(deadlineMs)));
+    return resets.reduce((sum, count) => sum + count, 0);
+  }
+
+  /** Ends every worker at once, its connections with it. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await Promise.all(this.#running().map((thread) => thread.terminate()));
+  }
+
+  #running(): Thread[] {
+    return this.#threads.filter((thread) => thread !== undefined);
+  }
+
+  #spawn(lane: number): Thread {
+    const { program, upbringing, slots, snapshot, writeLines } = this.#options;
+    const thread = new Thread(
+      program,
+      { ...upbringing, lane, snapshot: snapshot(), slots: slots.all(), tls: this.#tls, ports: this.#ports, logLevel: this.#logLevel },
+      writeLines,
+    );
+    this.#threads[lane] = thread;
+    const bornMs = performance.now();
+    thread.onExit((error) => this.#bury(lane, error, performance.now() - bornMs));
+    return thread;
+  }
+
+  #bury(lane: number, error: Error | undefined, livedMs: number): void {
+    this.#threads[lane] = undefined;
+    this.#options.slots.releaseLane(lane);
+    if (this.#stopping) return;
+    const deaths = livedMs > SOUND_AFTER_MS ? 0 : (this.#deaths[lane] ?? 0);
+    this.#deaths[lane] = deaths + 1;
+    const delayMs = Math.min(RESPAWN_DELAY_MS.first * 2 ** deaths, RESPAWN_DELAY_MS.most);
+    this.#options.log.error(
+      { err: error, worker: lane, respawnInMs: delayMs },
+      'a worker died; its connections are lost, another takes its place',
+    );
+    setTimeout(() => {
+      if (this.#stopping) return;
+      // A listener that cannot be opened again ends the thread, which brings us back here, later each time.
+      this.#spawn(lane).listening.then(
+        () => this.#options.log.info({ worker: lane }, 'the worker was replaced'),
+        () => undefined,
+      );
+    }, delayMs);
+  }
+}
+
+/** One worker thread and what it still owes an answer for. */
+class Thread {
+  readonly listening: Promise<ReadonlyMap<string, number>>;
+  readonly #worker: Worker;
+  readonly #listening = Promise.withResolvers<ReadonlyMap<string, number>>();
+  readonly #drained = Promise.withResolvers<number>();
+  readonly #owed = new Map<string, (count: number) => void>();
+  #requests = 0;
+  #isListening = false;
+  #error: Error | undefined;
+
+  constructor(program: URL, birth: WorkerBirth, writeLines: (lines: readonly string[]) => void) {
+    this.listening = this.#listening.promise;
+    this.#worker = new Worker(program, { workerData: birth, name: `portcullis-${birth.lane}` });
+    this.#worker.on('message', (message: FromWorker) => this.#receive(message, writeLines));
+    this.#worker.on('error', (error: Error) => {
+      this.#error = error;
+    });
+    this.onExit((error) => {
+      this.#listening.reject(error ?? new Error('the worker ended before it listened'));
+      this.#drained.resolve(0);
+      for (const settle of this.#owed.values()) settle(0);
+    });
+    // Whoever cares awaits it; a death before anyone does must not count as unhandled.
+    this.listening.catch(() => undefined);
+  }
+
+  send(message: ToWorker): void {
+    this.#worker.postMessage(message);
+  }
+
+  async publish(message: Extract<ToWorker, { kind: 'publish' }>, revision: number): Promise<void> {
+    this.send(message);
+    // One that is still starting has the message in its box and serves nobody yet.
+    if (this.#isListening) await this.#answer(`published ${revision}`);
+  }
+
+  async request(make: (requestId: number) => ToWorker): Promise<number> {
+    const requestId = ++this.#requests;
+    this.send(make(requestId));
+    return this.#isListening ? this.#answer(`done ${requestId}`) : 0;
+  }
+
+  async drain(deadlineMs: number): Promise<number> {
+    this.send({ kind: 'drain', deadlineMs });
+    return this.#drained.promise;
+  }
+
+  onExit(listener: (error: Error | undefined) => void): void {
+    this.#worker.once('exit', () => listener(this.#error));
+  }
+
+  async terminate(): Promise<void> {
+    await this.#worker.terminate();
+  }
+
+  #answer(key: string): Promise<number> {
+    return new Promise((resolve) => {
+      const settle = (count: number) => {
+        clearTimeout(timer);
+        this.#owed.delete(key);
+        resolve(count);
+      };
+      const timer = setTimeout(() => settle(0), ACKNOWLEDGE_WITHIN_MS);
+      this.#owed.set(key, settle);
+    });
+  }
+
+  #receive(message: FromWorker, writeLines: (lines: readonly string[]) => void): void {
+    switch (message.kind) {
+      case 'listening':
+        this.#isListening = true;
+        return this.#listening.resolve(message.ports);
+      case 'listenFailed':
+        this.#error = new ListenError(message.listener, message.code, message.message);
+        this.#listening.reject(this.#error);
+        return void this.#worker.terminate();
+      case 'published':
+        return this.#owed.get(`published ${message.revision}`)?.(0);
+      case 'done':
+        return this.#owed.get(`done ${message.requestId}`)?.(message.count);
+      case 'log':
+        return writeLines(message.lines);
+      case 'drained':
+        return this.#drained.resolve(message.reset);
+    }
+  }
+}

@@ -1,0 +1,229 @@
+/** The life of one connection, from accept to close. */
+import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import type { Logger } from 'pino';
+import { decide } from '../domain/authz.ts';
+import { displayName, identityOf } from '../domain/identity.ts';
+import type { Timeouts } from '../domain/model.ts';
+import { type CloseReason, isRefusal, type Reason } from '../domain/reasons.ts';
+import type { LaneWriter } from '../shared/memory.ts';
+import type { ConnectionSelector } from '../shared/messages.ts';
+import type { Admission, Place } from './admission.ts';
+import { Refusal } from './refusal.ts';
+import { Splice } from './splice.ts';
+import type { TlsFront } from './tls.ts';
+import { connectUpstream, type Dial, type Upstream } from './upstream.ts';
+import type { ClientView, View } from './view.ts';
+
+/** What a connection finds in its worker. */
+export interface ConnectionContext {
+  /** The state of now; it is another object after each change. */
+  readonly view: () => View;
+  readonly lane: LaneWriter;
+  readonly admission: Admission;
+  readonly dial: Dial;
+  readonly timeouts: Timeouts;
+  readonly nowMs: () => number;
+  readonly log: Logger;
+  /** The connections being served, so that they can be closed from outside. */
+  readonly live: Set<LiveConnection>;
+}
+
+export interface LiveConnection extends Required<ConnectionSelector> {
+  close(reason: CloseReason): void;
+}
+
+/** What the log says of a connection; filled in as the story goes. */
+interface Facts {
+  listener: string;
+  remote: string;
+  identity?: string;
+  client?: string;
+  sni?: string;
+  alpn?: string;
+  group?: string;
+  server?: string;
+  attempts?: number;
+  handshakeMs?: number;
+  connectMs?: number;
+  bytesUp: number;
+  bytesDown: number;
+  detail?: string;
+}
+
+/** Serves one accepted socket until it is closed. Never rejects: whatever happens ends in one reason, one log line and clean counters. */
+export async function handleConnection(raw: Socket, listenerName: string, front: TlsFront, context: ConnectionContext): Promise<void> {
+  const { lane, admission, dial, nowMs } = context;
+  const acceptedMs = nowMs();
+  const facts: Facts = { listener: listenerName, remote: `${raw.remoteAddress}:${raw.remotePort}`, bytesUp: 0, bytesDown: 0 };
+  let downstream: TLSSocket | undefined;
+  let client: ClientView | undefined;
+  let place: Place | undefined;
+  let upstream: Upstream | undefined;
+  let reason: Reason = 'internal_error';
+  // A socket that fails says so by closing; each step below watches for that.
+  raw.on('error', () => undefined);
+  try {
+    downstream = await front.handshake(raw);
+    facts.handshakeMs = roundMs(nowMs() - acceptedMs);
+    const gone = signalWhenGone(downstream);
+
+    const view = context.view();
+    client = identify(downstream, view, facts);
+    const group = authorise(client, listenerName, downstream, view, facts);
+    place = await admission.admit(client, gone);
+    const dialledMs = nowMs();
+    upstream = await connectUpstream(group, lane, dial, gone);
+    facts.server = upstream.server.address;
+    facts.attempts = upstream.attempts;
+    facts.connectMs = roundMs(nowMs() - dialledMs);
+    refuseIfWithdrawn(client, listenerName, downstream, view, context);
+
+    reason = await serve(raw, downstream, client, upstream, facts, context);
+  } catch (error) {
+    reason = refuse(raw, downstream, error, facts, context);
+    upstream?.socket.destroy();
+  } finally {
+    upstream?.release();
+    place?.release();
+    account(reason, client, lane);
+    report(reason, facts, nowMs() - acceptedMs, context.log);
+  }
+}
+
+/** Which client the certificate is. @throws Refusal */
+function identify(downstream: TLSSocket, view: View, facts: Facts): ClientView {
+  const certificate = downstream.getPeerX509Certificate();
+  if (certificate === undefined) throw new Refusal('no_client_certificate', 'the certificate is gone');
+  const identity = identityOf(certificate);
+  if (identity === 'ambiguous') throw new Refusal('ambiguous_identity', 'the certificate has more than one common name');
+  facts.identity = displayName(identity).slice(0, 256);
+  const client = view.findClient(identity);
+  if (client === 'unknown') throw new Refusal('unknown_client', `no client matches; fingerprint ${identity.fingerprint}`);
+  if (client === 'ambiguous') throw new Refusal('ambiguous_identity', 'the certificate matches more than one client');
+  facts.client = client.client.clientId;
+  return client;
+}
+
+/** Which target group the client gets. @throws Refusal */
+function authorise({ client }: ClientView, listenerName: string, downstream: TLSSocket, view: View, facts: Facts) {
+  const listener = view.listener(listenerName);
+  if (listener === undefined) throw new Refusal('no_route', `listener ${listenerName} was removed`);
+  const requested = requestedOf(downstream);
+  if (requested.sni !== undefined) facts.sni = requested.sni.slice(0, 256);
+  if (requested.alpn !== undefined) facts.alpn = requested.alpn;
+  const decision = decide(client, listener, requested);
+  facts.detail = decision.rule;
+  if (!decision.allowed) throw new Refusal(decision.reason, decision.rule);
+  facts.group = decision.targetGroup;
+  const group = view.group(decision.targetGroup);
+  if (group === undefined) throw new Refusal('no_route', `target group ${decision.targetGroup} was removed`);
+  return group;
+}
+
+/** The state may have moved on while the client waited or the server was dialled: what is not allowed now is not served. */
+function refuseIfWithdrawn(
+  client: ClientView,
+  listenerName: string,
+  downstream: TLSSocket,
+  before: View,
+  context: ConnectionContext,
+): void {
+  const view = context.view();
+  if (view === before) return;
+  const listener = view.listener(listenerName);
+  const now = view.snapshot.clients.get(client.client.clientId);
+  if (now === undefined) throw new Refusal('unknown_client', `${client.client.clientId} was removed meanwhile`);
+  if (now === client.client || listener === undefined) return;
+  const decision = decide(now, listener, requestedOf(downstream));
+  if (!decision.allowed) throw new Refusal(decision.reason, decision.rule);
+}
+
+function requestedOf(downstream: TLSSocket) {
+  // @types/node types both loosely; without SNI servername is false, without ALPN alpnProtocol is false.
+  const sni: unknown = downstream.servername;
+  const alpn: unknown = downstream.alpnProtocol;
+  return {
+    sni: typeof sni === 'string' && sni !== '' ? sni.toLowerCase() : undefined,
+    alpn: typeof alpn === 'string' && alpn !== '' ? alpn : undefined,
+  };
+}
+
+/** Copies bytes until both sides are closed. */
+async function serve(
+  raw: Socket,
+  downstream: TLSSocket,
+  client: ClientView,
+  upstream: Upstream,
+  facts: Facts,
+  context: ConnectionContext,
+): Promise<CloseReason> {
+  const { lane, live, timeouts, nowMs } = context;
+  const { server } = upstream;
+  const splice = new Splice({
+    client: downstream,
+    upstream: upstream.socket,
+    timeouts,
+    nowMs,
+    resetClient: () => raw.resetAndDestroy(),
+    onBytesUp: (bytes) => {
+      facts.bytesUp += bytes;
+      lane.countBytesUp(client.slot, server.slot, bytes);
+    },
+    onBytesDown: (bytes) => {
+      facts.bytesDown += bytes;
+      lane.countBytesDown(client.slot, server.slot, bytes);
+    },
+  });
+  const connection: LiveConnection = {
+    clientId: client.client.clientId,
+    group: facts.group ?? '',
+    server: server.address,
+    close: (reason) => splice.close(reason),
+  };
+  live.add(connection);
+  lane.countAccepted(client.slot);
+  try {
+    return await splice.run();
+  } finally {
+    lane.countEnded();
+    live.delete(connection);
+  }
+}
+
+/** Tells the client, and says why. */
+function refuse(raw: Socket, downstream: TLSSocket | undefined, error: unknown, facts: Facts, { log }: ConnectionContext): Reason {
+  if (!(error instanceof Refusal)) {
+    log.error({ err: error, remote: facts.remote, listener: facts.listener }, 'a connection failed inside the load balancer');
+    raw.resetAndDestroy();
+    return 'internal_error';
+  }
+  facts.detail = error.message;
+  if (error.manner === 'close') downstream?.destroySoon();
+  else raw.resetAndDestroy();
+  return error.reason;
+}
+
+function account(reason: Reason, client: ClientView | undefined, lane: LaneWriter): void {
+  lane.countReason(reason);
+  if (client !== undefined && isRefusal(reason)) lane.countRefused(client.slot, reason);
+}
+
+/** One line a connection. Names come from certificates and clients: they are bounded, and JSON escapes what could steer a terminal. */
+function report(reason: Reason, facts: Facts, durationMs: number, log: Logger): void {
+  const line = { reason, ...facts, durationMs: roundMs(durationMs) };
+  if (isRefusal(reason)) log.warn(line, 'connection refused');
+  else log.info(line, 'connection closed');
+}
+
+/** To a tenth: what a person reads. */
+function roundMs(ms: number): number {
+  return Math.round(ms * 10) / 10;
+}
+
+function signalWhenGone(downstream: TLSSocket): AbortSignal {
+  const controller = new AbortController();
+  downstream.on('error', () => undefined);
+  downstream.once('close', () => controller.abort());
+  return controller.signal;
+}

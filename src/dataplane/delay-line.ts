@@ -1,0 +1,65 @@
+/** Where one client's connections wait for their turn when its limit says `delay`: first come, first served, bounded. */
+
+/** Asks the limiter once; undefined: admitted, a number: ask again after that many milliseconds. */
+export type Ask = () => number | undefined;
+
+export type Waited = 'admitted' | 'too_long' | 'line_full' | 'gone';
+
+export const MAX_WAITING_PER_CLIENT = 1_000;
+
+export class DelayLine {
+  /** Resolves when the last in line has had its turn. */
+  #tail: Promise<unknown> = Promise.resolve();
+  #waiting = 0;
+
+  /** Waits until `ask` admits, for at most `maxDelayMs`, or until the client goes. */
+  async wait(ask: Ask, maxDelayMs: number, gone: AbortSignal, nowMs: () => number): Promise<Waited> {
+    if (this.#waiting === 0) {
+      const delayMs = ask();
+      if (delayMs === undefined) return 'admitted';
+      if (delayMs > maxDelayMs) return 'too_long';
+    }
+    if (this.#waiting >= MAX_WAITING_PER_CLIENT) return 'line_full';
+    const deadlineMs = nowMs() + maxDelayMs;
+    const ahead = this.#tail;
+    const turn = Promise.withResolvers<void>();
+    this.#tail = turn.promise;
+    this.#waiting++;
+    try {
+      await withDeadline(ahead, maxDelayMs, gone);
+      return await this.#takeTurn(ask, deadlineMs, gone, nowMs);
+    } finally {
+      this.#waiting--;
+      // Those behind go when this one and everyone ahead of it are through: a turn given up early opens no gap.
+      void ahead.then(() => turn.resolve());
+    }
+  }
+
+  async #takeTurn(ask: Ask, deadlineMs: number, gone: AbortSignal, nowMs: () => number): Promise<Waited> {
+    for (;;) {
+      if (gone.aborted) return 'gone';
+      if (nowMs() > deadlineMs) return 'too_long';
+      const delayMs = ask();
+      if (delayMs === undefined) return 'admitted';
+      if (nowMs() + delayMs > deadlineMs) return 'too_long';
+      await withDeadline(NEVER, delayMs, gone);
+    }
+  }
+}
+
+const NEVER = new Promise<never>(() => undefined);
+
+/** Resolves when `event` does, after `ms`, or when the client goes, whichever is first. */
+function withDeadline(event: Promise<unknown>, ms: number, gone: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      gone.removeEventListener('abort', done);
+      resolve();
+    };
+    // Rounded up: a timer that fires a fraction early would only ask in vain.
+    const timer = setTimeout(done, Math.ceil(ms));
+    gone.addEventListener('abort', done);
+    if (event !== NEVER) void event.then(done);
+  });
+}

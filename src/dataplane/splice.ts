@@ -1,0 +1,155 @@
+/** The bidirectional copy: backpressure, half-close, time limits, byte counts. */
+import type { Socket } from 'node:net';
+import type { Timeouts } from '../domain/model.ts';
+import type { CloseReason } from '../domain/reasons.ts';
+
+export interface SpliceOptions {
+  /** The TLS side. */
+  readonly client: Socket;
+  readonly upstream: Socket;
+  readonly timeouts: Pick<Timeouts, 'idleMs' | 'halfCloseMs' | 'maxDurationMs'>;
+  readonly nowMs: () => number;
+  /** Called with the size of each chunk on its way to the upstream server, and on its way to the client. */
+  readonly onBytesUp: (bytes: number) => void;
+  readonly onBytesDown: (bytes: number) => void;
+  /** Sends a TCP RST on the socket below the client's TLS. */
+  readonly resetClient: () => void;
+}
+
+/** Ends that this side decides on and that the client must not take for the end of the data. */
+const RESETS_THE_CLIENT: ReadonlySet<CloseReason> = new Set([
+  'client_removed',
+  'upstream_removed',
+  'upstream_unhealthy',
+  'killed_by_admin',
+  'shutdown',
+  'internal_error',
+]);
+
+/**
+ * Two connected sockets, copied into each other until both have ended, one has failed, or a limit has passed.
+ *
+ * Who goes first is the reason; how the other learns it follows from that. An end is passed on as an end (half-close). A
+ * client that failed resets its upstream server. A client whose server failed gets what had arrived from it and then an end
+ * without TLS's close_notify, so that it does not take the torso for the whole.
+ */
+export class Splice {
+  readonly #options: SpliceOptions;
+  readonly #finished = Promise.withResolvers<CloseReason>();
+  readonly #startedMs: number;
+  #lastMoveMs: number;
+  #timer: NodeJS.Timeout | undefined;
+  #open = 2;
+  /** The side that ended first. */
+  #firstEnd: CloseReason | undefined;
+  #reason: CloseReason | undefined;
+
+  constructor(options: SpliceOptions) {
+    this.#options = options;
+    this.#startedMs = options.nowMs();
+    this.#lastMoveMs = this.#startedMs;
+  }
+
+  /** Copies until both sockets are closed, and says why they closed. */
+  run(): Promise<CloseReason> {
+    const { client, upstream, onBytesUp, onBytesDown } = this.#options;
+    for (const [socket, reason] of [
+      [client, 'client_reset'],
+      [upstream, 'upstream_reset'],
+    ] as const) {
+      socket.on('error', () => this.close(reason));
+      socket.on('close', () => this.#onClose(reason));
+    }
+    this.#pump(client, upstream, 'client_closed', onBytesUp);
+    this.#pump(upstream, client, 'upstream_closed', onBytesDown);
+    this.#watchTime();
+    // One side may have gone before the listeners above were there.
+    if (client.destroyed) this.close('client_reset');
+    else if (upstream.destroyed) this.close('upstream_reset');
+    return this.#finished.promise;
+  }
+
+  /** Ends both sides now, for this reason; the first reason stays. */
+  close(reason: CloseReason): void {
+    if (this.#reason !== undefined) return;
+    this.#reason = reason;
+    const { client, upstream } = this.#options;
+    if (reason === 'client_reset') this.#afterClientFailed();
+    else if (reason === 'upstream_reset') this.#afterUpstreamFailed();
+    else if (RESETS_THE_CLIENT.has(reason)) {
+      this.#options.resetClient();
+      upstream.destroy();
+    } else {
+      client.destroy();
+      upstream.destroy();
+    }
+  }
+
+  #afterClientFailed(): void {
+    const { client, upstream } = this.#options;
+    client.destroy();
+    if (this.#firstEnd !== 'client_closed') return void upstream.resetAndDestroy();
+    // It had said all it wanted before it stopped listening: that is an ordinary close.
+    this.#reason = 'client_closed';
+    upstream.destroySoon();
+  }
+
+  #afterUpstreamFailed(): void {
+    const { client, upstream, timeouts } = this.#options;
+    upstream.destroy();
+    // The client's last bytes get this long to leave, however little the client reads.
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => client.destroy(), timeouts.halfCloseMs);
+    if (this.#firstEnd === 'upstream_closed') {
+      this.#reason = 'upstream_closed';
+      client.destroySoon();
+    } else if (client.writableLength > 0 && !client.destroyed) client.once('drain', () => client.destroy());
+    else client.destroy();
+  }
+
+  #pump(from: Socket, to: Socket, ended: CloseReason, count: (bytes: number) => void): void {
+    from.on('data', (chunk: Buffer) => {
+      this.#lastMoveMs = this.#options.nowMs();
+      count(chunk.length);
+      if (!to.write(chunk)) from.pause();
+    });
+    to.on('drain', () => {
+      this.#lastMoveMs = this.#options.nowMs();
+      from.resume();
+    });
+    from.on('end', () => {
+      this.#firstEnd ??= ended;
+      this.#lastMoveMs = this.#options.nowMs();
+      to.end();
+      this.#watchTime();
+    });
+  }
+
+  #onClose(unannounced: CloseReason): void {
+    this.#open--;
+    if (this.#open > 0) {
+      // A side that closed after both had ended closed in good order; the other is about to.
+      if (this.#reason === undefined && this.#firstEnd === undefined) this.close(unannounced);
+      return;
+    }
+    clearTimeout(this.#timer);
+    this.#finished.resolve(this.#reason ?? this.#firstEnd ?? unannounced);
+  }
+
+  /** One timer serves all limits. It is set to the earliest that could pass, and set anew when bytes have moved meanwhile. */
+  #watchTime(): void {
+    clearTimeout(this.#timer);
+    if (this.#open === 0 || this.#reason !== undefined) return;
+    const { idleMs, halfCloseMs, maxDurationMs = Number.POSITIVE_INFINITY } = this.#options.timeouts;
+    const halfClosed = this.#firstEnd !== undefined;
+    const quietUntil = this.#lastMoveMs + (halfClosed ? Math.min(halfCloseMs, idleMs) : idleMs);
+    const livesUntil = this.#startedMs + maxDurationMs;
+    const now = this.#options.nowMs();
+    if (now >= livesUntil) this.close('max_duration');
+    else if (now >= quietUntil) this.close(halfClosed ? 'half_close_timeout' : 'idle_timeout');
+    else {
+      const wait = Math.min(quietUntil, livesUntil) - now;
+      this.#timer = setTimeout(() => this.#watchTime(), Math.min(Math.ceil(wait), 2 ** 31 - 1));
+    }
+  }
+}

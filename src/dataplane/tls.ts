@@ -1,0 +1,125 @@
+/** The front door: TLS handshakes with client certificates, each with a deadline, and never too many at once. */
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { constants } from 'node:crypto';
+import type { Socket } from 'node:net';
+import { createServer, type SecureContextOptions, type Server, type TLSSocket, type TlsOptions } from 'node:tls';
+import type { TlsMaterial } from '../domain/model.ts';
+import { Refusal } from './refusal.ts';
+
+interface Handshake {
+  readonly resolve: (socket: TLSSocket) => void;
+  readonly reject: (refusal: Refusal) => void;
+}
+
+/** Counts the handshakes that a worker has under way, over all its listeners. */
+export class HandshakeBudget {
+  readonly #limit: number;
+  #pending = 0;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  /** @throws Refusal `too_many_handshakes` at the bound. */
+  take(): void {
+    if (this.#pending >= this.#limit) throw new Refusal('too_many_handshakes', `${this.#pending} handshakes are under way in this worker`);
+    this.#pending++;
+  }
+
+  giveBack(): void {
+    this.#pending--;
+  }
+}
+
+/** One listener's TLS side. It does not listen itself: it is handed accepted sockets, so that they stay at hand for a reset. */
+export class TlsFront {
+  readonly #server: Server;
+  readonly #budget: HandshakeBudget;
+  readonly #timeoutMs: number;
+  /** Which handshake an event of the server belongs to: the events name the TLS socket, not the socket it was made from. */
+  readonly #handshakes = new AsyncLocalStorage<Handshake>();
+
+  constructor(options: { material: TlsMaterial; alpn: readonly string[]; timeoutMs: number; budget: HandshakeBudget }) {
+    this.#budget = options.budget;
+    this.#timeoutMs = options.timeoutMs;
+    this.#server = createServer({ ...contextOptions(options.material), ...serverOptions(options.alpn) });
+    this.#server.on('secureConnection', (socket) => this.#handshakes.getStore()?.resolve(socket));
+    this.#server.on('tlsClientError', (error) => this.#handshakes.getStore()?.reject(new Refusal('handshake_failed', describe(error))));
+  }
+
+  /** New handshakes use this material; connections that are established do not notice. */
+  reload(material: TlsMaterial): void {
+    this.#server.setSecureContext(contextOptions(material));
+  }
+
+  /**
+   * Shakes hands on an accepted socket.
+   * @throws Refusal when it fails, takes longer than the deadline, or leaves the client without a certificate that is trusted now.
+   */
+  async handshake(raw: Socket): Promise<TLSSocket> {
+    this.#budget.take();
+    const { promise, resolve, reject } = Promise.withResolvers<TLSSocket>();
+    const deadline = setTimeout(
+      () => reject(new Refusal('handshake_timeout', `no handshake after ${this.#timeoutMs} ms`)),
+      this.#timeoutMs,
+    );
+    const onClose = () => reject(new Refusal('handshake_failed', 'the client left during the handshake'));
+    raw.once('close', onClose);
+    try {
+      this.#handshakes.run({ resolve, reject }, () => this.#server.emit('connection', raw));
+      const socket = await promise;
+      verifyPeer(socket);
+      return socket;
+    } finally {
+      raw.removeListener('close', onClose);
+      clearTimeout(deadline);
+      this.#budget.giveBack();
+    }
+  }
+}
+
+/**
+ * Sessions are not resumed: each connection proves its certificate against the CA and the revocation list of now.
+ * (A full handshake also costs this side less than issuing tickets does.)
+ */
+function contextOptions(material: TlsMaterial): SecureContextOptions {
+  return {
+    cert: material.certificatePem,
+    key: material.privateKeyPem,
+    ca: material.caPem,
+    ...(material.crlPem === undefined ? {} : { crl: material.crlPem }),
+    minVersion: material.minVersion,
+    ciphers: material.ciphers,
+    honorCipherOrder: true,
+    secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
+  };
+}
+
+function serverOptions(alpn: readonly string[]): TlsOptions {
+  return {
+    requestCert: true,
+    // The certificate is judged in verifyPeer, where the verdict gets its own reason.
+    rejectUnauthorized: false,
+    allowHalfOpen: true,
+    // The deadline of handshake() is the one that counts; this one only has to be longer.
+    handshakeTimeout: 2 ** 31 - 1,
+    ...(alpn.length === 0 ? {} : { ALPNProtocols: [...alpn] }),
+  };
+}
+
+const EXPIRY_ERRORS: ReadonlySet<string> = new Set(['CERT_HAS_EXPIRED', 'CERT_NOT_YET_VALID']);
+
+function verifyPeer(socket: TLSSocket): void {
+  if (socket.getPeerX509Certificate() === undefined) throw new Refusal('no_client_certificate', 'the client presented no certificate');
+  if (socket.authorized) return;
+  // @types/node declares an Error; at run time it is the verification code (`CERT_HAS_EXPIRED`).
+  const code = String(socket.authorizationError);
+  if (EXPIRY_ERRORS.has(code)) throw new Refusal('certificate_expired', code);
+  if (code === 'CERT_REVOKED') throw new Refusal('certificate_revoked', code);
+  throw new Refusal('certificate_untrusted', code);
+}
+
+/** OpenSSL's sentence without its addresses: `error:0A00009C:SSL routines::http request` -> `http request`. */
+function describe(error: Error & { code?: string; reason?: string }): string {
+  return (error.reason ?? error.code ?? error.message).slice(0, 200);
+}

@@ -1,0 +1,145 @@
+/** A Snapshot as a worker uses it: with its rows of shared memory, its balancers and its index of clients. */
+import { parseAddress } from '../domain/address.ts';
+import { type Balancer, createBalancer } from '../domain/balancing/balancing.ts';
+import { ClientIndex, type Identity } from '../domain/identity.ts';
+import {
+  type Address,
+  type Client,
+  type ConnectionRate,
+  type Listener,
+  type Snapshot,
+  serverKey,
+  type TargetGroup,
+  type UpstreamServer,
+} from '../domain/model.ts';
+import { limiterFor, type RateLimiter } from '../domain/ratelimit/limiter.ts';
+import { CellLock, type LaneWriter } from '../shared/memory.ts';
+import type { SlotAssignments } from '../shared/messages.ts';
+
+export interface ServerView {
+  /** `host:port`, as configured. */
+  readonly address: string;
+  readonly target: Address;
+  readonly slot: number;
+  readonly weight: number;
+  readonly maxConnections: number;
+  readonly backup: boolean;
+  /** Connections held now, over all workers. */
+  active(): number;
+}
+
+export interface GroupView {
+  readonly group: TargetGroup;
+  readonly servers: readonly ServerView[];
+  readonly balancer: Balancer<ServerView>;
+}
+
+export interface ClientView {
+  readonly client: Client;
+  readonly slot: number;
+  readonly rate: RateView | undefined;
+}
+
+export interface RateView {
+  readonly policy: ConnectionRate;
+  readonly limiter: RateLimiter;
+  readonly cells: CellLock;
+}
+
+/** One revision, complete. A connection reads the current View once and keeps to it. */
+export class View {
+  readonly snapshot: Snapshot;
+  readonly slots: SlotAssignments;
+  readonly #lane: LaneWriter;
+  readonly #groups: Map<string, GroupView>;
+  readonly #clients: Map<string, ClientView>;
+  readonly #index: ClientIndex;
+
+  /** What `previous` holds of groups and clients that did not change is taken over: their rotation goes on. */
+  constructor(snapshot: Snapshot, slots: SlotAssignments, lane: LaneWriter, previous?: View) {
+    this.snapshot = snapshot;
+    this.slots = slots;
+    this.#lane = lane;
+    const sameClients = previous !== undefined && previous.snapshot.clients === snapshot.clients;
+    this.#index = sameClients ? previous.#index : new ClientIndex(snapshot.clients.values());
+    this.#clients = sameClients ? previous.#clients : new Map();
+    this.#groups = new Map();
+    for (const [name, group] of snapshot.targetGroups) {
+      const before = previous?.group(name);
+      this.#groups.set(name, before?.group === group ? before : this.#viewGroup(group, before));
+    }
+  }
+
+  listener(name: string): Listener | undefined {
+    return this.snapshot.listeners.find((listener) => listener.name === name);
+  }
+
+  group(name: string): GroupView | undefined {
+    return this.#groups.get(name);
+  }
+
+  findClient(identity: Identity): ClientView | 'unknown' | 'ambiguous' {
+    const client = this.#index.find(identity);
+    return typeof client === 'string' ? client : this.#viewClient(client);
+  }
+
+  #viewGroup(group: TargetGroup, before: GroupView | undefined): GroupView {
+    const balancer = before?.group.algorithm === group.algorithm ? before.balancer : createBalancer<ServerView>(group.algorithm);
+    const known = new Map(before?.group.servers.map((server, index) => [server, before.servers[index]]));
+    return { group, balancer, servers: group.servers.map((server) => known.get(server) ?? this.#viewServer(group.name, server)) };
+  }
+
+  #viewServer(group: string, server: UpstreamServer): ServerView {
+    const target = parseAddress(server.address);
+    const slot = this.slots.servers.get(serverKey(group, server.address));
+    if ('problem' in target || slot === undefined)
+      throw new Error(`server ${server.address} of ${group} was published without a slot or an address`);
+    const lane = this.#lane;
+    return {
+      address: server.address,
+      target,
+      slot,
+      weight: server.weight,
+      maxConnections: server.maxConnections ?? Number.POSITIVE_INFINITY,
+      backup: server.backup,
+      active: () => lane.serverActive(slot),
+    };
+  }
+
+  /** Made when a client first connects: most of ten thousand clients are not here now. */
+  #viewClient(client: Client): ClientView {
+    const known = this.#clients.get(client.clientId);
+    if (known !== undefined) return known;
+    const slot = this.slots.clients.get(client.clientId);
+    if (slot === undefined) throw new Error(`client ${client.clientId} was published without a slot`);
+    const made: ClientView = { client, slot, rate: this.#viewRate(client) };
+    this.#clients.set(client.clientId, made);
+    return made;
+  }
+
+  #viewRate({ clientId, limits }: Client): RateView | undefined {
+    if (limits.connectionRate === undefined) return undefined;
+    const buffer = this.slots.limiters.get(clientId);
+    if (buffer === undefined) throw new Error(`client ${clientId} was published without limiter cells`);
+    return { policy: limits.connectionRate, limiter: limiterFor(limits.connectionRate), cells: new CellLock(buffer) };
+  }
+}
+
+/** The assignments after `changes`: new rows added, rows of entries that are gone dropped. */
+export function mergeSlots(before: SlotAssignments, changes: SlotAssignments, snapshot: Snapshot): SlotAssignments {
+  const servers = new Map([...before.servers, ...changes.servers]);
+  const live = new Set<string>();
+  for (const group of snapshot.targetGroups.values()) for (const server of group.servers) live.add(serverKey(group.name, server.address));
+  for (const key of servers.keys()) if (!live.has(key)) servers.delete(key);
+  return {
+    servers,
+    clients: mergeLive(before.clients, changes.clients, snapshot.clients),
+    limiters: mergeLive(before.limiters, changes.limiters, snapshot.clients),
+  };
+}
+
+function mergeLive<T>(before: ReadonlyMap<string, T>, changes: ReadonlyMap<string, T>, live: ReadonlyMap<string, unknown>): Map<string, T> {
+  const merged = new Map([...before, ...changes]);
+  for (const key of merged.keys()) if (!live.has(key)) merged.delete(key);
+  return merged;
+}

@@ -1,0 +1,151 @@
+/** A worker thread: listens beside its siblings (reusePort), serves connections, swaps snapshots, drains. */
+import { createServer, type Server, type Socket } from 'node:net';
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { formatAddress, type Listener } from '../domain/model.ts';
+import { apply } from '../domain/state.ts';
+import { monotonicMs } from '../shared/clock.ts';
+import { LaneWriter } from '../shared/memory.ts';
+import type { FromWorker, ToWorker, WorkerBirth } from '../shared/messages.ts';
+import { Admission } from './admission.ts';
+import { type ConnectionContext, handleConnection, type LiveConnection } from './connection.ts';
+import { createWorkerLog } from './log.ts';
+import { HandshakeBudget, TlsFront } from './tls.ts';
+import { dialTcp } from './upstream.ts';
+import { mergeSlots, View } from './view.ts';
+
+class Worker {
+  readonly #port: MessagePort;
+  readonly #birth: WorkerBirth;
+  readonly #lane: LaneWriter;
+  readonly #live = new Set<LiveConnection>();
+  readonly #fronts = new Map<string, TlsFront>();
+  readonly #servers = new Map<string, Server>();
+  readonly #context: ConnectionContext;
+  /** Every accepted socket that is not closed yet, those in the handshake too. */
+  readonly #sockets = new Set<Socket>();
+  #view: View;
+  #onIdle: (() => void) | undefined;
+
+  constructor(port: MessagePort, birth: WorkerBirth) {
+    this.#port = port;
+    this.#birth = birth;
+    this.#lane = new LaneWriter(birth.memory, birth.lane);
+    this.#view = new View(birth.snapshot, birth.slots, this.#lane);
+    this.#context = {
+      view: () => this.#view,
+      lane: this.#lane,
+      admission: new Admission(this.#lane, monotonicMs),
+      dial: dialTcp,
+      timeouts: birth.timeouts,
+      nowMs: monotonicMs,
+      log: createWorkerLog(birth.logLevel, (lines) => this.#send({ kind: 'log', lines })),
+      live: this.#live,
+    };
+  }
+
+  async run(): Promise<void> {
+    this.#port.on('message', (message: ToWorker) => this.#receive(message));
+    const budget = new HandshakeBudget(this.#birth.maxPendingHandshakes);
+    const ports = new Map<string, number>();
+    for (const listener of this.#view.snapshot.listeners) {
+      try {
+        ports.set(listener.name, await this.#listen(listener, budget));
+      } catch (error) {
+        const { code = 'UNKNOWN', message } = error as NodeJS.ErrnoException;
+        this.#send({ kind: 'listenFailed', listener: listener.name, code, message: `${formatAddress(listener.address)}: ${message}` });
+        return;
+      }
+    }
+    this.#send({ kind: 'listening', ports });
+  }
+
+  #listen(listener: Listener, budget: HandshakeBudget): Promise<number> {
+    const material = this.#birth.tls.get(listener.name);
+    if (material === undefined) throw new Error(`listener ${listener.name} came without TLS material`);
+    const alpn = [...new Set(listener.routes.flatMap((route) => route.alpn ?? []))];
+    const front = new TlsFront({ material, alpn, timeoutMs: this.#birth.timeouts.handshakeMs, budget });
+    this.#fronts.set(listener.name, front);
+    const server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, (socket) =>
+      this.#accept(socket, listener.name, front),
+    );
+    this.#servers.set(listener.name, server);
+    return new Promise((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(
+        { host: listener.address.host, port: this.#birth.ports.get(listener.name) ?? listener.address.port, reusePort: true },
+        () => {
+          server.removeListener('error', reject);
+          server.on('error', (err) => this.#context.log.error({ err, listener: listener.name }, 'accept failed'));
+          const address = server.address();
+          resolve(typeof address === 'object' && address !== null ? address.port : 0);
+        },
+      );
+    });
+  }
+
+  #accept(socket: Socket, listenerName: string, front: TlsFront): void {
+    this.#sockets.add(socket);
+    void handleConnection(socket, listenerName, front, this.#context).finally(() => {
+      this.#sockets.delete(socket);
+      if (this.#sockets.size === 0) this.#onIdle?.();
+    });
+  }
+
+  #receive(message: ToWorker): void {
+    switch (message.kind) {
+      case 'publish': {
+        const snapshot = message.commands.reduce(apply, this.#view.snapshot);
+        this.#view = new View(snapshot, mergeSlots(this.#view.slots, message.slots, snapshot), this.#lane, this.#view);
+        return this.#send({ kind: 'published', revision: snapshot.revision });
+      }
+      case 'tls':
+        for (const [name, material] of message.material) this.#fronts.get(name)?.reload(material);
+        return this.#send({ kind: 'done', requestId: message.requestId, count: message.material.size });
+      case 'close':
+        return this.#send({ kind: 'done', requestId: message.requestId, count: this.#close(message) });
+      case 'logLevel':
+        this.#context.log.level = message.level;
+        return;
+      case 'drain':
+        return this.#drain(message.deadlineMs);
+    }
+  }
+
+  #close({ selector, reason }: Extract<ToWorker, { kind: 'close' }>): number {
+    const chosen = [...this.#live].filter(
+      (connection) =>
+        (selector.clientId === undefined || selector.clientId === connection.clientId) &&
+        (selector.group === undefined || selector.group === connection.group) &&
+        (selector.server === undefined || selector.server === connection.server),
+    );
+    for (const connection of chosen) connection.close(reason);
+    return chosen.length;
+  }
+
+  #drain(deadlineMs: number): void {
+    for (const server of this.#servers.values()) server.close();
+    const finish = (reset: number) => {
+      clearTimeout(deadline);
+      this.#onIdle = undefined;
+      this.#send({ kind: 'drained', reset });
+    };
+    const deadline = setTimeout(() => {
+      const left = this.#sockets.size;
+      if (left === 0) return finish(0);
+      this.#onIdle = () => finish(left);
+      for (const connection of this.#live) connection.close('shutdown');
+      // Those that are not served yet, in the handshake or waiting for a server.
+      for (const socket of this.#sockets) socket.resetAndDestroy();
+    }, deadlineMs);
+    this.#onIdle = () => finish(0);
+    if (this.#sockets.size === 0) finish(0);
+  }
+
+  #send(message: FromWorker): void {
+    this.#port.postMessage(message);
+  }
+}
+
+if (parentPort === null) throw new Error('this file runs as a worker thread of lbd');
+// What main sends as workerData is a WorkerBirth: controlplane/workers.ts is its only author.
+await new Worker(parentPort, workerData as WorkerBirth).run();

@@ -1,0 +1,222 @@
+/** The whole balancer without its admin server: authority, health checker and worker threads, wired together. */
+import { createServer } from 'node:net';
+import { type Logger, pino } from 'pino';
+import type { Config, StoreConfig } from './config/config.ts';
+import { loadTlsMaterial } from './config/tls-files.ts';
+import { type Accepted, Authority, type Intent } from './controlplane/authority.ts';
+import { type Seeding, seed } from './controlplane/bootstrap.ts';
+import { HealthChecker } from './controlplane/health-checker.ts';
+import { HealthJournal, type ServerHealth } from './controlplane/health-journal.ts';
+import { Slots } from './controlplane/slots.ts';
+import { Stats } from './controlplane/stats.ts';
+import { MemoryStore } from './controlplane/store/memory.ts';
+import { SqliteStore } from './controlplane/store/sqlite.ts';
+import type { Store } from './controlplane/store/store.ts';
+import { ListenError, Workers } from './controlplane/workers.ts';
+import { type Address, formatAddress, type LogLevel, type Route, type Snapshot, type TlsMaterial } from './domain/model.ts';
+import type { CloseReason } from './domain/reasons.ts';
+import type { Command } from './domain/state.ts';
+import { createSharedBuffers, type HealthCode, SharedLedger } from './shared/memory.ts';
+import type { ConnectionSelector } from './shared/messages.ts';
+
+export interface LoadBalancerOptions {
+  /** Where the log goes; nowhere unless given. */
+  readonly log?: Logger;
+  /** Writes log lines that workers made, newline included; dropped unless given. */
+  readonly writeLogLines?: (lines: readonly string[]) => void;
+  /** Takes private keys that every user of the machine may read. */
+  readonly allowInsecureKeyPermissions?: boolean;
+  /** Where state is kept; what the configuration says unless given. */
+  readonly store?: Store;
+}
+
+/** A listener as it runs. */
+export interface BoundListener {
+  readonly name: string;
+  /** host:port with the port that was really bound. */
+  readonly address: string;
+  readonly targetGroup: string | undefined;
+  readonly routes: readonly Route[];
+}
+
+/** The worker's program beside this file: TypeScript in a checkout, JavaScript in an installed package. */
+const WORKER_PROGRAM = new URL(import.meta.url.endsWith('.ts') ? './dataplane/worker.ts' : './dataplane/worker.js', import.meta.url);
+
+export class LoadBalancer {
+  readonly config: Config;
+  readonly authority: Authority;
+  readonly stats: Stats;
+  readonly journal: HealthJournal;
+  readonly health: HealthChecker;
+  readonly startedAtMs: number;
+  readonly seeding: Seeding;
+  readonly #workers: Workers;
+  readonly #store: Store;
+  readonly #options: LoadBalancerOptions;
+  readonly #log: Logger;
+  #stopped: Promise<number> | undefined;
+
+  private constructor(
+    parts: Pick<LoadBalancer, 'config' | 'authority' | 'stats' | 'journal' | 'health' | 'startedAtMs' | 'seeding'>,
+    wiring: { workers: Workers; store: Store; options: LoadBalancerOptions; log: Logger },
+  ) {
+    this.config = parts.config;
+    this.authority = parts.authority;
+    this.stats = parts.stats;
+    this.journal = parts.journal;
+    this.health = parts.health;
+    this.startedAtMs = parts.startedAtMs;
+    this.seeding = parts.seeding;
+    this.#workers = wiring.workers;
+    this.#store = wiring.store;
+    this.#options = wiring.options;
+    this.#log = wiring.log;
+  }
+
+  /**
+   * Starts a balancer; resolves when every worker listens and every server has been probed once (or for a second).
+   * @throws TlsFileError, StoreUnavailableError, StoreCorruptError, DomainError or ListenError; nothing is left running then
+   */
+  static async start(config: Config, options: LoadBalancerOptions = {}): Promise<LoadBalancer> {
+    const log = options.log ?? pino({ level: 'silent' });
+    const startedAtMs = Date.now();
+    const tls = loadListenerTls(config, options, log);
+    const store = options.store ?? (await openStore(config.store));
+    try {
+      const ledger = new SharedLedger(createSharedBuffers(config.workers));
+      const slots = new Slots(ledger);
+      const authority = await Authority.open(store, { vet: (next) => slots.checkCapacity(next) });
+      const seeding = await seed(authority, config);
+      slots.follow(authority.snapshot);
+
+      const workers = new Workers({
+        program: WORKER_PROGRAM,
+        count: config.workers,
+        upbringing: { memory: ledger.buffers, timeouts: config.timeouts, maxPendingHandshakes: config.maxPendingHandshakes },
+        slots,
+        snapshot: () => authority.snapshot,
+        tls,
+        logLevel: config.logLevel,
+        writeLines: options.writeLogLines ?? (() => undefined),
+        log,
+      });
+      const journal = new HealthJournal(startedAtMs);
+      const publishHealth = (group: string, address: string, health: HealthCode) => {
+        const slot = slots.serverSlot(group, address);
+        if (slot !== undefined) ledger.setHealth(slot, health);
+        if (health === 'unhealthy' && authority.snapshot.targetGroups.get(group)?.onUnhealthy === 'close') {
+          void workers.close({ group, server: address }, 'upstream_unhealthy');
+        }
+      };
+      // Slots first: who learns of a new server next must find its row.
+      authority.subscribe((change) => workers.publish(change, slots.follow(change.next)));
+      const health = new HealthChecker({ authority, journal, publish: publishHealth, log });
+
+      try {
+        await refuseTakenPorts(config);
+        await health.start();
+        await workers.start();
+      } catch (error) {
+        health.stop();
+        await workers.stop();
+        throw error;
+      }
+      const parts = { config, authority, stats: new Stats(ledger, slots), journal, health, startedAtMs, seeding };
+      return new LoadBalancer(parts, { workers, store, options, log });
+    } catch (error) {
+      await store.close();
+      throw error;
+    }
+  }
+
+  get snapshot(): Snapshot {
+    return this.authority.snapshot;
+  }
+
+  get logLevel(): LogLevel {
+    return this.#workers.logLevel;
+  }
+
+  setLogLevel(level: LogLevel): void {
+    this.#workers.setLogLevel(level);
+    this.#log.level = level;
+  }
+
+  listeners(): readonly BoundListener[] {
+    return this.snapshot.listeners.map(({ name, address, targetGroup, routes }) => {
+      const port = this.#workers.ports.get(name) ?? address.port;
+      return { name, address: formatAddress({ ...address, port }), targetGroup, routes };
+    });
+  }
+
+  /** Makes one change to the state. @throws as Authority.execute does; nothing has changed then */
+  execute(command: Command, intent: Intent = { actor: 'library' }): Promise<Accepted> {
+    return this.authority.execute(command, intent);
+  }
+
+  /** How every server is now. */
+  serverHealth(): readonly ServerHealth[] {
+    return this.health.list();
+  }
+
+  /** Ends the live connections that every given field fits; resolves with how many they were. */
+  closeConnections(selector: ConnectionSelector, reason: CloseReason): Promise<number> {
+    return this.#workers.close(selector, reason);
+  }
+
+  /**
+   * Reads certificates, keys, CA and revocation lists again and serves new connections with them.
+   * @throws TlsFileError when one of them is bad; the old ones all stay in force
+   */
+  async reloadCertificates(): Promise<void> {
+    await this.#workers.reloadTls(loadListenerTls(this.config, this.#options, this.#log));
+  }
+
+  /**
+   * Accepts no more, lets connections end for at most `deadlineMs` (drainTimeout unless given), resets the rest; resolves with
+   * how many were reset. A second call waits for the first.
+   */
+  stop(deadlineMs: number = this.config.timeouts.drainMs): Promise<number> {
+    this.#stopped ??= this.#stop(deadlineMs);
+    return this.#stopped;
+  }
+
+  async #stop(deadlineMs: number): Promise<number> {
+    const reset = await this.#workers.drain(deadlineMs);
+    this.health.stop();
+    await this.#workers.stop();
+    await this.#store.close();
+    return reset;
+  }
+}
+
+function loadListenerTls(config: Config, options: LoadBalancerOptions, log: Logger): ReadonlyMap<string, TlsMaterial> {
+  const allowInsecureKeyPermissions = options.allowInsecureKeyPermissions ?? false;
+  return new Map(
+    config.listeners.map((listener) => {
+      const { material, warnings } = loadTlsMaterial(listener.tls, { allowInsecureKeyPermissions });
+      for (const warning of warnings) log.warn({ listener: listener.name }, warning);
+      return [listener.name, material];
+    }),
+  );
+}
+
+async function openStore(config: StoreConfig): Promise<Store> {
+  return config.kind === 'memory' ? new MemoryStore() : SqliteStore.open(config.path);
+}
+
+/**
+ * Workers share their ports (reusePort), and so would a second daemon, unnoticed, taking half of the connections. Opening each
+ * port alone, once, before the workers do, finds out whether somebody is there.
+ */
+async function refuseTakenPorts(config: Config): Promise<void> {
+  for (const { name, address } of config.listeners) if (address.port !== 0) await openAlone(name, address);
+}
+
+function openAlone(listener: string, address: Address): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', ({ code = 'UNKNOWN', message }: NodeJS.ErrnoException) => reject(new ListenError(listener, code, message)));
+    server.listen({ ...address, exclusive: true }, () => server.close(() => resolve()));
+  });
+}

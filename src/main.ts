@@ -1,0 +1,144 @@
+/** lbd: the command line, the log, the signals. The only file of the daemon that reads the environment or exits. */
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { destination, type Logger, pino } from 'pino';
+import { checkConfigFile, loadConfigFile } from './config/check.ts';
+import type { Config } from './config/config.ts';
+import { configJsonSchema } from './config/json-schema.ts';
+import { formatProblem } from './config/problems.ts';
+import { Daemon } from './daemon.ts';
+import { packageFolder } from './package-folder.ts';
+import { QUICKSTART_PORTS, type QuickstartPorts, runQuickstart } from './quickstart/quickstart.ts';
+import { logOptions } from './shared/log.ts';
+import { explainStartError } from './start-errors.ts';
+
+const EXIT = { done: 0, failed: 1, usage: 2 } as const;
+
+const version = packageVersion();
+/** Lines leave in the order they were made, without blocking; a reader that stalls costs lines, never memory without end. */
+const out = destination({ fd: 1, sync: false, maxLength: 64 * 1024 * 1024 });
+// A reader of the log that went away must not end the balancer.
+out.on('error', () => undefined);
+
+interface StartFlags {
+  readonly config: string;
+  readonly insecureKeyPermissions?: true;
+}
+
+const program = new Command('lbd')
+  .description('Portcullis: a Layer-4 load balancer with mutual TLS, authorisation and rate limits for each client')
+  .version(version)
+  .exitOverride()
+  .configureHelp({ showGlobalOptions: true });
+
+program
+  .command('start')
+  .description('run the balancer until SIGTERM or SIGINT; SIGHUP reloads certificates, CA and CRL')
+  .requiredOption('-c, --config <file>', 'the configuration (YAML)')
+  .option('--insecure-key-permissions', 'take private keys that every user of the machine may read')
+  .action(async ({ config, insecureKeyPermissions }: StartFlags) => {
+    const daemon = await startDaemon(loadConfigFile(config), insecureKeyPermissions ?? false);
+    runUntilSignalled(daemon);
+  });
+
+program
+  .command('check')
+  .description('say whether a configuration and its TLS files can be served: every problem, each at its place')
+  .requiredOption('-c, --config <file>', 'the configuration (YAML)')
+  .option('--insecure-key-permissions', 'take private keys that every user of the machine may read')
+  .action(({ config, insecureKeyPermissions }: StartFlags) => {
+    const checked = checkConfigFile(config, { allowInsecureKeyPermissions: insecureKeyPermissions ?? false });
+    if ('problems' in checked) {
+      for (const problem of checked.problems) process.stderr.write(`${formatProblem(problem)}\n`);
+      process.exitCode = EXIT.failed;
+      return;
+    }
+    for (const warning of checked.warnings) process.stderr.write(`warning: ${warning}\n`);
+    process.stdout.write(`${config}: ok\n`);
+  });
+
+program
+  .command('schema')
+  .description('print the JSON Schema of the configuration')
+  .action(() => {
+    process.stdout.write(`${JSON.stringify(configJsonSchema(), null, 2)}\n`);
+  });
+
+program
+  .command('quickstart')
+  .description('run a complete example: development certificates, two sample upstream servers, the balancer, and commands to try')
+  .option('--port <number>', 'where clients connect', portNumber, QUICKSTART_PORTS.port)
+  .option('--admin-port <number>', 'where the admin API listens', portNumber, QUICKSTART_PORTS.adminPort)
+  .option(
+    '--sample-port <number>',
+    'the first of the two sample servers; the other takes the next port',
+    portNumber,
+    QUICKSTART_PORTS.samplePort,
+  )
+  .action(async (ports: QuickstartPorts) => {
+    let daemon: Daemon | undefined;
+    const quickstart = await runQuickstart({
+      ports,
+      cwd: process.cwd(),
+      print: (line) => void process.stdout.write(`${line}\n`),
+      start: async (config) => {
+        daemon = await startDaemon(config, false);
+        return daemon;
+      },
+    });
+    runUntilSignalled({ reload: async () => daemon?.reload(), stop: () => quickstart.stop() });
+  });
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  out.flushSync();
+  if (error instanceof CommanderError) {
+    process.exit(error.exitCode === 0 ? EXIT.done : EXIT.usage);
+  }
+  process.stderr.write(`${explainStartError(error)}\n`);
+  process.exit(EXIT.failed);
+}
+
+async function startDaemon(config: Config, allowInsecureKeyPermissions: boolean): Promise<Daemon> {
+  const log: Logger = pino(logOptions(config.logLevel), out);
+  return Daemon.start(config, {
+    log,
+    writeLogLines: (lines) => {
+      for (const line of lines) out.write(line);
+    },
+    allowInsecureKeyPermissions,
+    version,
+  });
+}
+
+function runUntilSignalled(running: { reload(): Promise<void>; stop(): Promise<void> }): void {
+  let stopping = false;
+  const stop = async (signal: NodeJS.Signals) => {
+    // The second signal ends at once.
+    if (stopping) return exit(EXIT.done);
+    stopping = true;
+    process.stderr.write(`lbd: ${signal}: no new connections; waiting for the present ones to end (a second signal ends them)\n`);
+    await running.stop();
+    exit(EXIT.done);
+  };
+  process.on('SIGTERM', (signal) => void stop(signal));
+  process.on('SIGINT', (signal) => void stop(signal));
+  process.on('SIGHUP', () => void running.reload());
+}
+
+function portNumber(text: string): number {
+  const port = Number(text);
+  if (!/^\d{1,5}$/.test(text) || port > 65535) throw new InvalidArgumentError('expected a port, 0 to 65535');
+  return port;
+}
+
+function exit(code: number): never {
+  out.flushSync();
+  process.exit(code);
+}
+
+function packageVersion(): string {
+  const manifest: unknown = JSON.parse(readFileSync(new URL('package.json', packageFolder()), 'utf8'));
+  return typeof manifest === 'object' && manifest !== null && 'version' in manifest ? String(manifest.version) : 'unknown';
+}
