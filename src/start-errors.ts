@@ -2,10 +2,11 @@
 import { ConfigError } from './config/problems.ts';
 import { TlsFileError } from './config/tls-files.ts';
 import { StoreUnavailableError } from './controlplane/store/store.ts';
-import { ListenError } from './controlplane/workers.ts';
+import { ListenError } from './controlplane/worker-thread.ts';
 import { AdminListenError } from './daemon.ts';
 import { DomainError } from './domain/errors.ts';
 import { formatAddress } from './domain/model.ts';
+import { QuickstartError } from './quickstart/quickstart.ts';
 
 /** A config file's problems are one line each, as they are; everything else is one line that begins with `lbd:`. */
 export function explainStartError(error: unknown): string {
@@ -16,7 +17,12 @@ export function explainStartError(error: unknown): string {
   if (error instanceof ListenError) {
     return `lbd: listener "${error.listener}": ${listenAdvice(error.code, error.message, 'its address in the config file')}`;
   }
-  if (error instanceof TlsFileError || error instanceof StoreUnavailableError || error instanceof DomainError)
+  if (
+    error instanceof TlsFileError ||
+    error instanceof StoreUnavailableError ||
+    error instanceof DomainError ||
+    error instanceof QuickstartError
+  )
     return `lbd: ${error.message}`;
   return `lbd: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;
 }

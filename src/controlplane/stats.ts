@@ -46,7 +46,8 @@ export class Stats {
 
   client(clientId: string): ClientCounters {
     const slot = this.#slots.clientSlot(clientId);
-    if (slot === undefined) return { active: 0, accepted: 0, bytesFromClient: 0, bytesToClient: 0, refused: new Map<RefusalReason, number>() };
+    if (slot === undefined)
+      return { active: 0, accepted: 0, bytesFromClient: 0, bytesToClient: 0, refused: new Map<RefusalReason, number>() };
     return { active: this.#ledger.clientActive(slot), ...this.#ledger.client(slot) };
   }
 

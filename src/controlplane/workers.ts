@@ -1,10 +1,10 @@
 /** The worker threads: born, published to, replaced when they die, drained at the end. */
-import { Worker } from 'node:worker_threads';
 import type { LogLevel, Snapshot, TlsMaterial } from '../domain/model.ts';
 import type { CloseReason } from '../domain/reasons.ts';
-import type { ConnectionSelector, FromWorker, SlotAssignments, ToWorker, WorkerBirth } from '../shared/messages.ts';
+import type { ConnectionSelector, SlotAssignments, WorkerBirth } from '../shared/messages.ts';
 import type { Change } from './authority.ts';
 import type { Slots } from './slots.ts';
+import { WorkerThread } from './worker-thread.ts';
 
 /** What every worker is born with, apart from what changes: its lane, the state, the slots, the ports. */
 export type Upbringing = Pick<WorkerBirth, 'memory' | 'timeouts' | 'maxPendingHandshakes'>;
@@ -24,28 +24,13 @@ export interface WorkersOptions {
   readonly log: { info(facts: object, message: string): void; error(facts: object, message: string): void };
 }
 
-/** A listener that could not be opened. `code` is the system's: EADDRINUSE, EACCES, EADDRNOTAVAIL. */
-export class ListenError extends Error {
-  readonly code: string;
-  readonly listener: string;
-
-  constructor(listener: string, code: string, message: string) {
-    super(message);
-    this.name = 'ListenError';
-    this.listener = listener;
-    this.code = code;
-  }
-}
-
-/** How long a change waits for a worker to take it: one that is stuck must not hold up the administrator for ever. */
-const ACKNOWLEDGE_WITHIN_MS = 5_000;
 const RESPAWN_DELAY_MS = { first: 50, most: 5_000 } as const;
 /** A worker that lived this long was sound: the next death starts the delays anew. */
 const SOUND_AFTER_MS = 10_000;
 
 export class Workers {
   readonly #options: WorkersOptions;
-  readonly #threads: (Thread | undefined)[] = [];
+  readonly #threads: (WorkerThread | undefined)[] = [];
   readonly #deaths: number[] = [];
   #ports: ReadonlyMap<string, number> = new Map();
   #tls: ReadonlyMap<string, TlsMaterial>;
@@ -121,13 +106,13 @@ export class Workers {
     await Promise.all(this.#running().map((thread) => thread.terminate()));
   }
 
-  #running(): Thread[] {
+  #running(): WorkerThread[] {
     return this.#threads.filter((thread) => thread !== undefined);
   }
 
-  #spawn(lane: number): Thread {
+  #spawn(lane: number): WorkerThread {
     const { program, upbringing, slots, snapshot, writeLines } = this.#options;
-    const thread = new Thread(
+    const thread = new WorkerThread(
       program,
       { ...upbringing, lane, snapshot: snapshot(), slots: slots.all(), tls: this.#tls, ports: this.#ports, logLevel: this.#logLevel },
       writeLines,
@@ -157,94 +142,5 @@ export class Workers {
         () => undefined,
       );
     }, delayMs);
-  }
-}
-
-/** One worker thread and what it still owes an answer for. */
-class Thread {
-  readonly listening: Promise<ReadonlyMap<string, number>>;
-  readonly #worker: Worker;
-  readonly #listening = Promise.withResolvers<ReadonlyMap<string, number>>();
-  readonly #drained = Promise.withResolvers<number>();
-  readonly #owed = new Map<string, (count: number) => void>();
-  #requests = 0;
-  #isListening = false;
-  #error: Error | undefined;
-
-  constructor(program: URL, birth: WorkerBirth, writeLines: (lines: readonly string[]) => void) {
-    this.listening = this.#listening.promise;
-    this.#worker = new Worker(program, { workerData: birth, name: `portcullis-${birth.lane}` });
-    this.#worker.on('message', (message: FromWorker) => this.#receive(message, writeLines));
-    this.#worker.on('error', (error: Error) => {
-      this.#error = error;
-    });
-    this.onExit((error) => {
-      this.#listening.reject(error ?? new Error('the worker ended before it listened'));
-      this.#drained.resolve(0);
-      for (const settle of this.#owed.values()) settle(0);
-    });
-    // Whoever cares awaits it; a death before anyone does must not count as unhandled.
-    this.listening.catch(() => undefined);
-  }
-
-  send(message: ToWorker): void {
-    this.#worker.postMessage(message);
-  }
-
-  async publish(message: Extract<ToWorker, { kind: 'publish' }>, revision: number): Promise<void> {
-    this.send(message);
-    // One that is still starting has the message in its box and serves nobody yet.
-    if (this.#isListening) await this.#answer(`published ${revision}`);
-  }
-
-  async request(make: (requestId: number) => ToWorker): Promise<number> {
-    const requestId = ++this.#requests;
-    this.send(make(requestId));
-    return this.#isListening ? this.#answer(`done ${requestId}`) : 0;
-  }
-
-  async drain(deadlineMs: number): Promise<number> {
-    this.send({ kind: 'drain', deadlineMs });
-    return this.#drained.promise;
-  }
-
-  onExit(listener: (error: Error | undefined) => void): void {
-    this.#worker.once('exit', () => listener(this.#error));
-  }
-
-  async terminate(): Promise<void> {
-    await this.#worker.terminate();
-  }
-
-  #answer(key: string): Promise<number> {
-    return new Promise((resolve) => {
-      const settle = (count: number) => {
-        clearTimeout(timer);
-        this.#owed.delete(key);
-        resolve(count);
-      };
-      const timer = setTimeout(() => settle(0), ACKNOWLEDGE_WITHIN_MS);
-      this.#owed.set(key, settle);
-    });
-  }
-
-  #receive(message: FromWorker, writeLines: (lines: readonly string[]) => void): void {
-    switch (message.kind) {
-      case 'listening':
-        this.#isListening = true;
-        return this.#listening.resolve(message.ports);
-      case 'listenFailed':
-        this.#error = new ListenError(message.listener, message.code, message.message);
-        this.#listening.reject(this.#error);
-        return void this.#worker.terminate();
-      case 'published':
-        return this.#owed.get(`published ${message.revision}`)?.(0);
-      case 'done':
-        return this.#owed.get(`done ${message.requestId}`)?.(message.count);
-      case 'log':
-        return writeLines(message.lines);
-      case 'drained':
-        return this.#drained.resolve(message.reset);
-    }
   }
 }

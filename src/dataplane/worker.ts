@@ -96,18 +96,22 @@ class Worker {
       case 'publish': {
         const snapshot = message.commands.reduce(apply, this.#view.snapshot);
         this.#view = new View(snapshot, mergeSlots(this.#view.slots, message.slots, snapshot), this.#lane, this.#view);
-        return this.#send({ kind: 'published', revision: snapshot.revision });
+        this.#send({ kind: 'published', revision: snapshot.revision });
+        break;
       }
       case 'tls':
         for (const [name, material] of message.material) this.#fronts.get(name)?.reload(material);
-        return this.#send({ kind: 'done', requestId: message.requestId, count: message.material.size });
+        this.#send({ kind: 'done', requestId: message.requestId, count: message.material.size });
+        break;
       case 'close':
-        return this.#send({ kind: 'done', requestId: message.requestId, count: this.#close(message) });
+        this.#send({ kind: 'done', requestId: message.requestId, count: this.#close(message) });
+        break;
       case 'logLevel':
         this.#context.log.level = message.level;
-        return;
+        break;
       case 'drain':
-        return this.#drain(message.deadlineMs);
+        this.#drain(message.deadlineMs);
+        break;
     }
   }
 

@@ -1,0 +1,260 @@
+import { isDeepStrictEqual } from 'node:util';
+import { parseAddress } from '../domain/address.ts';
+import { type Health, nextIntervalMs, observe, UNKNOWN_HEALTH } from '../domain/health.ts';
+import { type Address, EMPTY_SNAPSHOT, type HealthCheck, type Snapshot, serverKey, type TargetGroup } from '../domain/model.ts';
+import type { HealthCode } from '../shared/memory.ts';
+import type { Subscriber } from './authority.ts';
+import type { HealthJournal, ServerHealth } from './health-journal.ts';
+import { type Probe, type ProbeResult, probe as probeOverSockets } from './probes.ts';
+
+/** What the checker needs around it. Time and randomness are the real ones unless given. */
+export interface HealthCheckerParts {
+  readonly authority: { readonly snapshot: Snapshot; subscribe(subscriber: Subscriber): () => void };
+  readonly journal: HealthJournal;
+  /** Tells the workers. Called at every change of health, never from within a change of state. */
+  readonly publish: (group: string, address: string, health: HealthCode) => void;
+  readonly log: HealthLog;
+  readonly probe?: Probe;
+  readonly nowMs?: () => number;
+  /** From 0 up to 1. */
+  readonly random?: () => number;
+}
+
+/** The part of a pino logger that is used. */
+export interface HealthLog {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+}
+
+/** How long a start, or the addition of a server, waits for first probes. */
+const FIRST_PROBE_BOUND_MS = 1000;
+/** Further probes wait their turn: 10,000 servers must not need 10,000 sockets at once. */
+const MOST_AT_ONCE = 256;
+/** A probe is early or late by up to this part of its interval, so that servers are not all looked at together. */
+const JITTER = 0.1;
+
+/** One server under observation. */
+interface Watched {
+  readonly group: string;
+  readonly server: string;
+  readonly address: Address;
+  check: HealthCheck;
+  health: Health;
+  lastProbe: string;
+  lastProbeMs: number;
+  sinceMs: number;
+  /** Until the next probe. */
+  timer: NodeJS.Timeout | undefined;
+  /** The probe under way; what another one still finds does not count. */
+  running: AbortController | undefined;
+  probed: boolean;
+  readonly firstProbe: PromiseWithResolvers<void>;
+}
+
+/** Looks at every upstream server at its group's interval, and tells when its health changes. */
+export class HealthChecker {
+  readonly #parts: HealthCheckerParts;
+  readonly #probe: Probe;
+  readonly #nowMs: () => number;
+  readonly #random: () => number;
+  readonly #watched = new Map<string, Watched>();
+  /** In the order in which they became due. */
+  readonly #due = new Set<Watched>();
+  #underWay = 0;
+  #unsubscribe: () => void = () => undefined;
+
+  constructor(parts: HealthCheckerParts) {
+    this.#parts = parts;
+    this.#probe = parts.probe ?? probeOverSockets;
+    this.#nowMs = parts.nowMs ?? Date.now;
+    this.#random = parts.random ?? Math.random;
+  }
+
+  /** Looks at every server at once. Resolves when each has been looked at, or after a second. Follows changes of state from then on. */
+  async start(): Promise<void> {
+    this.#unsubscribe = this.#parts.authority.subscribe(({ previous, next }) => this.#follow(previous, next));
+    this.#follow(EMPTY_SNAPSHOT, this.#parts.authority.snapshot);
+    await withinFirstProbeBound(Promise.all([...this.#watched.values()].map(({ firstProbe }) => firstProbe.promise)));
+  }
+
+  /** Ends every probe and forgets every server. */
+  stop(): void {
+    this.#unsubscribe();
+    for (const watched of this.#watched.values()) this.#pause(watched);
+    this.#watched.clear();
+  }
+
+  /** How a server is; undefined for one that the state does not have. */
+  statusOf(group: string, address: string): ServerHealth | undefined {
+    const watched = this.#watched.get(serverKey(group, address));
+    return watched === undefined ? undefined : statusOf(watched);
+  }
+
+  list(): readonly ServerHealth[] {
+    return [...this.#watched.values()].map(statusOf);
+  }
+
+  /** Resolves once the server has been looked at, or is gone, or after a second. */
+  async firstProbe(group: string, address: string): Promise<void> {
+    const watched = this.#watched.get(serverKey(group, address));
+    if (watched !== undefined) await withinFirstProbeBound(watched.firstProbe.promise);
+  }
+
+  #follow(previous: Snapshot, next: Snapshot): void {
+    for (const [name, before] of previous.targetGroups) {
+      const after = next.targetGroups.get(name);
+      if (after !== before) this.#forgetMissing(before, after);
+    }
+    for (const [name, after] of next.targetGroups) {
+      if (after !== previous.targetGroups.get(name)) this.#watchAll(after);
+    }
+  }
+
+  #forgetMissing(before: TargetGroup, after: TargetGroup | undefined): void {
+    const staying = new Set(after?.servers.map(({ address }) => address));
+    for (const { address } of before.servers) {
+      const watched = this.#watched.get(serverKey(before.name, address));
+      if (watched === undefined || staying.has(address)) continue;
+      this.#watched.delete(serverKey(before.name, address));
+      this.#pause(watched);
+      watched.firstProbe.resolve();
+      const { group, server, health } = watched;
+      this.#parts.journal.append({
+        kind: 'removed',
+        group,
+        server,
+        from: health.state,
+        to: 'unknown',
+        cause: 'removed',
+        atMs: this.#nowMs(),
+      });
+    }
+  }
+
+  #watchAll({ name, servers, healthCheck }: TargetGroup): void {
+    for (const { address } of servers) {
+      const key = serverKey(name, address);
+      const known = this.#watched.get(key);
+      if (known !== undefined && isDeepStrictEqual(known.check, healthCheck)) continue;
+      const watched = known ?? unwatched(name, address, healthCheck, this.#nowMs());
+      this.#watched.set(key, watched);
+      this.#pause(watched);
+      watched.check = healthCheck;
+      this.#due.add(watched);
+    }
+    this.#probeDue();
+  }
+
+  #pause(watched: Watched): void {
+    clearTimeout(watched.timer);
+    this.#due.delete(watched);
+    watched.running?.abort();
+    watched.running = undefined;
+  }
+
+  #probeDue(): void {
+    for (const watched of this.#due) {
+      if (this.#underWay >= MOST_AT_ONCE) return;
+      this.#due.delete(watched);
+      void this.#probeOnce(watched);
+    }
+  }
+
+  async #probeOnce(watched: Watched): Promise<void> {
+    const running = new AbortController();
+    watched.running = running;
+    this.#underWay++;
+    const result = await this.#look(watched, running);
+    this.#underWay--;
+    if (watched.running === running) {
+      watched.running = undefined;
+      try {
+        this.#note(watched, result);
+      } catch (err) {
+        this.#parts.log.warn({ err, group: watched.group, server: watched.server }, 'a change of health could not be told to everybody');
+      }
+      this.#schedule(watched);
+    }
+    this.#probeDue();
+  }
+
+  /** Never rejects, and never lasts longer than the timeout, whatever the probe does. */
+  async #look({ group, server, address, check }: Watched, running: AbortController): Promise<ProbeResult> {
+    const { signal } = running;
+    const given = Promise.withResolvers<void>();
+    signal.addEventListener('abort', () => given.resolve(), { once: true });
+    const timer = setTimeout(() => running.abort(), check.timeoutMs).unref();
+    try {
+      const result = await Promise.race([this.#probe(address, check, signal), given.promise]);
+      if (result !== undefined && !signal.aborted) return result;
+      return { ok: false, cause: `timed out after ${check.timeoutMs / 1000}s` };
+    } catch (err) {
+      this.#parts.log.warn({ err, group, server }, 'a health check broke; it counts as failed');
+      return { ok: false, cause: 'the health check itself broke' };
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #note(watched: Watched, { ok, cause }: ProbeResult): void {
+    const { group, server, check } = watched;
+    const atMs = this.#nowMs();
+    const from = watched.health.state;
+    const thresholds = check.type === 'none' ? { unhealthyThreshold: 1, healthyThreshold: 1 } : check;
+    const { health, flipped } = observe(watched.health, ok ? 'success' : 'failure', thresholds);
+    watched.health = health;
+    watched.lastProbe = cause;
+    watched.lastProbeMs = atMs;
+    if (flipped) {
+      const to = health.state;
+      watched.sinceMs = atMs;
+      this.#parts.publish(group, server, to);
+      this.#parts.journal.append({ kind: 'changed', group, server, from, to, cause, atMs });
+      this.#parts.log[to === 'healthy' ? 'info' : 'warn']({ group, server, from, to, cause }, `upstream server is ${to}`);
+    }
+    watched.firstProbe.resolve();
+  }
+
+  #schedule(watched: Watched): void {
+    if (watched.check.type === 'none') return;
+    const interval = nextIntervalMs(watched.health, watched.check);
+    // First probes all happen at once: the second ones are spread over the whole interval.
+    const delayMs = watched.probed ? interval * (1 - JITTER + 2 * JITTER * this.#random()) : interval * this.#random();
+    watched.probed = true;
+    watched.timer = setTimeout(() => {
+      this.#due.add(watched);
+      this.#probeDue();
+    }, delayMs).unref();
+  }
+}
+
+/** @throws Error for an address that no state may hold. */
+function unwatched(group: string, server: string, check: HealthCheck, nowMs: number): Watched {
+  const address = parseAddress(server);
+  if ('problem' in address) throw new Error(`the state holds a malformed address: ${address.problem}`);
+  return {
+    group,
+    server,
+    address,
+    check,
+    health: UNKNOWN_HEALTH,
+    lastProbe: 'not probed yet',
+    lastProbeMs: 0,
+    sinceMs: nowMs,
+    timer: undefined,
+    running: undefined,
+    probed: false,
+    firstProbe: Promise.withResolvers(),
+  };
+}
+
+function statusOf({ group, server, health, lastProbe, lastProbeMs, sinceMs }: Watched): ServerHealth {
+  return { group, server, health: health.state, lastProbe, lastProbeMs, sinceMs };
+}
+
+async function withinFirstProbeBound(done: Promise<unknown>): Promise<void> {
+  const bound = Promise.withResolvers<void>();
+  const timer = setTimeout(bound.resolve, FIRST_PROBE_BOUND_MS);
+  await Promise.race([done, bound.promise]);
+  clearTimeout(timer);
+}
