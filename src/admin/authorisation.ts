@@ -1,0 +1,116 @@
+/** Who may call what. Every call passes here, streams, health and reflection included. */
+import { status as Code, ServerInterceptingCall, type ServerInterceptingCallInterface, type ServerInterceptor } from '@grpc/grpc-js';
+import type { Authority } from '../controlplane/authority.ts';
+import { ClientIndex } from '../domain/identity.ts';
+import type { Client } from '../domain/model.ts';
+import { type RoleRules, roleOf, roleSuffices } from '../domain/roles.ts';
+import { type Caller, callerOf } from './caller.ts';
+import { type Refusal, statusOf } from './errors.ts';
+import { NEEDED_ROLE } from './roles.ts';
+
+/** Learns of each call that was refused for want of a role. */
+export type OnRefused = (path: string, caller: Caller, refusal: Refusal) => void;
+
+/** A stream that goes on: its caller may lose the role meanwhile, and the server may stop. */
+interface LiveStream {
+  readonly path: string;
+  readonly caller: Caller;
+  end(refusal: Refusal): void;
+}
+
+/** Decides on each call by the certificate's role, and ends the streams of a caller that has lost it. */
+export class Authorisation {
+  readonly #authority: Authority;
+  readonly #rules: RoleRules;
+  readonly #onRefused: OnRefused;
+  readonly #streams = new Set<LiveStream>();
+  #index: { readonly of: ReadonlyMap<string, Client>; readonly clients: ClientIndex } | undefined;
+
+  constructor(authority: Authority, rules: RoleRules, onRefused: OnRefused) {
+    this.#authority = authority;
+    this.#rules = rules;
+    this.#onRefused = onRefused;
+  }
+
+  /** Why this caller may not call this method; undefined when it may. */
+  refusal(path: string, caller: Caller): Refusal | undefined {
+    const { identity, name } = caller;
+    const needed = NEEDED_ROLE.get(path);
+    if (needed === undefined) return denied('METHOD_WITHOUT_ROLE', `no role opens ${path}`);
+    if (identity === undefined) {
+      return denied('AMBIGUOUS_IDENTITY', 'the certificate does not carry exactly one identity; use one with a single common name');
+    }
+    if (this.#clients().find(identity) !== 'unknown') {
+      return denied(
+        'DATA_PLANE_CERTIFICATE',
+        `certificate "${name}" is a load-balanced client's and opens nothing here; use an administrator's own`,
+      );
+    }
+    const held = roleOf(identity, this.#rules);
+    if (held === undefined) return denied('NO_ROLE', `certificate "${name}" has no role here; add it under admin.roles`);
+    if (roleSuffices(held, needed)) return undefined;
+    const method = path.slice(path.lastIndexOf('/') + 1);
+    return denied('ROLE_TOO_LOW', `certificate "${name}" has the role ${held} and ${method} needs ${needed}; change it under admin.roles`);
+  }
+
+  /** For the server's list of interceptors. */
+  readonly interceptor: ServerInterceptor = (method, call) => {
+    const caller = callerOf(call);
+    const refusal = this.refusal(method.path, caller);
+    if (refusal !== undefined) {
+      this.#onRefused(method.path, caller, refusal);
+      return new ServerInterceptingCall(call, { start: () => call.sendStatus(statusOf(refusal)) });
+    }
+    return method.responseStream ? this.#followed(method.path, caller, call) : new ServerInterceptingCall(call);
+  };
+
+  /** Ends the streams whose caller may not have them any more; call it when the clients have changed. */
+  recheck(): void {
+    for (const stream of this.#streams) {
+      const refusal = this.refusal(stream.path, stream.caller);
+      if (refusal !== undefined) stream.end(refusal);
+    }
+  }
+
+  endStreams(refusal: Refusal): void {
+    for (const stream of this.#streams) stream.end(refusal);
+  }
+
+  #followed(path: string, caller: Caller, call: ServerInterceptingCallInterface): ServerInterceptingCall {
+    let ended = false;
+    const stream: LiveStream = {
+      path,
+      caller,
+      end: (refusal) => {
+        if (ended) return;
+        ended = true;
+        this.#streams.delete(stream);
+        call.sendStatus(statusOf(refusal));
+      },
+    };
+    return new ServerInterceptingCall(call, {
+      start: (next) => {
+        this.#streams.add(stream);
+        next({ onCancel: () => void this.#streams.delete(stream) });
+      },
+      // The method may still have messages under way when its stream has been ended: they go nowhere.
+      sendMessage: (message, next) => {
+        if (!ended) next(message);
+      },
+      sendStatus: (status, next) => {
+        if (!ended) next(status);
+        ended = true;
+      },
+    });
+  }
+
+  #clients(): ClientIndex {
+    const of = this.#authority.snapshot.clients;
+    if (this.#index?.of !== of) this.#index = { of, clients: new ClientIndex(of.values()) };
+    return this.#index.clients;
+  }
+}
+
+function denied(reason: string, message: string): Refusal {
+  return { code: Code.PERMISSION_DENIED, reason, message, field: '' };
+}

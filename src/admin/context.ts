@@ -1,0 +1,48 @@
+import type { Logger } from 'pino';
+import type { Authority } from '../controlplane/authority.ts';
+import type { HealthJournal, ServerHealth } from '../controlplane/health-journal.ts';
+import type { Stats } from '../controlplane/stats.ts';
+import type { LogLevel, Route } from '../domain/model.ts';
+import type { CloseReason } from '../domain/reasons.ts';
+
+/** What the admin API knows of the health checker. */
+export interface HealthView {
+  /** undefined: there is no such server, or its checks have not begun. */
+  statusOf(group: string, server: string): ServerHealth | undefined;
+  list(): readonly ServerHealth[];
+  /** Settles when the server's first probe has finished, or when there will be none. */
+  firstProbe(group: string, server: string): Promise<unknown>;
+}
+
+/** The data plane's live connections, over all workers. */
+export interface LiveConnections {
+  /** Resets the connections that every given field fits, and says how many they were. */
+  close(selector: { readonly clientId?: string; readonly group?: string; readonly server?: string }, reason: CloseReason): Promise<number>;
+}
+
+/** A listener as it runs. */
+export interface BoundListener {
+  readonly name: string;
+  /** host:port with the port that was really bound. */
+  readonly address: string;
+  readonly targetGroup: string | undefined;
+  readonly routes: readonly Route[];
+}
+
+/** Everything that the admin API reads and changes; the composition root puts it together. */
+export interface AdminContext {
+  readonly authority: Authority;
+  readonly stats: Stats;
+  readonly health: HealthView;
+  readonly journal: HealthJournal;
+  readonly connections: LiveConnections;
+  readonly logLevel: { get(): LogLevel; set(level: LogLevel): void };
+  listeners(): readonly BoundListener[];
+  readonly workers: number;
+  /** Milliseconds since 1970. */
+  readonly startedAtMs: number;
+  readonly version: string;
+  /** How long RemoveUpstreamServer lets connections go on when the request does not say. */
+  readonly drainTimeoutMs: number;
+  readonly log: Logger;
+}

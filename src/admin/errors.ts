@@ -1,0 +1,111 @@
+/** Errors of the domain and of the admin API -> canonical gRPC codes with google.rpc details. */
+import { status as Code, Metadata, type StatusObject } from '@grpc/grpc-js';
+import { RevisionConflictError, StoreUnavailableError } from '../controlplane/store/store.ts';
+import { DomainError, type DomainErrorCode } from '../domain/errors.ts';
+import { BadRequest, ErrorInfo } from '../gen/google/rpc/error_details.ts';
+import { Status } from '../gen/google/rpc/status.ts';
+
+/** Says in ErrorInfo whose reasons these are. */
+export const ERROR_DOMAIN = 'portcullis';
+
+/** A call that was refused for a cause that the domain does not know. `reason` is a stable code in upper case. */
+export class AdminError extends Error {
+  readonly code: Code;
+  readonly reason: string;
+
+  constructor(code: Code, reason: string, message: string) {
+    super(message);
+    this.name = 'AdminError';
+    this.code = code;
+    this.reason = reason;
+  }
+}
+
+/** A refusal as it goes over the wire and into the log. */
+export interface Refusal {
+  readonly code: Code;
+  /** A stable code in upper case, for programs. */
+  readonly reason: string;
+  /** One sentence for people. */
+  readonly message: string;
+  /** The path to the field at fault, as the .proto files name it; empty when no single field is. */
+  readonly field: string;
+}
+
+/** What to answer to an error; undefined for a defect, whose text nobody outside may see. */
+export function refusalOf(error: unknown): Refusal | undefined {
+  if (error instanceof AdminError) return { code: error.code, reason: error.reason, message: presentable(error.message), field: '' };
+  if (error instanceof RevisionConflictError) {
+    return { code: Code.ABORTED, reason: 'REVISION_CONFLICT', message: error.message, field: 'expected_revision' };
+  }
+  if (error instanceof StoreUnavailableError) {
+    return { code: Code.UNAVAILABLE, reason: 'STORE_UNAVAILABLE', message: presentable(error.message), field: '' };
+  }
+  if (error instanceof DomainError) {
+    return { code: CODES[error.code], reason: reasonFor(error), message: presentable(error.message), field: protoPath(error.field) };
+  }
+  return undefined;
+}
+
+/** What a defect looks like from outside. */
+export const INTERNAL_ERROR: Refusal = {
+  code: Code.INTERNAL,
+  reason: 'INTERNAL',
+  message: 'this is a defect in the load balancer; its log has the stack',
+  field: '',
+};
+
+/** The refusal as a gRPC status; the details are in the trailer grpc-status-details-bin. */
+export function statusOf({ code, reason, message, field }: Refusal): StatusObject {
+  const info = ErrorInfo.fromPartial({ reason, domain: ERROR_DOMAIN, metadata: field === '' ? {} : { field } });
+  const details = [packed('google.rpc.ErrorInfo', ErrorInfo.encode(info).finish())];
+  if (code === Code.INVALID_ARGUMENT && field !== '') {
+    details.push(packed('google.rpc.BadRequest', BadRequest.encode({ fieldViolations: [{ field, description: message }] }).finish()));
+  }
+  const metadata = new Metadata();
+  metadata.set('grpc-status-details-bin', Buffer.from(Status.encode({ code, message, details }).finish()));
+  return { code, details: message, metadata };
+}
+
+const CODES: Readonly<Record<DomainErrorCode, Code>> = {
+  invalid: Code.INVALID_ARGUMENT,
+  not_found: Code.NOT_FOUND,
+  already_exists: Code.ALREADY_EXISTS,
+  in_use: Code.FAILED_PRECONDITION,
+  revision_conflict: Code.ABORTED,
+  exhausted: Code.RESOURCE_EXHAUSTED,
+};
+
+/** The thing that a field names, by the last part of its path. */
+const SUBJECTS: Readonly<Record<string, string>> = {
+  name: 'TARGET_GROUP',
+  targetGroup: 'TARGET_GROUP',
+  targetGroups: 'TARGET_GROUP',
+  allowedTargetGroups: 'TARGET_GROUP',
+  server: 'UPSTREAM_SERVER',
+  servers: 'UPSTREAM_SERVER',
+  clientId: 'CLIENT',
+  clients: 'CLIENT',
+};
+
+function reasonFor({ code, field }: DomainError): string {
+  if (code === 'invalid') return 'INVALID_FIELD';
+  if (code === 'revision_conflict') return 'REVISION_CONFLICT';
+  const subject = SUBJECTS[field.split('.').at(-1) ?? ''];
+  return subject === undefined ? code.toUpperCase() : `${subject}_${code.toUpperCase()}`;
+}
+
+/** `targetGroup.healthCheck` -> `target_group.health_check`. */
+function protoPath(field: string): string {
+  return field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
+/** What a caller sent may be quoted in a message: it is bounded, and nothing in it may steer a terminal or break a header. */
+function presentable(message: string): string {
+  const text = message.length > 500 ? `${message.slice(0, 499)}…` : message;
+  return text.toWellFormed().replace(/\p{C}/gu, '?');
+}
+
+function packed(type: string, value: Uint8Array): { typeUrl: string; value: Buffer } {
+  return { typeUrl: `type.googleapis.com/${type}`, value: Buffer.from(value) };
+}

@@ -1,0 +1,154 @@
+/** Answers put together from the state and the counters. Lists are in the order of names, whatever order the state has. */
+import type { HealthEvent, ServerHealth } from '../controlplane/health-journal.ts';
+import type { ClientCounters, ServerCounters } from '../controlplane/stats.ts';
+import type { Client, Snapshot, TargetGroup, UpstreamServer } from '../domain/model.ts';
+import { isRefusal, type Reason } from '../domain/reasons.ts';
+import * as proto from '../gen/lb/admin/v1/admin.ts';
+import type { AdminContext, BoundListener } from './context.ts';
+import { clientMessage, durationMessage, upstreamServerMessage } from './convert.ts';
+
+const HEALTH: Readonly<Record<ServerHealth['health'], proto.HealthState>> = {
+  unknown: proto.HealthState.UNKNOWN,
+  healthy: proto.HealthState.HEALTHY,
+  unhealthy: proto.HealthState.UNHEALTHY,
+};
+
+export function groupsByName({ targetGroups }: Snapshot): TargetGroup[] {
+  return [...targetGroups.values()].sort(inOrderOf((group) => group.name));
+}
+
+export function clientsById({ clients }: Snapshot): Client[] {
+  return [...clients.values()].sort(inOrderOf((client) => client.clientId));
+}
+
+/** The servers of these groups, by group and address. */
+export function* serversOf(groups: Iterable<TargetGroup>): Generator<{ group: string; server: UpstreamServer }> {
+  for (const group of groups) {
+    for (const server of [...group.servers].sort(inOrderOf(({ address }) => address))) yield { group: group.name, server };
+  }
+}
+
+export function serverStatus({ health, stats }: AdminContext, group: string, server: UpstreamServer): proto.UpstreamServerStatus {
+  const probed = health.statusOf(group, server.address);
+  return {
+    targetGroup: group,
+    server: upstreamServerMessage(server),
+    health: HEALTH[probed?.health ?? 'unknown'],
+    lastProbe: probed?.lastProbe ?? '',
+    lastProbeLatency: probed === undefined ? undefined : durationMessage(probed.lastProbeMs),
+    since: probed === undefined ? undefined : new Date(probed.sinceMs),
+    counters: serverCounters(stats.server(group, server.address)),
+  };
+}
+
+export function clientStatus({ stats }: AdminContext, client: Client): proto.ClientStatus {
+  return { client: clientMessage(client), counters: clientCounters(stats.client(client.clientId)) };
+}
+
+export function listenerMessage({ name, address, targetGroup = '', routes }: BoundListener): proto.Listener {
+  return {
+    name,
+    address,
+    targetGroup,
+    routes: routes.map(({ sni = '', alpn = '', targetGroup: to }) => ({ sni, alpn, targetGroup: to })),
+  };
+}
+
+export function listenersByName(listeners: readonly BoundListener[]): BoundListener[] {
+  return [...listeners].sort(inOrderOf(({ name }) => name));
+}
+
+export function statsMessage({ authority, stats, health }: AdminContext, at: Date): proto.WatchStatsResponse {
+  const { snapshot } = authority;
+  const totals = stats.totals();
+  return {
+    at,
+    revision: BigInt(snapshot.revision),
+    activeConnections: count(totals.active),
+    accepted: count(totals.accepted),
+    refused: sumOf([...totals.byReason].filter(([reason]) => isRefusal(reason))),
+    byReason: reasonCounts(totals.byReason),
+    servers: [...serversOf(groupsByName(snapshot))].map(({ group, server: { address } }) => ({
+      targetGroup: group,
+      server: address,
+      counters: serverCounters(stats.server(group, address)),
+      health: HEALTH[health.statusOf(group, address)?.health ?? 'unknown'],
+    })),
+    clients: clientsById(snapshot).map(({ clientId }) => ({ clientId, counters: clientCounters(stats.client(clientId)) })),
+  };
+}
+
+/** How one server is, at the beginning of a watch; `revision` is that of the whole state. */
+export function healthStateMessage(
+  { group, server, health, lastProbe, sinceMs }: ServerHealth,
+  revision: number,
+): proto.WatchHealthResponse {
+  return {
+    kind: proto.WatchHealthResponse_Kind.STATE,
+    targetGroup: group,
+    server,
+    from: proto.HealthState.UNSPECIFIED,
+    to: HEALTH[health],
+    cause: lastProbe,
+    at: new Date(sinceMs),
+    revision: BigInt(revision),
+  };
+}
+
+export function healthSyncedMessage(revision: number, at: Date): proto.WatchHealthResponse {
+  return proto.WatchHealthResponse.fromPartial({ kind: proto.WatchHealthResponse_Kind.SYNCED, at, revision: BigInt(revision) });
+}
+
+export function healthEventMessage({ kind, group, server, from, to, cause, atMs, revision }: HealthEvent): proto.WatchHealthResponse {
+  return {
+    kind: kind === 'changed' ? proto.WatchHealthResponse_Kind.CHANGED : proto.WatchHealthResponse_Kind.REMOVED,
+    targetGroup: group,
+    server,
+    from: HEALTH[from],
+    to: HEALTH[to],
+    cause,
+    at: new Date(atMs),
+    revision: BigInt(revision),
+  };
+}
+
+/** By reason code, in order. */
+export function reasonCounts(counts: ReadonlyMap<Reason, number>): proto.ReasonCount[] {
+  return [...counts].map(([reason, times]) => ({ reason, count: count(times) })).sort(inOrderOf(({ reason }) => reason));
+}
+
+export function sumOf(counts: Iterable<readonly [unknown, number]>): bigint {
+  let sum = 0;
+  for (const [, times] of counts) sum += times;
+  return count(sum);
+}
+
+/** A gauge that two threads change can be seen a moment below zero, which the wire has no place for. */
+export function count(value: number): bigint {
+  return BigInt(Math.max(0, value));
+}
+
+function serverCounters(counters: ServerCounters): proto.ServerCounters {
+  return {
+    active: count(counters.active),
+    connected: count(counters.connected),
+    failed: count(counters.failed),
+    bytesToUpstream: count(counters.bytesToUpstream),
+    bytesFromUpstream: count(counters.bytesFromUpstream),
+  };
+}
+
+function clientCounters({ active, accepted, refused, bytesFromClient, bytesToClient }: ClientCounters): proto.ClientCounters {
+  return {
+    active: count(active),
+    accepted: count(accepted),
+    refused: sumOf(refused),
+    refusedByReason: reasonCounts(refused),
+    bytesFromClient: count(bytesFromClient),
+    bytesToClient: count(bytesToClient),
+  };
+}
+
+function inOrderOf<T>(key: (item: T) => string): (a: T, b: T) => number {
+  return (a, b) => (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0);
+}

@@ -1,0 +1,32 @@
+import type { Role } from '../domain/roles.ts';
+
+/** Which role each method needs: THE table. A method that is not in it is refused to everybody. */
+export const NEEDED_ROLE: ReadonlyMap<string, Role> = new Map([
+  ...methods('lb.admin.v1.AdminService', 'viewer', [
+    'GetState',
+    'ListTargetGroups',
+    'ListUpstreamServers',
+    'ListClients',
+    'GetActiveConnections',
+    'GetDroppedRequests',
+    'GetFailedConnections',
+    'WatchStats',
+    'WatchHealth',
+    'GetLogLevel',
+  ]),
+  ...methods('lb.admin.v1.AdminService', 'operator', ['AddUpstreamServer', 'RemoveUpstreamServer', 'SetLogLevel']),
+  ...methods('lb.admin.v1.AdminService', 'admin', ['AddTargetGroup', 'RemoveTargetGroup', 'AddClient', 'RemoveClient']),
+  ...methods('grpc.health.v1.Health', 'viewer', ['Check', 'List', 'Watch']),
+  ...methods('grpc.reflection.v1.ServerReflection', 'viewer', ['ServerReflectionInfo']),
+  ...methods('grpc.reflection.v1alpha.ServerReflection', 'viewer', ['ServerReflectionInfo']),
+]);
+
+/** True for a method that changes something: those are in the log, refused ones too. */
+export function changesState(path: string): boolean {
+  const needed = NEEDED_ROLE.get(path);
+  return needed === 'operator' || needed === 'admin';
+}
+
+function methods(service: string, role: Role, names: readonly string[]): [string, Role][] {
+  return names.map((name) => [`/${service}/${name}`, role]);
+}

@@ -1,0 +1,134 @@
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Server as TlsServer } from 'node:tls';
+import { status as Code, type ConnectionInjector, Server as GrpcServer, ServerCredentials } from '@grpc/grpc-js';
+import type { Address, TlsMaterial } from '../domain/model.ts';
+import type { RoleRules } from '../domain/roles.ts';
+import { HealthService as HealthDefinition } from '../gen/grpc/health/v1/health.ts';
+import { ServerReflectionService } from '../gen/grpc/reflection/v1/reflection.ts';
+import { ServerReflectionService as ServerReflectionAlphaService } from '../gen/grpc/reflection/v1alpha/reflection.ts';
+import { AdminServiceService } from '../gen/lb/admin/v1/admin.ts';
+import { Authorisation } from './authorisation.ts';
+import { Changes } from './changes.ts';
+import type { AdminContext } from './context.ts';
+import type { Refusal } from './errors.ts';
+import { HealthService } from './health.ts';
+import { createMutualTlsServer, swapMaterial } from './mutual-tls.ts';
+import { Descriptors, reflectionMethods } from './reflection.ts';
+import { changesState } from './roles.ts';
+import { adminService } from './service.ts';
+
+/** Every service that the admin server serves. */
+export const SERVED = [AdminServiceService, HealthDefinition, ServerReflectionService, ServerReflectionAlphaService] as const;
+
+const LIMITS = {
+  'grpc.max_receive_message_length': 4 * 1024 * 1024,
+  'grpc.max_concurrent_streams': 100,
+  // A reader that has vanished without a word is noticed, and its streams end.
+  'grpc.keepalive_time_ms': 60_000,
+  'grpc.keepalive_timeout_ms': 20_000,
+  'grpc.enable_channelz': 0,
+};
+
+const SHUTTING_DOWN: Refusal = { code: Code.UNAVAILABLE, reason: 'SHUTTING_DOWN', message: 'shutting down', field: '' };
+
+/** Where the server listens, as whom, and who may do what. */
+export interface AdminStart {
+  readonly address: Address;
+  readonly material: TlsMaterial;
+  readonly roles: RoleRules;
+}
+
+/** The admin API on its own port, behind mutual TLS: AdminService, health and reflection. */
+export class AdminServer {
+  readonly #context: AdminContext;
+  readonly #grpc: GrpcServer;
+  readonly #tls: TlsServer;
+  readonly #health: HealthService;
+  readonly #authorisation: Authorisation;
+  readonly #sockets = new Set<Socket>();
+  readonly #stopping = new AbortController();
+  readonly #unsubscribe: () => void;
+  readonly #injector: ConnectionInjector;
+
+  private constructor(context: AdminContext, { material, roles }: AdminStart, descriptors: Descriptors) {
+    const { authority, log } = context;
+    const changes = new Changes(authority, log);
+    this.#context = context;
+    this.#health = new HealthService(log);
+    this.#authorisation = new Authorisation(authority, roles, (path, caller, refusal) => {
+      if (changesState(path)) changes.recordRefused(path.slice(path.lastIndexOf('/') + 1), caller, refusal);
+    });
+    this.#grpc = new GrpcServer({ ...LIMITS, interceptors: [this.#authorisation.interceptor] });
+    this.#grpc.addService(AdminServiceService, adminService(context, changes, this.#stopping.signal));
+    this.#grpc.addService(HealthDefinition, this.#health.methods);
+    this.#grpc.addService(ServerReflectionService, reflectionMethods(descriptors));
+    this.#grpc.addService(ServerReflectionAlphaService, reflectionMethods(descriptors));
+    // TLS is done here and not by grpc-js, whose credentials know neither revocation lists nor a minimum version.
+    this.#injector = this.#grpc.createConnectionInjector(ServerCredentials.createInsecure());
+    this.#tls = createMutualTlsServer(material, log, (socket) => this.#injector.injectConnection(socket));
+    this.#tls.on('connection', (socket: Socket) => {
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
+    });
+    this.#unsubscribe = authority.subscribe(({ previous, next }) => {
+      if (previous.clients !== next.clients) this.#authorisation.recheck();
+    });
+  }
+
+  /**
+   * Listens and serves.
+   * @throws when the address cannot be had (an Error with a `code` such as EADDRINUSE), or the material makes no TLS context
+   */
+  static async start(context: AdminContext, start: AdminStart): Promise<AdminServer> {
+    const server = new AdminServer(context, start, await Descriptors.load());
+    await server.#listen(start.address);
+    return server;
+  }
+
+  /** Where it listens, with the port that was really bound. */
+  get address(): Address {
+    const bound = this.#tls.address();
+    if (bound === null || typeof bound === 'string') throw new Error('the admin server does not listen');
+    return { host: bound.address, port: bound.port };
+  }
+
+  /** Serves new connections with new material, and leaves those there are alone. @throws when it is bad; the old one stays */
+  reload(material: TlsMaterial): void {
+    swapMaterial(this.#tls, material);
+  }
+
+  /** From now on health says NOT_SERVING; everything else goes on. */
+  drain(): void {
+    this.#health.drain();
+  }
+
+  /** Ends the streams, lets the calls under way finish until the deadline, and closes every connection. */
+  async stop(deadlineMs: number): Promise<void> {
+    this.drain();
+    this.#unsubscribe();
+    this.#authorisation.endStreams(SHUTTING_DOWN);
+    this.#stopping.abort();
+    this.#tls.close();
+    const finished = new AbortController();
+    const shutDown = new Promise<void>((resolve) => this.#grpc.tryShutdown(() => resolve()));
+    await Promise.race([shutDown, delay(deadlineMs, undefined, { signal: finished.signal }).catch(() => undefined)]);
+    finished.abort();
+    for (const socket of this.#sockets) socket.destroy();
+    this.#grpc.forceShutdown();
+  }
+
+  async #listen({ host, port }: Address): Promise<void> {
+    try {
+      this.#tls.listen({ host, port });
+      await once(this.#tls, 'listening');
+    } catch (error) {
+      this.#unsubscribe();
+      this.#grpc.forceShutdown();
+      throw error;
+    }
+    // An accept that fails (EMFILE) costs that one connection.
+    this.#tls.on('error', (error) => this.#context.log.error({ err: error }, 'admin listener'));
+  }
+}

@@ -1,0 +1,111 @@
+/** The methods that only read. */
+import { DomainError } from '../domain/errors.ts';
+import type { Snapshot, TargetGroup } from '../domain/model.ts';
+import { isRefusal, type Reason } from '../domain/reasons.ts';
+import type { AdminServiceServer } from '../gen/lb/admin/v1/admin.ts';
+import type { AdminContext } from './context.ts';
+import { addressFrom, targetGroupMessage } from './convert.ts';
+import {
+  clientStatus,
+  clientsById,
+  count,
+  groupsByName,
+  listenerMessage,
+  listenersByName,
+  reasonCounts,
+  serverStatus,
+  serversOf,
+  sumOf,
+} from './replies.ts';
+import { unary } from './rpc.ts';
+
+type Reads = Pick<
+  AdminServiceServer,
+  | 'getState'
+  | 'listTargetGroups'
+  | 'listUpstreamServers'
+  | 'listClients'
+  | 'getActiveConnections'
+  | 'getDroppedRequests'
+  | 'getFailedConnections'
+  | 'getLogLevel'
+>;
+
+export function readMethods(context: AdminContext): Reads {
+  const { authority, stats, log } = context;
+  return {
+    getState: unary(log, () => {
+      const { snapshot } = authority;
+      const groups = groupsByName(snapshot);
+      return {
+        revision: BigInt(snapshot.revision),
+        targetGroups: groups.map(targetGroupMessage),
+        servers: [...serversOf(groups)].map(({ group, server }) => serverStatus(context, group, server)),
+        clients: clientsById(snapshot).map((client) => clientStatus(context, client)),
+        listeners: listenersByName(context.listeners()).map(listenerMessage),
+        workers: context.workers,
+        version: context.version,
+        startedAt: new Date(context.startedAtMs),
+      };
+    }),
+
+    listTargetGroups: unary(log, () => {
+      const { snapshot } = authority;
+      return { targetGroups: groupsByName(snapshot).map(targetGroupMessage), revision: BigInt(snapshot.revision) };
+    }),
+
+    listUpstreamServers: unary(log, ({ targetGroup }) => {
+      const { snapshot } = authority;
+      const servers = [...serversOf(groupsMeant(snapshot, targetGroup))];
+      return { servers: servers.map(({ group, server }) => serverStatus(context, group, server)), revision: BigInt(snapshot.revision) };
+    }),
+
+    listClients: unary(log, () => {
+      const { snapshot } = authority;
+      return { clients: clientsById(snapshot).map((client) => clientStatus(context, client)), revision: BigInt(snapshot.revision) };
+    }),
+
+    getActiveConnections: unary(log, ({ targetGroup }) => {
+      const active = [...serversOf(groupsMeant(authority.snapshot, targetGroup))].map(({ group, server: { address } }) => ({
+        targetGroup: group,
+        server: address,
+        count: count(stats.server(group, address).active),
+      }));
+      return { total: active.reduce((sum, server) => sum + server.count, 0n), servers: active };
+    }),
+
+    getDroppedRequests: unary(log, ({ clientId }) => {
+      if (clientId !== '' && !authority.snapshot.clients.has(clientId)) {
+        throw new DomainError('not_found', 'clientId', `there is no client "${clientId}"`);
+      }
+      const refused: ReadonlyMap<Reason, number> =
+        clientId === '' ? new Map([...stats.totals().byReason].filter(([reason]) => isRefusal(reason))) : stats.client(clientId).refused;
+      return { total: sumOf(refused), byReason: reasonCounts(refused) };
+    }),
+
+    getFailedConnections: unary(log, ({ server }) => {
+      const wanted = server === '' ? undefined : addressFrom(server, 'server');
+      const servers = [...serversOf(groupsByName(authority.snapshot))].filter(
+        ({ server: { address } }) => wanted === undefined || address === wanted,
+      );
+      if (wanted !== undefined && servers.length === 0)
+        throw new DomainError('not_found', 'server', `no target group has the server ${wanted}`);
+      const failed = servers.map(({ group, server: { address } }) => ({
+        targetGroup: group,
+        server: address,
+        count: count(stats.server(group, address).failed),
+      }));
+      return { total: failed.reduce((sum, each) => sum + each.count, 0n), servers: failed };
+    }),
+
+    getLogLevel: unary(log, () => ({ level: context.logLevel.get() })),
+  };
+}
+
+/** The group of this name, or every group when the name is empty. @throws DomainError `not_found` */
+export function groupsMeant(snapshot: Snapshot, name: string): readonly TargetGroup[] {
+  if (name === '') return groupsByName(snapshot);
+  const group = snapshot.targetGroups.get(name);
+  if (group === undefined) throw new DomainError('not_found', 'targetGroup', `there is no target group "${name}"`);
+  return [group];
+}

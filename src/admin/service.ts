@@ -1,0 +1,20 @@
+/** lb.admin.v1.AdminService: the methods by topic, put together. */
+import type { AdminServiceServer } from '../gen/lb/admin/v1/admin.ts';
+import type { Changes } from './changes.ts';
+import type { AdminContext } from './context.ts';
+import { removeUpstreamServer } from './remove-upstream-server.ts';
+import { changeMethods } from './service-changes.ts';
+import { readMethods } from './service-reads.ts';
+import { watchHealth } from './watch-health.ts';
+import { watchStats } from './watch-stats.ts';
+
+/** `stopping` ends what the methods do in the background. */
+export function adminService(context: AdminContext, changes: Changes, stopping: AbortSignal): AdminServiceServer {
+  return {
+    ...readMethods(context),
+    ...changeMethods(context, changes),
+    removeUpstreamServer: removeUpstreamServer(context, changes, stopping),
+    watchStats: watchStats(context),
+    watchHealth: watchHealth(context),
+  };
+}

@@ -1,0 +1,111 @@
+import { once } from 'node:events';
+import { status as Code } from '@grpc/grpc-js';
+import type { HealthEvent } from '../controlplane/health-journal.ts';
+import type { AdminServiceServer, WatchHealthRequest, WatchHealthResponse } from '../gen/lb/admin/v1/admin.ts';
+import type { AdminContext } from './context.ts';
+import { AdminError } from './errors.ts';
+import { healthEventMessage, healthStateMessage, healthSyncedMessage } from './replies.ts';
+import { type Replies, serverStream } from './rpc.ts';
+import { groupsMeant } from './service-reads.ts';
+
+/** Events that wait for one reader at most; a reader that is further behind is dropped. */
+const MAX_WAITING = 1000;
+
+/**
+ * WatchHealth: the state, SYNCED, then the events; or with since_revision only the events after it. Subscribing and reading
+ * what is there happen in one synchronous step, so that no event is lost or told twice.
+ */
+export function watchHealth(context: AdminContext): AdminServiceServer['watchHealth'] {
+  return serverStream(context.log, async (request, replies) => {
+    const concerns = ({ group }: { readonly group: string }) => request.targetGroup === '' || group === request.targetGroup;
+    const feed = new Feed(beginning(context, request, concerns), replies);
+    const unsubscribe = context.journal.subscribe((event) => {
+      if (concerns(event)) feed.add(event);
+    });
+    try {
+      await feed.ended();
+    } finally {
+      unsubscribe();
+    }
+  });
+}
+
+/** @throws AdminError `COMPACTED`, DomainError `not_found` */
+function beginning(
+  { authority, health, journal }: AdminContext,
+  { sinceRevision, targetGroup }: WatchHealthRequest,
+  concerns: (of: { readonly group: string }) => boolean,
+): WatchHealthResponse[] {
+  if (sinceRevision === 0n) {
+    groupsMeant(authority.snapshot, targetGroup);
+    const { revision } = journal;
+    const states = health
+      .list()
+      .filter(concerns)
+      .map((server) => healthStateMessage(server, revision));
+    return [...states, healthSyncedMessage(revision, new Date())];
+  }
+  const missed = journal.since(Number(sinceRevision));
+  if (missed === 'compacted') {
+    throw new AdminError(
+      Code.OUT_OF_RANGE,
+      'COMPACTED',
+      `the events after revision ${sinceRevision} are no longer kept; watch from 0 to begin with the state`,
+    );
+  }
+  return missed.filter(concerns).map(healthEventMessage);
+}
+
+/** Sends at the reader's pace: first the beginning, then the events that came meanwhile, of which it keeps MAX_WAITING. */
+class Feed {
+  readonly #beginning: Iterator<WatchHealthResponse>;
+  readonly #waiting: HealthEvent[] = [];
+  readonly #replies: Replies<WatchHealthResponse>;
+  readonly #overflow = new AbortController();
+  #mayWrite = true;
+
+  constructor(beginning: readonly WatchHealthResponse[], replies: Replies<WatchHealthResponse>) {
+    this.#beginning = beginning.values();
+    this.#replies = replies;
+    replies.onDrain(() => {
+      this.#mayWrite = true;
+      this.#pump();
+    });
+    this.#pump();
+  }
+
+  add(event: HealthEvent): void {
+    this.#waiting.push(event);
+    if (this.#waiting.length > MAX_WAITING) this.#overflow.abort();
+    else this.#pump();
+  }
+
+  /** Resolves when the reader has gone. @throws AdminError `SLOW_READER` */
+  async ended(): Promise<void> {
+    const { signal } = this.#replies;
+    const over = AbortSignal.any([signal, this.#overflow.signal]);
+    if (!over.aborted) await once(over, 'abort');
+    this.#waiting.length = 0;
+    if (signal.aborted) return;
+    throw new AdminError(
+      Code.RESOURCE_EXHAUSTED,
+      'SLOW_READER',
+      `the reader is more than ${MAX_WAITING} events behind; watch again from 0`,
+    );
+  }
+
+  #pump(): void {
+    while (this.#mayWrite) {
+      const message = this.#next();
+      if (message === undefined) return;
+      this.#mayWrite = this.#replies.send(message);
+    }
+  }
+
+  #next(): WatchHealthResponse | undefined {
+    const { done, value } = this.#beginning.next();
+    if (done !== true) return value;
+    const event = this.#waiting.shift();
+    return event === undefined ? undefined : healthEventMessage(event);
+  }
+}

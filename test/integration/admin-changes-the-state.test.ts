@@ -1,0 +1,348 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { status as Code } from '@grpc/grpc-js';
+import { MemoryStore } from '../../src/controlplane/store/memory.ts';
+import { StoreUnavailableError } from '../../src/controlplane/store/store.ts';
+import { assertInvariants } from '../../src/domain/state.ts';
+import {
+  AddClientRequest,
+  AddTargetGroupRequest,
+  AddUpstreamServerRequest,
+  Algorithm,
+  CheckType,
+  LimitAction,
+  OnUnhealthy,
+  RateAlgorithm,
+  RemoveClientRequest,
+  RemoveTargetGroupRequest,
+  AdminServiceService as rpc,
+} from '../../src/gen/lb/admin/v1/admin.ts';
+import { ask, refused, startAdmin, watch } from '../support/admin-server.ts';
+
+const seconds = (count: number) => ({ seconds: BigInt(count), nanos: 0 });
+
+test('a target group that says only its name and servers gets the defaults', async (t) => {
+  const admin = await startAdmin(t);
+  const client = await admin.as('admin');
+  const request = AddTargetGroupRequest.fromPartial({
+    targetGroup: { name: 'api', servers: [{ address: 'Localhost:9001' }, { address: '[::1]:9002' }] },
+  });
+
+  assert.deepEqual(await ask(client, rpc.addTargetGroup, request), { revision: 2n });
+
+  assert.deepEqual(admin.authority.snapshot.targetGroups.get('api'), {
+    name: 'api',
+    algorithm: 'leastConnections',
+    servers: [
+      { address: 'localhost:9001', weight: 1, maxConnections: undefined, backup: false },
+      { address: '[::1]:9002', weight: 1, maxConnections: undefined, backup: false },
+    ],
+    healthCheck: {
+      type: 'tcp',
+      intervalMs: 5000,
+      timeoutMs: 5000,
+      unhealthyThreshold: 1,
+      healthyThreshold: 3,
+      maxIntervalMs: 60_000,
+      http: undefined,
+    },
+    connectTimeoutMs: 5000,
+    retries: 3,
+    onUnhealthy: 'keep',
+  });
+  assert.deepEqual(admin.health.probed, ['api/localhost:9001', 'api/[::1]:9002'], 'it waited for the first probes');
+  const { targetGroups } = await ask(client, rpc.listTargetGroups, {});
+  assert.deepEqual(
+    targetGroups.map(({ name }) => name),
+    ['api', 'db', 'web'],
+  );
+});
+
+test('everything that a target group and a client can say arrives and is told again', async (t) => {
+  const admin = await startAdmin(t);
+  const client = await admin.as('admin');
+  const targetGroup = {
+    name: 'full',
+    algorithm: Algorithm.WEIGHTED_ROUND_ROBIN,
+    servers: [{ address: '127.0.0.1:1', weight: 0, maxConnections: 7, backup: true }],
+    healthCheck: {
+      type: CheckType.HTTP,
+      interval: { seconds: 1n, nanos: 500_000_000 },
+      timeout: seconds(2),
+      unhealthyThreshold: 4,
+      healthyThreshold: 5,
+      maxInterval: seconds(6),
+      http: { path: '/ready?x=1', host: 'app.example', statusFrom: 200, statusTo: 204 },
+    },
+    connectTimeout: seconds(9),
+    retries: 0,
+    onUnhealthy: OnUnhealthy.CLOSE,
+  };
+  const newClient = {
+    clientId: 'full',
+    match: { cn: 'a', dns: 'b.example', uri: 'spiffe://c/d', ou: 'e', fingerprint: 'ab'.repeat(32) },
+    allowedTargetGroups: ['full', 'db'],
+    limits: {
+      connectionRate: {
+        algorithm: RateAlgorithm.TOKEN_BUCKET,
+        limit: 10,
+        window: seconds(2),
+        burst: 20,
+        action: LimitAction.DELAY,
+        maxDelay: seconds(3),
+      },
+      concurrentConnections: 100,
+    },
+  };
+
+  await ask(client, rpc.addTargetGroup, { targetGroup, expectedRevision: 0n, requestId: '' });
+  await ask(client, rpc.addClient, { client: newClient, expectedRevision: 0n, requestId: '' });
+
+  const state = await ask(client, rpc.getState, {});
+  assert.deepEqual(
+    state.targetGroups.find(({ name }) => name === 'full'),
+    targetGroup,
+  );
+  assert.deepEqual(state.clients.find((each) => each.client?.clientId === 'full')?.client, newClient);
+  assertInvariants(admin.authority.snapshot);
+});
+
+test('a new server is acknowledged after its first probe, or after a second when the probe takes longer', async (t) => {
+  const admin = await startAdmin(t);
+  const operator = await admin.as('operator');
+  const add = (port: number) =>
+    ask(
+      operator,
+      rpc.addUpstreamServer,
+      AddUpstreamServerRequest.fromPartial({ targetGroup: 'web', server: { address: `127.0.0.1:${port}` } }),
+    );
+
+  const probe = Promise.withResolvers<void>();
+  admin.health.firstProbes = probe.promise;
+  let answered = false;
+  const first = add(9001).then((response) => {
+    answered = true;
+    return response;
+  });
+  // The change is there before the probe has ended; a call on the same connection comes back in between.
+  for (let calls = 0; calls < 1000 && !admin.health.probed.includes('web/127.0.0.1:9001'); calls++)
+    await ask(operator, rpc.getLogLevel, {});
+  assert.deepEqual(admin.health.probed, ['web/127.0.0.1:9001']);
+  assert.equal(answered, false);
+  probe.resolve();
+  assert.equal((await first).revision, 2n);
+
+  admin.health.firstProbes = new Promise(() => undefined);
+  assert.equal((await add(9002)).revision, 3n, 'a probe that never ends does not keep the answer');
+});
+
+test('removing a client resets its connections and says how many', async (t) => {
+  const admin = await startAdmin(t);
+  const client = await admin.as('admin');
+  admin.onClose = () => 3;
+
+  assert.deepEqual(await ask(client, rpc.removeClient, RemoveClientRequest.fromPartial({ clientId: 'clientA' })), {
+    revision: 2n,
+    connectionsClosed: 3n,
+  });
+  assert.deepEqual(admin.closed, [{ selector: { clientId: 'clientA' }, reason: 'client_removed' }]);
+  assert.equal(admin.authority.snapshot.clients.has('clientA'), false);
+});
+
+test('a target group can be removed once nothing refers to it', async (t) => {
+  const admin = await startAdmin(t);
+  const client = await admin.as('admin');
+  const remove = (name: string) => ask(client, rpc.removeTargetGroup, RemoveTargetGroupRequest.fromPartial({ name }));
+
+  assert.deepEqual(await remove('db'), { revision: 2n });
+  const refusal = await refused(remove('web'));
+  assert.equal(refusal.code, Code.FAILED_PRECONDITION);
+  assert.equal(refusal.reason, 'TARGET_GROUP_IN_USE');
+  assert.match(refusal.message, /clientA/);
+});
+
+test('a request id makes its change once and is answered with the same revision', async (t) => {
+  const admin = await startAdmin(t);
+  const client = await admin.as('admin');
+  const add = AddClientRequest.fromPartial({ client: { clientId: 'clientB', allowedTargetGroups: ['db'] }, requestId: 'once' });
+  assert.deepEqual(await ask(client, rpc.addClient, add), { revision: 2n });
+  assert.deepEqual(await ask(client, rpc.addClient, add), { revision: 2n });
+
+  const remove = RemoveClientRequest.fromPartial({ clientId: 'clientB', requestId: 'away' });
+  admin.onClose = () => 1;
+  assert.equal((await ask(client, rpc.removeClient, remove)).revision, 3n);
+  admin.onClose = () => 0;
+  assert.deepEqual(await ask(client, rpc.removeClient, remove), { revision: 3n, connectionsClosed: 0n });
+
+  await ask(client, rpc.addClient, { ...add, requestId: 'again' });
+  await ask(client, rpc.removeClient, remove);
+  assert.equal(admin.closed.length, 2, 'the connections of the client that is back are not touched');
+  assert.equal(admin.authority.snapshot.revision, 4);
+});
+
+test('a change made on another revision than expected is refused', async (t) => {
+  const admin = await startAdmin(t);
+  const client = await admin.as('admin');
+  const request = AddClientRequest.fromPartial({ client: { clientId: 'clientB', allowedTargetGroups: ['db'] }, expectedRevision: 7n });
+
+  const refusal = await refused(ask(client, rpc.addClient, request));
+  assert.equal(refusal.code, Code.ABORTED);
+  assert.equal(refusal.reason, 'REVISION_CONFLICT');
+  assert.match(refusal.message, /revision 1, not 7/);
+  assert.deepEqual(await ask(client, rpc.addClient, { ...request, expectedRevision: 1n }), { revision: 2n });
+});
+
+test('each refusal names its code, its reason and the field at fault', async (t) => {
+  const admin = await startAdmin(t);
+  const client = await admin.as('admin');
+  const group = (targetGroup: object) => ask(client, rpc.addTargetGroup, AddTargetGroupRequest.fromPartial({ targetGroup }));
+  const server = (targetGroup: string, address: string) =>
+    ask(client, rpc.addUpstreamServer, AddUpstreamServerRequest.fromPartial({ targetGroup, server: { address } }));
+  const newClient = (fields: object) =>
+    ask(client, rpc.addClient, AddClientRequest.fromPartial({ client: { clientId: 'x', allowedTargetGroups: ['web'], ...fields } }));
+
+  const cases: readonly [string, () => Promise<unknown>, Code, string, string?][] = [
+    [
+      'no group',
+      () => ask(client, rpc.addTargetGroup, AddTargetGroupRequest.fromPartial({})),
+      Code.INVALID_ARGUMENT,
+      'INVALID_FIELD',
+      'target_group',
+    ],
+    ['bad name', () => group({ name: 'a b' }), Code.INVALID_ARGUMENT, 'INVALID_FIELD', 'target_group.name'],
+    [
+      'bad address',
+      () => group({ name: 'x', servers: [{ address: 'x' }] }),
+      Code.INVALID_ARGUMENT,
+      'INVALID_FIELD',
+      'target_group.servers[0].address',
+    ],
+    ['group twice', () => group({ name: 'web' }), Code.ALREADY_EXISTS, 'TARGET_GROUP_ALREADY_EXISTS'],
+    [
+      'no server',
+      () => ask(client, rpc.addUpstreamServer, AddUpstreamServerRequest.fromPartial({ targetGroup: 'web' })),
+      Code.INVALID_ARGUMENT,
+      'INVALID_FIELD',
+      'server',
+    ],
+    ['malformed server', () => server('web', '127.0.0.1'), Code.INVALID_ARGUMENT, 'INVALID_FIELD', 'server.address'],
+    ['unknown group', () => server('nope', '127.0.0.1:1'), Code.NOT_FOUND, 'TARGET_GROUP_NOT_FOUND'],
+    ['server twice', () => server('web', '127.0.0.1:8081'), Code.ALREADY_EXISTS, 'UPSTREAM_SERVER_ALREADY_EXISTS'],
+    ['client twice', () => newClient({ clientId: 'clientA' }), Code.ALREADY_EXISTS, 'CLIENT_ALREADY_EXISTS'],
+    [
+      'client without groups',
+      () => newClient({ allowedTargetGroups: [] }),
+      Code.INVALID_ARGUMENT,
+      'INVALID_FIELD',
+      'client.allowed_target_groups',
+    ],
+    ['client of unknown group', () => newClient({ allowedTargetGroups: ['nope'] }), Code.NOT_FOUND, 'TARGET_GROUP_NOT_FOUND'],
+    [
+      'limit 0',
+      () => newClient({ limits: { connectionRate: {} } }),
+      Code.INVALID_ARGUMENT,
+      'INVALID_FIELD',
+      'client.limits.connection_rate.limit',
+    ],
+    [
+      'long request id',
+      () => ask(client, rpc.removeClient, RemoveClientRequest.fromPartial({ clientId: 'clientA', requestId: 'x'.repeat(129) })),
+      Code.INVALID_ARGUMENT,
+      'INVALID_FIELD',
+      'request_id',
+    ],
+    [
+      'unknown client',
+      () => ask(client, rpc.removeClient, RemoveClientRequest.fromPartial({ clientId: 'nope' })),
+      Code.NOT_FOUND,
+      'CLIENT_NOT_FOUND',
+    ],
+    [
+      'unknown group to remove',
+      () => ask(client, rpc.removeTargetGroup, RemoveTargetGroupRequest.fromPartial({ name: 'nope' })),
+      Code.NOT_FOUND,
+      'TARGET_GROUP_NOT_FOUND',
+    ],
+  ];
+  for (const [name, call, code, reason, field] of cases) {
+    const refusal = await refused(call());
+    assert.equal(refusal.code, code, name);
+    assert.equal(refusal.reason, reason, name);
+    assert.equal(refusal.domain, 'portcullis', name);
+    assert.deepEqual(refusal.fields, field === undefined ? [] : [field], name);
+  }
+  assert.equal(admin.authority.snapshot.revision, 1, 'nothing has changed');
+});
+
+test('what a caller sends cannot break the error that quotes it', async (t) => {
+  const admin = await startAdmin(t);
+  const client = await admin.as('admin');
+  const name = `\u001b[31m\n${'é'.repeat(100_000)}`;
+  const refusal = await refused(ask(client, rpc.removeTargetGroup, RemoveTargetGroupRequest.fromPartial({ name })));
+  assert.equal(refusal.code, Code.NOT_FOUND);
+  assert.ok(refusal.message.length <= 500);
+  assert.doesNotMatch(refusal.message, /\p{C}/u);
+});
+
+test('a store that cannot keep a change refuses it, and a defect tells nothing outside', async (t) => {
+  class FailingStore extends MemoryStore {
+    failure: Error | undefined;
+    override async compareAndSet(...change: Parameters<MemoryStore['compareAndSet']>): Promise<void> {
+      if (this.failure !== undefined) throw this.failure;
+      await super.compareAndSet(...change);
+    }
+  }
+  const store = new FailingStore();
+  const admin = await startAdmin(t, { store });
+  const client = await admin.as('admin');
+  const remove = () => refused(ask(client, rpc.removeClient, RemoveClientRequest.fromPartial({ clientId: 'clientA' })));
+
+  store.failure = new StoreUnavailableError('the disk is full');
+  const full = await remove();
+  assert.equal(full.code, Code.UNAVAILABLE);
+  assert.equal(full.reason, 'STORE_UNAVAILABLE');
+  assert.match(full.message, /disk is full/);
+
+  store.failure = new TypeError('secret detail');
+  const defect = await remove();
+  assert.equal(defect.code, Code.INTERNAL);
+  assert.equal(defect.reason, 'INTERNAL');
+  assert.doesNotMatch(defect.message, /secret/);
+  assert.ok(admin.lines.some(({ msg, err }) => msg === 'admin method failed' && JSON.stringify(err).includes('secret detail')));
+  assert.equal(admin.closed.length, 0);
+});
+
+test('every mutation is one line in the log, refused ones too', async (t) => {
+  const admin = await startAdmin(t);
+  const client = await admin.as('admin');
+  const add = AddClientRequest.fromPartial({ client: { clientId: 'clientB', allowedTargetGroups: ['db'] }, requestId: 'r' });
+  await ask(client, rpc.addClient, add);
+  await ask(client, rpc.addClient, add);
+  await refused(ask(client, rpc.addClient, { ...add, requestId: '' }));
+  await refused(ask(await admin.as('viewer'), rpc.setLogLevel, { level: 'debug' }));
+  await ask(await admin.as('operator'), rpc.setLogLevel, { level: 'debug' });
+  const removal = {
+    targetGroup: 'db',
+    server: '127.0.0.1:8085',
+    deadline: undefined,
+    resetAtDeadline: false,
+    expectedRevision: 0n,
+    requestId: '',
+  };
+  await watch(await admin.as('operator'), rpc.removeUpstreamServer, removal).ended();
+  await ask(client, rpc.getState, {});
+
+  const lines = admin.lines.filter(({ msg }) => msg === 'admin change');
+  assert.deepEqual(
+    lines.map(({ method, admin: who, result, reason, revision }) => ({ method, who, result, reason, revision })),
+    [
+      { method: 'AddClient', who: 'admin', result: 'accepted', reason: undefined, revision: 2 },
+      { method: 'AddClient', who: 'admin', result: 'replayed', reason: undefined, revision: 2 },
+      { method: 'AddClient', who: 'admin', result: 'ALREADY_EXISTS', reason: 'CLIENT_ALREADY_EXISTS', revision: undefined },
+      { method: 'SetLogLevel', who: 'viewer', result: 'PERMISSION_DENIED', reason: 'ROLE_TOO_LOW', revision: undefined },
+      { method: 'SetLogLevel', who: 'operator', result: 'accepted', reason: undefined, revision: undefined },
+      { method: 'RemoveUpstreamServer', who: 'operator', result: 'accepted', reason: undefined, revision: 3 },
+    ],
+  );
+  for (const { from } of lines) assert.match(String(from), /^127\.0\.0\.1:\d+$/);
+});
