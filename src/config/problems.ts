@@ -45,13 +45,14 @@ export function formatPath(path: readonly PathStep[]): string {
   return text;
 }
 
-/** Text from the file for a message: in quotes, cut, and without anything that could steer a terminal. */
+/** Text from the file for a message: in quotes, cut, and safe to print. */
 export function quoted(text: string): string {
-  const shown = text.length > 80 ? `${text.slice(0, 80)}…` : text;
-  return JSON.stringify(shown).replace(
-    /[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]/g,
-    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
+  return printable(JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text));
+}
+
+/** Nothing in the file may steer the terminal that shows the message, or make it two lines. */
+export function printable(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, (char) => `\\u{${char.codePointAt(0)?.toString(16)}}`);
 }
 
 /** How a value of the file is named in a message. */

@@ -1,6 +1,6 @@
 /** YAML text -> plain values that know where in the file they stand. */
 import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
-import type { PathStep, Position } from './problems.ts';
+import { type PathStep, type Position, printable } from './problems.ts';
 
 const MAX_DEPTH = 50;
 /** How many values aliases may stand for in all: enough for shared TLS parameters, too few for a bomb. */
@@ -38,7 +38,7 @@ export function readSource(text: string): Source {
     // Duplicate keys are found below, where the first one's line is known and the time is not quadratic.
     document = parseDocument(text, { prettyErrors: false, lineCounter: lines, uniqueKeys: false, logLevel: 'error' });
   } catch (error) {
-    const why = error instanceof RangeError ? 'it is nested too deeply' : `the YAML reader gave up (${String(error).split('\n', 1)[0]})`;
+    const why = error instanceof RangeError ? 'it is nested too deeply' : `the YAML reader gave up (${firstLine(String(error))})`;
     return unreadable({ line: 1, col: 1 }, `expected a YAML mapping; ${why}`);
   }
   const place = (offset: number): Position => {
@@ -133,8 +133,9 @@ class Reader {
 
   #readAlias(name: string, path: readonly PathStep[], keyOffset: number | undefined, refuse: (expected: string) => SourceNode): SourceNode {
     const target = this.#anchors.get(name);
-    if (target === undefined) return refuse(`expected a value; there is no anchor &${name.slice(0, 40)} before this alias`);
-    if (this.#open.has(target)) return refuse(`expected a value; the alias *${name.slice(0, 40)} stands inside what it refers to`);
+    if (target === undefined) return refuse(`expected a value; there is no anchor &${printable(name.slice(0, 40))} before this alias`);
+    if (this.#open.has(target))
+      return refuse(`expected a value; the alias *${printable(name.slice(0, 40))} stands inside what it refers to`);
     this.#aliasDepth++;
     const node = this.read(target, path, keyOffset);
     this.#aliasDepth--;
@@ -176,7 +177,7 @@ function syntaxMessage(code: string, message: string): string {
 }
 
 function firstLine(text: string): string {
-  return (text.split('\n', 1)[0] ?? '').slice(0, 200);
+  return printable((text.split('\n', 1)[0] ?? '').slice(0, 200));
 }
 
 function asNode(item: unknown): Node | null {
