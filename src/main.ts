@@ -12,6 +12,7 @@ import { QUICKSTART_PORTS, type QuickstartPorts, runQuickstart } from './quickst
 import { logOptions } from './shared/log.ts';
 import { explainStartError } from './start-errors.ts';
 
+const ONE_PRESS_MS = 300;
 const EXIT = { done: 0, failed: 1, usage: 2 } as const;
 
 const version = packageVersion();
@@ -113,11 +114,15 @@ async function startDaemon(config: Config, allowInsecureKeyPermissions: boolean)
 }
 
 function runUntilSignalled(running: { reload(): Promise<void>; stop(): Promise<void> }): void {
-  let stopping = false;
+  let stoppingSinceMs: number | undefined;
   const stop = async (signal: NodeJS.Signals) => {
-    // The second signal ends at once.
-    if (stopping) return exit(EXIT.done);
-    stopping = true;
+    if (stoppingSinceMs !== undefined) {
+      // Under npm, one Ctrl-C arrives twice: from the terminal and from npm.
+      if (signal === 'SIGINT' && performance.now() - stoppingSinceMs < ONE_PRESS_MS) return;
+      // The second signal ends at once.
+      return exit(EXIT.done);
+    }
+    stoppingSinceMs = performance.now();
     process.stderr.write(`lbd: ${signal}: no new connections; waiting for the present ones to end (a second signal ends them)\n`);
     await running.stop();
     exit(EXIT.done);

@@ -35,10 +35,10 @@ export function commandsToTry({ certs, lbctl, sampleClient, buf }: Place, balanc
   const lbctlFlags = `--addr ${admin} --ca ${pem('rootCA.pem')} --cert ${pem('operator.crt')} --key ${pem('operator.key')}`;
   const curl = (client: string) =>
     `curl --silent --show-error --cacert ${pem('rootCA.pem')} --cert ${pem(`${client}.crt`)} --key ${pem(`${client}.key`)} https://${balancer}/`;
+  // In the place of the sample client's own defaults there is no need to name them.
+  const clientFlags = certs === 'certs' ? '' : ` --cert ${pem('clientA.crt')} --key ${pem('clientA.key')} --ca ${pem('rootCA.pem')}`;
   const sample = (requests: number) =>
-    sampleClient === undefined
-      ? undefined
-      : `${sampleClient} --requests ${requests} --server ${balancer} --cert ${pem('clientA.crt')} --key ${pem('clientA.key')} --ca ${pem('rootCA.pem')}`;
+    sampleClient === undefined ? undefined : `${sampleClient} --requests ${requests} --server ${balancer}${clientFlags}`;
   const call = 'lb.admin.v1.AdminService/ListUpstreamServers';
   const things: readonly (readonly [heading: string, command: string | undefined])[] = [
     ['One request as client A; run it again, and another server answers', curl('clientA')],

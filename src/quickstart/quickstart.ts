@@ -43,14 +43,22 @@ export interface RunningQuickstart {
   stop(): Promise<void>;
 }
 
-/** @throws Error with one line that says what to do, when a port is taken or the certificates are not in order. */
+/** The quickstart cannot begin: a port is taken, or the certificates are not in order. The message is one line and says what to do. */
+export class QuickstartError extends Error {
+  constructor(message: string, cause?: unknown) {
+    super(message, { cause });
+    this.name = 'QuickstartError';
+  }
+}
+
+/** @throws QuickstartError, and whatever `start` throws; nothing that was started is left behind. */
 export async function runQuickstart({ start, print, cwd, ports: chosen }: QuickstartOptions): Promise<RunningQuickstart> {
   const ports = { ...QUICKSTART_PORTS, ...chosen };
   const place = placeOf(cwd);
   await refuseTakenPorts(ports);
-  const { made } = await ensureDevelopmentCertificates(path.resolve(cwd, place.certs));
+  const { made } = await orExplain(ensureDevelopmentCertificates(path.resolve(cwd, place.certs)));
   if (made.length > 0) print(`development certificates in ${place.certs}/: made ${made.join(', ')}`);
-  const servers = await startSampleServers({ ...SAMPLE_SERVERS, startPort: ports.samplePort });
+  const servers = await orExplain(startSampleServers({ ...SAMPLE_SERVERS, startPort: ports.samplePort }));
   try {
     const daemon = await start(parseConfig(configText(place.certs, ports, servers.addresses), path.join(cwd, 'quickstart.yaml'), { cwd }));
     const port = portOf(daemon.listeners[0]?.address ?? '');
@@ -66,6 +74,14 @@ export async function runQuickstart({ start, print, cwd, ports: chosen }: Quicks
   } catch (error) {
     await servers.close();
     throw error;
+  }
+}
+
+async function orExplain<T>(step: Promise<T>): Promise<T> {
+  try {
+    return await step;
+  } catch (error) {
+    throw new QuickstartError(error instanceof Error ? error.message : String(error), error);
   }
 }
 
@@ -107,7 +123,7 @@ async function refuseTakenPorts({ port, adminPort, samplePort }: QuickstartPorts
     taken.push(`port ${need.port} is ${why} (for ${need.who})`);
     flags.add(`${need.flag} PORT`);
   }
-  if (taken.length > 0) throw new Error(`${taken.join(', ')}: free it, or choose another with ${[...flags].join(' ')}`);
+  if (taken.length > 0) throw new QuickstartError(`${taken.join(', ')}: free it, or choose another with ${[...flags].join(' ')}`);
 }
 
 /** undefined: the port can be had. */
