@@ -2,7 +2,7 @@ import type { Address } from './model.ts';
 
 const HOST_NAME = /^(?=.{1,253}$)[a-z\d_](?:[a-z\d_-]{0,61}[a-z\d])?(?:\.[a-z\d_](?:[a-z\d_-]{0,61}[a-z\d])?)*\.?$/i;
 const IPV4_SHAPE = /^[\d.]+$/;
-const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.|$)){4}$/;
+const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
 
 /**
  * Reads `host:port`; IPv6 hosts stand in brackets. Port 0 is accepted only where `allowPortZero` says so (a listener that
@@ -23,14 +23,11 @@ export function parseAddress(text: string, options: { readonly allowPortZero?: b
 }
 
 function isIpv6(text: string): boolean {
-  const halves = text.split('::');
+  // An IPv4 address at the end stands for the last two groups.
+  const plain = text.replace(/(?<=:)[\d.]+$/, (tail) => (IPV4.test(tail) ? '0:0' : tail));
+  const halves = plain.split('::');
   if (halves.length > 2) return false;
   const groups = halves.flatMap((half) => (half === '' ? [] : half.split(':')));
-  const last = groups.at(-1);
-  const tail = last?.includes('.') === true ? (IPV4.test(last) ? 2 : undefined) : groups.length > 0 ? 1 : 0;
-  if (tail === undefined) return false;
-  const plain = tail === 2 ? groups.slice(0, -1) : groups;
-  if (!plain.every((group) => /^[\da-f]{1,4}$/i.test(group))) return false;
-  const count = plain.length + (tail === 2 ? 2 : 0);
-  return halves.length === 2 ? count <= 7 : count === 8;
+  if (!groups.every((group) => /^[\da-f]{1,4}$/i.test(group))) return false;
+  return halves.length === 2 ? groups.length <= 7 : groups.length === 8;
 }

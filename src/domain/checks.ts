@@ -98,7 +98,7 @@ function checkWhole(value: number, field: string, what: string, least: number, m
   throw new DomainError('invalid', field, `${field} is ${value}, not ${what} from ${least} to ${most}`);
 }
 
-/** A rejected name goes into an error message: nothing in it may steer a terminal. */
-function printable(text: string): string {
+/** A name as it may stand in an error message: short, and nothing in it steers a terminal. */
+export function printable(text: string): string {
   return text.slice(0, 80).replace(/[^\x20-\x7e]/g, '?');
 }

@@ -2,7 +2,7 @@
  * The one way state changes: a Command applied to a Snapshot gives the next Snapshot, or throws a DomainError having
  * changed nothing. Main thread and workers run the same function, so they hold the same state at the same revision.
  */
-import { checkClientValues, checkGroupValues, checkServer } from './checks.ts';
+import { checkClientValues, checkGroupValues, checkServer, printable } from './checks.ts';
 import { DomainError } from './errors.ts';
 import type { Client, Listener, Snapshot, TargetGroup, UpstreamServer } from './model.ts';
 
@@ -77,7 +77,7 @@ function change(snapshot: Snapshot, command: Command): Snapshot {
       const group = existingGroup(snapshot, command.group, 'targetGroup');
       const servers = group.servers.filter((server) => server.address !== command.address);
       if (servers.length === group.servers.length) {
-        throw new DomainError('not_found', 'server', `${command.address} is not in target group "${group.name}"`);
+        throw new DomainError('not_found', 'server', `${printable(command.address)} is not in target group "${group.name}"`);
       }
       return withGroup(snapshot, { ...group, servers });
     }
@@ -90,7 +90,7 @@ function change(snapshot: Snapshot, command: Command): Snapshot {
     }
     case 'removeClient': {
       if (!snapshot.clients.has(command.clientId))
-        throw new DomainError('not_found', 'clientId', `there is no client "${command.clientId}"`);
+        throw new DomainError('not_found', 'clientId', `there is no client "${printable(command.clientId)}"`);
       const clients = new Map(snapshot.clients);
       clients.delete(command.clientId);
       return { ...snapshot, clients };
@@ -119,7 +119,7 @@ function existingGroup(snapshot: Snapshot, name: string, field: string): TargetG
   const group = snapshot.targetGroups.get(name);
   if (group === undefined) {
     const known = [...snapshot.targetGroups.keys()].slice(0, 5).join(', ') || 'none';
-    throw new DomainError('not_found', field, `there is no target group "${name}"; there are: ${known}`);
+    throw new DomainError('not_found', field, `there is no target group "${printable(name)}"; there are: ${known}`);
   }
   return group;
 }
@@ -166,7 +166,7 @@ function checkClient(snapshot: Snapshot, client: Client): void {
 function uniqueBy<T>(items: readonly T[], key: (item: T) => string, field: string): Map<string, T> {
   const seen = new Map<string, T>();
   for (const item of items) {
-    if (seen.has(key(item))) throw new DomainError('already_exists', field, `"${key(item)}" is listed twice`);
+    if (seen.has(key(item))) throw new DomainError('already_exists', field, `"${printable(key(item))}" is listed twice`);
     seen.set(key(item), item);
   }
   return seen;
