@@ -15,7 +15,7 @@ export class LeastConnections<S extends Candidate> implements Balancer<S> {
   #start = 0;
 
   *candidates(servers: readonly S[]): Generator<S> {
-    const start = this.#start;
+    const start = this.#start < servers.length ? this.#start : 0;
     const first = leastLoaded(servers, start);
     if (first === undefined) return;
     this.#start = first.index + 1;
@@ -32,7 +32,8 @@ function leastLoaded<S extends Candidate>(servers: readonly S[], start: number):
   let index = 0;
   let fewest = Number.POSITIVE_INFINITY;
   for (let step = 0; step < servers.length; step++) {
-    const at = (start + step) % servers.length;
+    const ahead = start + step;
+    const at = ahead < servers.length ? ahead : ahead - servers.length;
     const server = servers[at];
     if (server === undefined || server.weight === 0) continue;
     const active = server.active();
@@ -50,6 +51,6 @@ function inOrder<S extends Candidate>(servers: readonly S[], start: number, refu
   for (const [index, server] of servers.entries()) {
     if (server.weight > 0 && index !== refused) rest.push({ server, index, active: server.active() });
   }
-  const distance = ({ index }: Ranked<S>) => (index - (start % servers.length) + servers.length) % servers.length;
+  const distance = ({ index }: Ranked<S>) => (index - start + servers.length) % servers.length;
   return rest.sort((a, b) => a.active - b.active || distance(a) - distance(b));
 }
