@@ -69,7 +69,11 @@ export async function startUpstream(
   if (address === null || typeof address === 'string') throw new Error('a TCP server has an address and a port');
 
   const resetAll = () => {
-    for (const socket of sockets) socket.resetAndDestroy();
+    for (const socket of sockets) {
+      // libuv refuses to reset a socket that is being shut down, and Node.js then leaves it open for ever.
+      if (socket.writableEnded) socket.destroy();
+      else socket.resetAndDestroy();
+    }
   };
   const close = async () => {
     if (!server.listening) return;
