@@ -89,6 +89,20 @@ describe('the authority', () => {
     assert.equal(told, 1);
   });
 
+  it('refuses what there is no room for before it reaches the store, at start and later', async () => {
+    const store = new MemoryStore();
+    const vet = ({ targetGroups }: Snapshot) => {
+      if (targetGroups.size > 1) throw new DomainError('exhausted', 'targetGroups', 'no room');
+    };
+    const authority = await Authority.open(store, { vet });
+    await authority.execute(addGroup('web'), operator);
+    await assert.rejects(authority.execute(addGroup('db'), operator), /^DomainError: no room$/);
+    assert.equal(authority.snapshot.revision, 1);
+    assert.equal((await store.load())?.snapshot.revision, 1);
+    await (await Authority.open(store)).execute(addGroup('db'), operator);
+    await assert.rejects(Authority.open(store, { vet }), /^DomainError: no room$/);
+  });
+
   it('accepts a change although a subscriber fails, and tells the others', async () => {
     const authority = await Authority.open(new MemoryStore());
     const told: number[] = [];
