@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmod, cp, mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { type TestContext, test } from 'node:test';
+import { temporaryFolder } from '../support/temp-dir.ts';
+
+const BIN = path.join(import.meta.dirname, '../../bin');
+
+/**
+ * An installed package whose compiled `lbd` is `program`, in a project with a `node` package of version 26 that is a script
+ * around this Node, and a way to start it on a Node that believes itself to be version 20.
+ */
+async function installed(t: TestContext, program: string) {
+  const project = await temporaryFolder(t);
+  const home = path.join(project, 'node_modules/portcullis');
+  await cp(BIN, path.join(home, 'bin'), { recursive: true });
+  await mkdir(path.join(home, 'dist/src'), { recursive: true });
+  await writeFile(path.join(home, 'package.json'), '{"type":"module"}');
+  await writeFile(path.join(home, 'dist/src/main.js'), program);
+  const pretence = path.join(project, 'pretence.cjs');
+  await writeFile(pretence, "Object.defineProperty(process.versions, 'node', { value: '20.1.0' });");
+  return { project, start: [process.execPath, '--require', pretence, path.join(home, 'bin/lbd.cjs')] as const };
+}
+
+async function addNodePackage(project: string): Promise<void> {
+  const home = path.join(project, 'node_modules/node');
+  await mkdir(path.join(home, 'bin'), { recursive: true });
+  await writeFile(path.join(home, 'package.json'), '{"version":"26.10.0"}');
+  await writeFile(path.join(home, 'bin/node'), `#!/bin/sh\nSTARTED_BY=the-node-package exec "${process.execPath}" "$@"\n`);
+  await chmod(path.join(home, 'bin/node'), 0o755);
+}
+
+const run = (command: readonly string[], ...args: readonly string[]) =>
+  new Promise<{ code: number | string | null | undefined; stdout: string; stderr: string }>((resolve) => {
+    const [program = '', ...first] = command;
+    execFile(program, [...first, ...args], (error, stdout, stderr) => resolve({ code: error === null ? 0 : error.code, stdout, stderr }));
+  });
+
+test('without a newer Node it says in one line what to do, and ends with 2', async (t) => {
+  const { start } = await installed(t, "console.log('never')");
+  const { code, stdout, stderr } = await run(start);
+  assert.deepEqual({ code, stdout }, { code: 2, stdout: '' });
+  assert.match(stderr, /^lbd needs Node\.js 24 or newer, and this is v\S+: upgrade it, or run "npm install node@26\.10\.0 [^\n]*\n$/);
+});
+
+test('with the node package it runs on that, with the arguments, and ends with its exit code', async (t) => {
+  const { project, start } = await installed(t, 'console.log(process.env.STARTED_BY, ...process.argv.slice(2)); process.exitCode = 7;');
+  await addNodePackage(project);
+  assert.deepEqual(await run(start, 'check', '--config', 'a b'), { code: 7, stdout: 'the-node-package check --config a b\n', stderr: '' });
+});
+
+test('on a new enough Node it runs in the same process', async (t) => {
+  const { start } = await installed(t, 'console.log(process.env.STARTED_BY, ...process.argv.slice(2));');
+  const [program, , , launcher] = start;
+  assert.deepEqual(await run([program, launcher], 'schema'), { code: 0, stdout: 'undefined schema\n', stderr: '' });
+});
+
+test('signals reach the program, and an end by signal is passed back', async (t) => {
+  const program = `
+    process.on('SIGTERM', () => console.log('SIGTERM'));
+    process.on('SIGHUP', () => { console.log('SIGHUP'); process.kill(process.pid, 'SIGKILL'); });
+    setInterval(() => {}, 1000);
+    console.log('ready');
+  `;
+  const { project, start } = await installed(t, program);
+  await addNodePackage(project);
+  const [node, ...args] = start;
+  const child = spawn(node, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  t.after(() => child.kill('SIGKILL'));
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const ended = once(child, 'exit');
+  assert.equal((await lines.next()).value, 'ready');
+  child.kill('SIGTERM');
+  assert.equal((await lines.next()).value, 'SIGTERM');
+  child.kill('SIGHUP');
+  assert.equal((await lines.next()).value, 'SIGHUP');
+  assert.deepEqual(await ended, [null, 'SIGKILL']);
+});
