@@ -1,18 +1,23 @@
 import { DomainError } from '../domain/errors.ts';
-import { type Client, type Snapshot, serverKey } from '../domain/model.ts';
+import { type Client, type RateAlgorithm, type Snapshot, serverKey } from '../domain/model.ts';
 import { limiterFor } from '../domain/ratelimit/limiter.ts';
-import { CellLock, MAX_CLIENTS, MAX_SERVERS, type SharedLedger, type SharedMemory } from '../shared/memory.ts';
+import { CellLock, MAX_CLIENTS, MAX_GROUPS, MAX_SERVERS, type SharedLedger, type SharedMemory } from '../shared/memory.ts';
 import type { SlotAssignments } from '../shared/messages.ts';
 
 /**
- * Which row of shared memory belongs to which server and client. A row that was given up is used again only once no
+ * Which row of shared memory belongs to which server, group and client. A row that was given up is used again only once no
  * connection counts on it any more, and starts from zero then.
  */
 export class Slots {
   readonly #ledger: SharedLedger;
+  readonly #groups = new Rows(
+    MAX_GROUPS,
+    () => true,
+    () => undefined,
+  );
   readonly #servers: Rows;
   readonly #clients: Rows;
-  readonly #limiters = new Map<string, SharedMemory>();
+  readonly #limiters = new Map<string, Limiter>();
 
   constructor(ledger: SharedLedger) {
     this.#ledger = ledger;
@@ -37,22 +42,21 @@ export class Slots {
   }
 
   limiterCells(clientId: string): SharedMemory | undefined {
-    return this.#limiters.get(clientId);
+    return this.#limiters.get(clientId)?.cells;
   }
 
   /** Every assignment, for a worker that starts. */
   all(): SlotAssignments {
-    return { servers: this.#servers.all(), clients: this.#clients.all(), limiters: new Map(this.#limiters) };
+    const limiters = new Map([...this.#limiters].map(([clientId, { cells }]) => [clientId, cells]));
+    return { servers: this.#servers.all(), groups: this.#groups.all(), clients: this.#clients.all(), limiters };
   }
 
   /** @throws DomainError `exhausted` when `snapshot` needs more rows than there are. Call it before accepting a change. */
   checkCapacity(snapshot: Snapshot): void {
     const servers = [...snapshot.targetGroups.values()].reduce((sum, group) => sum + group.servers.length, 0);
-    if (servers > MAX_SERVERS)
-      throw new DomainError('exhausted', 'targetGroups', `${servers} upstream servers are more than the ${MAX_SERVERS} there is room for`);
-    if (snapshot.clients.size > MAX_CLIENTS) {
-      throw new DomainError('exhausted', 'clients', `${snapshot.clients.size} clients are more than the ${MAX_CLIENTS} there is room for`);
-    }
+    checkRoom('targetGroups', snapshot.targetGroups.size, 'target groups', MAX_GROUPS);
+    checkRoom('servers', servers, 'upstream servers', MAX_SERVERS);
+    checkRoom('clients', snapshot.clients.size, 'clients', MAX_CLIENTS);
   }
 
   /** Makes the assignments fit `next`, and returns those that are new. */
@@ -61,6 +65,7 @@ export class Slots {
     for (const group of next.targetGroups.values())
       for (const server of group.servers) serverKeys.add(serverKey(group.name, server.address));
     const servers = this.#servers.follow(serverKeys);
+    const groups = this.#groups.follow(next.targetGroups);
     const clients = this.#clients.follow(next.clients);
     for (const clientId of this.#limiters.keys()) if (!next.clients.has(clientId)) this.#limiters.delete(clientId);
     const limiters = new Map<string, SharedMemory>();
@@ -68,21 +73,39 @@ export class Slots {
       const added = this.#limiterOf(client);
       if (added !== undefined) limiters.set(client.clientId, added);
     }
-    return { servers, clients, limiters };
+    return { servers, groups, clients, limiters };
   }
 
   /** Gives back what a dead worker held: connection counts and limiter locks. */
   releaseLane(lane: number): void {
     this.#ledger.releaseLane(lane);
-    for (const buffer of this.#limiters.values()) new CellLock(buffer).releaseIfHeldBy(lane);
+    for (const { cells } of this.#limiters.values()) new CellLock(cells).releaseIfHeldBy(lane);
   }
 
+  /** New cells for a client that had none that fit. Cells that fit are kept when a limit changes: no free refill. */
   #limiterOf({ clientId, limits }: Client): SharedMemory | undefined {
-    if (limits.connectionRate === undefined || this.#limiters.has(clientId)) return undefined;
-    const buffer = CellLock.allocate(limiterFor(limits.connectionRate).words);
-    this.#limiters.set(clientId, buffer);
-    return buffer;
+    if (limits.connectionRate === undefined) {
+      this.#limiters.delete(clientId);
+      return undefined;
+    }
+    const { algorithm } = limits.connectionRate;
+    const { words } = limiterFor(limits.connectionRate);
+    const known = this.#limiters.get(clientId);
+    if (known !== undefined && known.algorithm === algorithm && known.words === words) return undefined;
+    const cells = CellLock.allocate(words);
+    this.#limiters.set(clientId, { algorithm, words, cells });
+    return cells;
   }
+}
+
+interface Limiter {
+  readonly algorithm: RateAlgorithm;
+  readonly words: number;
+  readonly cells: SharedMemory;
+}
+
+function checkRoom(field: string, count: number, what: string, most: number): void {
+  if (count > most) throw new DomainError('exhausted', field, `${count} ${what} are more than the ${most} there is room for`);
 }
 
 class Rows {

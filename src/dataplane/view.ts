@@ -84,9 +84,15 @@ export class View {
   }
 
   #viewGroup(group: TargetGroup, before: GroupView | undefined): GroupView {
-    const balancer = before?.group.algorithm === group.algorithm ? before.balancer : createBalancer<ServerView>(group.algorithm);
+    const balancer = before?.group.algorithm === group.algorithm ? before.balancer : this.#createBalancer(group);
     const known = new Map(before?.group.servers.map((server, index) => [server, before.servers[index]]));
     return { group, balancer, servers: group.servers.map((server) => known.get(server) ?? this.#viewServer(group.name, server)) };
+  }
+
+  #createBalancer({ name, algorithm }: TargetGroup): Balancer<ServerView> {
+    const slot = this.slots.groups.get(name);
+    if (slot === undefined) throw new Error(`target group ${name} was published without a slot`);
+    return createBalancer(algorithm, Math.random, this.#lane.groupTurn(slot));
   }
 
   #viewServer(group: string, server: UpstreamServer): ServerView {
@@ -133,6 +139,7 @@ export function mergeSlots(before: SlotAssignments, changes: SlotAssignments, sn
   for (const key of servers.keys()) if (!live.has(key)) servers.delete(key);
   return {
     servers,
+    groups: mergeLive(before.groups, changes.groups, snapshot.targetGroups),
     clients: mergeLive(before.clients, changes.clients, snapshot.clients),
     limiters: mergeLive(before.limiters, changes.limiters, snapshot.clients),
   };

@@ -13,6 +13,7 @@ import { REASONS, REFUSAL_REASONS, type Reason, type RefusalReason, reasonIndex 
 
 export const MAX_SERVERS = 16_384;
 export const MAX_CLIENTS = 16_384;
+export const MAX_GROUPS = 4_096;
 
 /** Memory that both sides of the thread wall see; everybody but this file hands it on unopened. */
 export type SharedMemory = SharedArrayBuffer;
@@ -54,7 +55,13 @@ const LANE = {
 } as const;
 
 // Int32 cells of the totals.
-const TOTAL = { serverActive: 0, serverHealth: MAX_SERVERS, clientActive: 2 * MAX_SERVERS, width: 2 * MAX_SERVERS + MAX_CLIENTS } as const;
+const TOTAL = {
+  serverActive: 0,
+  serverHealth: MAX_SERVERS,
+  clientActive: 2 * MAX_SERVERS,
+  groupTurn: 2 * MAX_SERVERS + MAX_CLIENTS,
+  width: 2 * MAX_SERVERS + MAX_CLIENTS + MAX_GROUPS,
+} as const;
 
 export function createSharedBuffers(lanes: number): SharedBuffers {
   return {
@@ -97,6 +104,20 @@ export class LaneWriter {
   releaseServer(serverSlot: number): void {
     Atomics.sub(this.#totals, TOTAL.serverActive + serverSlot, 1);
     this.#add(LANE.servers + serverSlot * SERVER.width + SERVER.active, -1);
+  }
+
+  /** Whose turn it is in a target group, for all workers together. */
+  groupTurn(groupSlot: number): { position: number } {
+    const totals = this.#totals;
+    const cell = TOTAL.groupTurn + groupSlot;
+    return {
+      get position() {
+        return Atomics.load(totals, cell);
+      },
+      set position(position) {
+        Atomics.store(totals, cell, position);
+      },
+    };
   }
 
   /** Takes one of the client's `limit` places; false when all are taken. Exact across workers. */

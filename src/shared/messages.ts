@@ -10,6 +10,8 @@ export { LOG_LEVELS, type LogLevel } from '../domain/model.ts';
 export interface SlotAssignments {
   /** serverKey -> slot */
   readonly servers: ReadonlyMap<string, number>;
+  /** Target group name -> slot */
+  readonly groups: ReadonlyMap<string, number>;
   /** clientId -> slot */
   readonly clients: ReadonlyMap<string, number>;
   /** clientId -> the cells of its connection-rate limiter, for the clients that have one. */

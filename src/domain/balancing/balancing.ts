@@ -15,7 +15,7 @@ export interface Candidate {
 }
 
 /**
- * One algorithm's rotation, for one target group in one worker. The list of servers may be another at each call; a server is
+ * One algorithm, for one target group in one thread. The list of servers may be another at each call; a server is
  * recognised by its object.
  */
 export interface Balancer<S extends Candidate> {
@@ -26,15 +26,23 @@ export interface Balancer<S extends Candidate> {
   candidates(servers: readonly S[]): Iterable<S>;
 }
 
+/**
+ * Where in the list the next turn begins. Balancers of several threads may share one: they then take turns together. A turn
+ * that two of them take at the same moment is lost, which costs evenness once and nothing else.
+ */
+export interface Turn {
+  position: number;
+}
+
 /** A fresh balancer. `random` gives numbers from 0 up to, not including, 1. */
-export function createBalancer<S extends Candidate>(algorithm: Algorithm, random: () => number = Math.random): Balancer<S> {
+export function createBalancer<S extends Candidate>(algorithm: Algorithm, random: () => number, turn: Turn = { position: 0 }): Balancer<S> {
   switch (algorithm) {
     case 'leastConnections':
-      return new LeastConnections();
+      return new LeastConnections(turn);
     case 'weightedLeastConnections':
       return new WeightedLeastConnections();
     case 'roundRobin':
-      return new RoundRobin();
+      return new RoundRobin(turn);
     case 'weightedRoundRobin':
       return new WeightedRoundRobin();
     case 'random':

@@ -1,4 +1,4 @@
-import type { Balancer, Candidate } from './balancing.ts';
+import type { Balancer, Candidate, Turn } from './balancing.ts';
 
 interface Ranked<S> {
   readonly server: S;
@@ -11,17 +11,20 @@ interface Ranked<S> {
  * one proposed, so that idle servers are taken in turn.
  */
 export class LeastConnections<S extends Candidate> implements Balancer<S> {
-  /** Where the next look at the list begins. */
-  #start = 0;
+  readonly #turn: Turn;
+
+  constructor(turn: Turn) {
+    this.#turn = turn;
+  }
 
   *candidates(servers: readonly S[]): Generator<S> {
-    const start = this.#start < servers.length ? this.#start : 0;
+    const start = this.#turn.position < servers.length ? this.#turn.position : 0;
     const first = leastLoaded(servers, start);
     if (first === undefined) return;
-    this.#start = first.index + 1;
+    this.#turn.position = first.index + 1;
     yield first.server;
     for (const { server, index } of inOrder(servers, start, first.index)) {
-      this.#start = index + 1;
+      this.#turn.position = index + 1;
       yield server;
     }
   }

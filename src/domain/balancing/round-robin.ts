@@ -1,16 +1,20 @@
-import type { Balancer, Candidate } from './balancing.ts';
+import type { Balancer, Candidate, Turn } from './balancing.ts';
 
 /** Each server in turn, whatever its weight, in the order of the list. */
 export class RoundRobin<S extends Candidate> implements Balancer<S> {
-  #next = 0;
+  readonly #turn: Turn;
+
+  constructor(turn: Turn) {
+    this.#turn = turn;
+  }
 
   *candidates(servers: readonly S[]): Generator<S> {
-    const start = this.#next;
+    const start = this.#turn.position;
     for (let step = 0; step < servers.length; step++) {
       const index = (start + step) % servers.length;
       const server = servers[index];
       if (server === undefined || server.weight === 0) continue;
-      this.#next = index + 1;
+      this.#turn.position = index + 1;
       yield server;
     }
   }

@@ -22,7 +22,7 @@ for (const algorithm of ALGORITHMS) {
     });
 
     test('proposes nothing where there is no server, or none with a weight', () => {
-      const balancer = createBalancer<TestServer>(algorithm);
+      const balancer = createBalancer<TestServer>(algorithm, Math.random);
       assert.deepEqual([...balancer.candidates([])], []);
       assert.deepEqual([...balancer.candidates(servers(0, 0, 0))], []);
     });
@@ -70,7 +70,7 @@ for (const algorithm of ALGORITHMS) {
 
 describe('pick', () => {
   test('works on plain objects, without the rest of the load balancer', () => {
-    const balancer = createBalancer('leastConnections');
+    const balancer = createBalancer('leastConnections', Math.random);
     const near = { host: 'near', weight: 1, active: () => 3 };
     const far = { host: 'far', weight: 1, active: () => 1 };
     assert.equal(
@@ -90,7 +90,7 @@ describe('pick', () => {
   test('asks whether a server is usable only until one is', () => {
     const asked: string[] = [];
     const list = [server('busy', 1, 9), server('down', 1, 0), server('free', 1, 1)];
-    const picked = pick(createBalancer<TestServer>('leastConnections'), list, ({ name }) => {
+    const picked = pick(createBalancer<TestServer>('leastConnections', Math.random), list, ({ name }) => {
       asked.push(name);
       return name !== 'down';
     });

@@ -14,7 +14,7 @@ describe('leastConnections', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 6 }), churn, (count, steps) => {
         const list = servers(...Array.from({ length: count }, () => 1));
-        const balancer = createBalancer<TestServer>('leastConnections');
+        const balancer = createBalancer<TestServer>('leastConnections', Math.random);
         for (const step of steps) {
           const ending = list[(step ?? 0) % count];
           if (step !== undefined) {
@@ -32,7 +32,7 @@ describe('leastConnections', () => {
 
   test('connections that stay are spread within one of each other', () => {
     const list = servers(1, 5, 1, 2);
-    const balancer = createBalancer<TestServer>('leastConnections');
+    const balancer = createBalancer<TestServer>('leastConnections', Math.random);
     for (let connection = 0; connection < 43; connection++) {
       const picked = pick(balancer, list, () => true);
       if (picked !== undefined) picked.connections++;
@@ -42,14 +42,14 @@ describe('leastConnections', () => {
 
   test('idle servers are taken in turn, also past one of weight 0', () => {
     const list = servers(1, 0, 1, 1);
-    const balancer = createBalancer<TestServer>('leastConnections');
+    const balancer = createBalancer<TestServer>('leastConnections', Math.random);
     const order = Array.from({ length: 7 }, () => pick(balancer, list, () => true)).flatMap((picked) => picked?.name ?? []);
     assert.deepEqual(order.join(''), 'acdacda');
   });
 
   test('equals among busier servers are taken in turn too', () => {
     const list = [server('a'), server('busy', 1, 5), server('b'), server('c')];
-    const balancer = createBalancer<TestServer>('leastConnections');
+    const balancer = createBalancer<TestServer>('leastConnections', Math.random);
     const order = Array.from({ length: 6 }, () => pick(balancer, list, () => true)).flatMap((picked) => picked?.name ?? []);
     assert.deepEqual(order.join(''), 'abcabc');
   });
@@ -57,7 +57,9 @@ describe('leastConnections', () => {
   test('proposes the rest from the least loaded to the most', () => {
     fc.assert(
       fc.property(anyServers, (list) => {
-        const loads = [...createBalancer<TestServer>('leastConnections').candidates(list)].map(({ connections }) => connections);
+        const loads = [...createBalancer<TestServer>('leastConnections', Math.random).candidates(list)].map(
+          ({ connections }) => connections,
+        );
         assert.deepEqual(
           loads,
           loads.toSorted((a, b) => a - b),
@@ -69,7 +71,7 @@ describe('leastConnections', () => {
   test('asks each server once for its connections where the first candidate is taken', () => {
     let asked = 0;
     const list = Array.from({ length: 50 }, () => ({ weight: 1, active: () => asked++ % 7 }));
-    pick(createBalancer('leastConnections'), list, () => true);
+    pick(createBalancer('leastConnections', Math.random), list, () => true);
     assert.equal(asked, 50);
   });
 });
@@ -81,7 +83,7 @@ describe('weightedLeastConnections', () => {
       fc.property(weights, churn, (shares, steps) => {
         const list = servers(...shares);
         const weightOfAll = shares.reduce((sum, weight) => sum + weight);
-        const balancer = createBalancer<TestServer>('weightedLeastConnections');
+        const balancer = createBalancer<TestServer>('weightedLeastConnections', Math.random);
         for (const step of steps) {
           const ending = list[(step ?? 0) % list.length];
           if (step !== undefined) {
@@ -99,20 +101,20 @@ describe('weightedLeastConnections', () => {
 
   test('an idle group shares by weight, smoothly', () => {
     const list = servers(3, 1, 0, 2);
-    const balancer = createBalancer<TestServer>('weightedLeastConnections');
+    const balancer = createBalancer<TestServer>('weightedLeastConnections', Math.random);
     const order = Array.from({ length: 12 }, () => pick(balancer, list, () => true)).flatMap((picked) => picked?.name ?? []);
     assert.equal(order.join(''), 'adabdaadabda');
   });
 
   test('equals share by weight also where one with fewer connections is refused', () => {
     const list = [server('down', 1, 0), server('a', 3, 3), server('b', 1, 1), server('c', 1, 2)];
-    const balancer = createBalancer<TestServer>('weightedLeastConnections');
+    const balancer = createBalancer<TestServer>('weightedLeastConnections', Math.random);
     const picks = Array.from({ length: 8 }, () => pick(balancer, list, ({ name }) => name !== 'down'));
     assert.equal(picks.map((picked) => picked?.name).join(''), 'aabaaaba');
   });
 
   test('proposes the rest from the least loaded for its weight to the most', () => {
     const list = [server('third', 2, 3), server('first', 4, 4), server('fourth', 1, 2), server('second', 3, 4), server('none', 0, 0)];
-    assert.equal(names(createBalancer<TestServer>('weightedLeastConnections').candidates(list)), 'first second third fourth');
+    assert.equal(names(createBalancer<TestServer>('weightedLeastConnections', Math.random).candidates(list)), 'first second third fourth');
   });
 });

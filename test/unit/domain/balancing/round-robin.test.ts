@@ -9,13 +9,13 @@ const order = (picks: readonly (TestServer | undefined)[]) => picks.map((picked)
 describe('roundRobin', () => {
   test('takes each in turn whatever its weight, past those of weight 0', () => {
     const list = servers(1, 9, 0, 1);
-    const balancer = createBalancer<TestServer>('roundRobin');
+    const balancer = createBalancer<TestServer>('roundRobin', Math.random);
     assert.equal(order(Array.from({ length: 7 }, () => pick(balancer, list, () => true))), 'abdabda');
   });
 
   test('goes on after the one that was taken, not after the one that was refused', () => {
     const list = servers(1, 1, 1, 1);
-    const balancer = createBalancer<TestServer>('roundRobin');
+    const balancer = createBalancer<TestServer>('roundRobin', Math.random);
     assert.equal(order(Array.from({ length: 6 }, () => pick(balancer, list, ({ name }) => name !== 'b' && name !== 'c'))), 'adadad');
   });
 });
@@ -52,7 +52,7 @@ describe('weightedRoundRobin', () => {
   ] as const) {
     test(`weights ${weights.join(', ')} give ${expected}`, () => {
       const list = servers(...weights);
-      const balancer = createBalancer<TestServer>('weightedRoundRobin');
+      const balancer = createBalancer<TestServer>('weightedRoundRobin', Math.random);
       assert.equal(order(Array.from({ length: expected.length }, () => pick(balancer, list, () => true))), expected);
     });
   }
@@ -61,7 +61,7 @@ describe('weightedRoundRobin', () => {
     fc.assert(
       fc.property(anyWeights, fc.array(fc.array(fc.boolean(), { minLength: 7, maxLength: 7 }), { maxLength: 12 }), (weights, listed) => {
         const all = servers(...weights);
-        const balancer = createBalancer<TestServer>('weightedRoundRobin');
+        const balancer = createBalancer<TestServer>('weightedRoundRobin', Math.random);
         const table = new NginxTable();
         for (const present of listed) {
           const list = all.filter((_, index) => present[index]);
@@ -75,7 +75,7 @@ describe('weightedRoundRobin', () => {
     fc.assert(
       fc.property(anyWeights, (weights) => {
         const list = servers(...weights);
-        const balancer = createBalancer<TestServer>('weightedRoundRobin');
+        const balancer = createBalancer<TestServer>('weightedRoundRobin', Math.random);
         const round = weights.reduce((sum, weight) => sum + weight, 0);
         for (let rounds = 0; rounds < 3; rounds++) {
           const picks = Array.from({ length: round }, () => pick(balancer, list, () => true));
@@ -90,7 +90,7 @@ describe('weightedRoundRobin', () => {
 
   test('a server that joins takes its share without a burst, and without upsetting the others', () => {
     const [a, b] = [server('a'), server('b')];
-    const balancer = createBalancer<TestServer>('weightedRoundRobin');
+    const balancer = createBalancer<TestServer>('weightedRoundRobin', Math.random);
     const before = [pick(balancer, [a, b], () => true)];
     const after = Array.from({ length: 6 }, () => pick(balancer, [a, b, server('x', 0)], () => true));
     assert.equal(order([...before, ...after]), 'abababa');
@@ -102,7 +102,7 @@ describe('weightedRoundRobin', () => {
         const list = servers(...weights);
         const usable = list.filter(({ weight }, index) => weight > 0 && !down.includes(index));
         const weightOfUsable = usable.reduce((sum, { weight }) => sum + weight, 0);
-        const balancer = createBalancer<TestServer>('weightedRoundRobin');
+        const balancer = createBalancer<TestServer>('weightedRoundRobin', Math.random);
         const rounds = 20;
         const picks = Array.from({ length: rounds * weightOfUsable }, () => pick(balancer, list, (one) => usable.includes(one)));
         for (const one of usable) {
@@ -118,7 +118,7 @@ describe('weightedRoundRobin', () => {
 
   test('a server that was refused for long comes back without a burst', () => {
     const list = servers(2, 1, 1);
-    const balancer = createBalancer<TestServer>('weightedRoundRobin');
+    const balancer = createBalancer<TestServer>('weightedRoundRobin', Math.random);
     for (let turn = 0; turn < 1000; turn++) pick(balancer, list, ({ name }) => name !== 'a');
     const picks = order(Array.from({ length: 8 }, () => pick(balancer, list, () => true)));
     assert.ok(picks.replaceAll(/[^a]/g, '').length <= 5, picks);
