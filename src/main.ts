@@ -1,25 +1,26 @@
 /** lbd: the command line, the log, the signals. The only file of the daemon that reads the environment or exits. */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
-import { destination, type Logger, pino } from 'pino';
+import { pino } from 'pino';
 import { checkConfigFile, loadConfigFile } from './config/check.ts';
 import type { Config } from './config/config.ts';
 import { configJsonSchema } from './config/json-schema.ts';
 import { formatProblem } from './config/problems.ts';
 import { Daemon } from './daemon.ts';
+import { LogOutput } from './log-output.ts';
 import { packageFolder } from './package-folder.ts';
 import { QUICKSTART_PORTS, type QuickstartPorts, runQuickstart } from './quickstart/quickstart.ts';
 import { logOptions } from './shared/log.ts';
 import { explainStartError } from './start-errors.ts';
 
 const ONE_PRESS_MS = 300;
+/** How long the end waits for a slow reader of the log. */
+const FLUSH_WITHIN_MS = 500;
 const EXIT = { done: 0, failed: 1, usage: 2 } as const;
 
 const version = packageVersion();
-/** Lines leave in the order they were made, without blocking; a reader that stalls costs lines, never memory without end. */
-const out = destination({ fd: 1, sync: false, maxLength: 64 * 1024 * 1024 });
-// A reader of the log that went away must not end the balancer.
-out.on('error', () => undefined);
+const out = new LogOutput(process.stdout);
+process.stderr.on('error', () => undefined);
 
 interface StartFlags {
   readonly config: string;
@@ -38,8 +39,7 @@ program
   .requiredOption('-c, --config <file>', 'the configuration (YAML)')
   .option('--insecure-key-permissions', 'take private keys that every user of the machine may read')
   .action(async ({ config, insecureKeyPermissions }: StartFlags) => {
-    const daemon = await startDaemon(loadConfigFile(config), insecureKeyPermissions ?? false);
-    runUntilSignalled(daemon);
+    await runUntilSignalled(() => startDaemon(loadConfigFile(config), insecureKeyPermissions ?? false));
   });
 
 program
@@ -77,43 +77,46 @@ program
     QUICKSTART_PORTS.samplePort,
   )
   .action(async (ports: QuickstartPorts) => {
-    let daemon: Daemon | undefined;
-    const quickstart = await runQuickstart({
-      ports,
-      cwd: process.cwd(),
-      print: (line) => void process.stdout.write(`${line}\n`),
-      start: async (config) => {
-        daemon = await startDaemon(config, false);
-        return daemon;
-      },
+    await runUntilSignalled(async () => {
+      let daemon: Daemon | undefined;
+      const quickstart = await runQuickstart({
+        ports,
+        cwd: process.cwd(),
+        print: (line) => void process.stdout.write(`${line}\n`),
+        start: async (config) => {
+          daemon = await startDaemon(config, false);
+          return daemon;
+        },
+      });
+      return { reload: async () => daemon?.reload(), stop: () => quickstart.stop() };
     });
-    runUntilSignalled({ reload: async () => daemon?.reload(), stop: () => quickstart.stop() });
   });
 
 try {
   await program.parseAsync();
 } catch (error) {
-  out.flushSync();
-  if (error instanceof CommanderError) {
-    process.exit(error.exitCode === 0 ? EXIT.done : EXIT.usage);
-  }
+  if (error instanceof CommanderError) await exit(error.exitCode === 0 ? EXIT.done : EXIT.usage);
   process.stderr.write(`${explainStartError(error)}\n`);
-  process.exit(EXIT.failed);
+  await exit(EXIT.failed);
 }
 
-async function startDaemon(config: Config, allowInsecureKeyPermissions: boolean): Promise<Daemon> {
-  const log: Logger = pino(logOptions(config.logLevel), out);
+function startDaemon(config: Config, allowInsecureKeyPermissions: boolean): Promise<Daemon> {
   return Daemon.start(config, {
-    log,
-    writeLogLines: (lines) => {
-      for (const line of lines) out.write(line);
-    },
+    log: pino(logOptions(config.logLevel), out),
+    writeLogLines: (lines) => out.write(lines.join('')),
     allowInsecureKeyPermissions,
     version,
   });
 }
 
-function runUntilSignalled(running: { reload(): Promise<void>; stop(): Promise<void> }): void {
+interface Running {
+  reload(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Resolves when it has started; signals count from before that. @throws what `start` throws */
+async function runUntilSignalled(start: () => Promise<Running>): Promise<void> {
+  let running: Running | undefined;
   let stoppingSinceMs: number | undefined;
   const stop = async (signal: NodeJS.Signals) => {
     if (stoppingSinceMs !== undefined) {
@@ -123,13 +126,22 @@ function runUntilSignalled(running: { reload(): Promise<void>; stop(): Promise<v
       return exit(EXIT.done);
     }
     stoppingSinceMs = performance.now();
-    process.stderr.write(`lbd: ${signal}: no new connections; waiting for the present ones to end (a second signal ends them)\n`);
-    await running.stop();
-    exit(EXIT.done);
+    if (running !== undefined) {
+      process.stderr.write(`lbd: ${signal}: no new connections; waiting for the present ones to end (a second signal ends them)\n`);
+      await running.stop();
+    }
+    await exit(EXIT.done);
   };
   process.on('SIGTERM', (signal) => void stop(signal));
   process.on('SIGINT', (signal) => void stop(signal));
-  process.on('SIGHUP', () => void running.reload());
+  const started = start();
+  process.on('SIGHUP', () => {
+    started.then(
+      (daemon) => daemon.reload(),
+      () => undefined,
+    );
+  });
+  running = await started;
 }
 
 function portNumber(text: string): number {
@@ -138,8 +150,8 @@ function portNumber(text: string): number {
   return port;
 }
 
-function exit(code: number): never {
-  out.flushSync();
+async function exit(code: number): Promise<never> {
+  await out.flush(FLUSH_WITHIN_MS);
   process.exit(code);
 }
 

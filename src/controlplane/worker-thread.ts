@@ -14,7 +14,7 @@ export class ListenError extends Error {
   }
 }
 
-/** How long a change waits for a worker to take it: one that is stuck must not hold up the administrator for ever. */
+/** How long a worker may take to answer: one that is stuck must not hold up the administrator, or the end, for ever. */
 const ACKNOWLEDGE_WITHIN_MS = 5_000;
 
 /** One worker thread and what it still owes an answer for. */
@@ -25,7 +25,6 @@ export class WorkerThread {
   readonly #drained = Promise.withResolvers<number>();
   readonly #owed = new Map<string, (count: number) => void>();
   #requests = 0;
-  #isListening = false;
   #error: Error | undefined;
 
   constructor(program: URL, birth: WorkerBirth, writeLines: (lines: readonly string[]) => void) {
@@ -50,19 +49,23 @@ export class WorkerThread {
 
   async publish(message: Extract<ToWorker, { kind: 'publish' }>, revision: number): Promise<void> {
     this.send(message);
-    // One that is still starting has the message in its box and serves nobody yet.
-    if (this.#isListening) await this.#answer(`published ${revision}`);
+    // One that is still starting is waited for as well: it may serve before we know that it listens.
+    await this.#answer(`published ${revision}`);
   }
 
   async request(make: (requestId: number) => ToWorker): Promise<number> {
     const requestId = ++this.#requests;
     this.send(make(requestId));
-    return this.#isListening ? this.#answer(`done ${requestId}`) : 0;
+    return this.#answer(`done ${requestId}`);
   }
 
   async drain(deadlineMs: number): Promise<number> {
     this.send({ kind: 'drain', deadlineMs });
-    return this.#drained.promise;
+    // One that is stuck does not notice its deadline.
+    const stuck = setTimeout(() => this.#drained.resolve(0), deadlineMs + ACKNOWLEDGE_WITHIN_MS);
+    const reset = await this.#drained.promise;
+    clearTimeout(stuck);
+    return reset;
   }
 
   onExit(listener: (error: Error | undefined) => void): void {
@@ -88,7 +91,6 @@ export class WorkerThread {
   #receive(message: FromWorker, writeLines: (lines: readonly string[]) => void): void {
     switch (message.kind) {
       case 'listening':
-        this.#isListening = true;
         this.#listening.resolve(message.ports);
         break;
       case 'listenFailed':

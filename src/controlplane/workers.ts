@@ -32,6 +32,7 @@ export class Workers {
   readonly #options: WorkersOptions;
   readonly #threads: (WorkerThread | undefined)[] = [];
   readonly #deaths: number[] = [];
+  readonly #respawns = new Set<NodeJS.Timeout>();
   #ports: ReadonlyMap<string, number> = new Map();
   #tls: ReadonlyMap<string, TlsMaterial>;
   #logLevel: LogLevel;
@@ -95,14 +96,14 @@ export class Workers {
 
   /** Accepts no more, waits until the last connection has ended, resets what is left after `deadlineMs`; resolves with that number. */
   async drain(deadlineMs: number): Promise<number> {
-    this.#stopping = true;
+    this.#replaceNoMore();
     const resets = await Promise.all(this.#running().map((thread) => thread.drain(deadlineMs)));
     return resets.reduce((sum, count) => sum + count, 0);
   }
 
   /** Ends every worker at once, its connections with it. */
   async stop(): Promise<void> {
-    this.#stopping = true;
+    this.#replaceNoMore();
     await Promise.all(this.#running().map((thread) => thread.terminate()));
   }
 
@@ -134,13 +135,28 @@ export class Workers {
       { err: error, worker: lane, respawnInMs: delayMs },
       'a worker died; its connections are lost, another takes its place',
     );
-    setTimeout(() => {
-      if (this.#stopping) return;
-      // A listener that cannot be opened again ends the thread, which brings us back here, later each time.
+    const respawn = setTimeout(() => {
+      this.#respawns.delete(respawn);
+      this.#respawn(lane);
+    }, delayMs);
+    this.#respawns.add(respawn);
+  }
+
+  /** A worker that cannot be born (no descriptors left) or cannot listen has died too: that brings us back here, later each time. */
+  #respawn(lane: number): void {
+    try {
       this.#spawn(lane).listening.then(
         () => this.#options.log.info({ worker: lane }, 'the worker was replaced'),
         () => undefined,
       );
-    }, delayMs);
+    } catch (error) {
+      this.#bury(lane, error instanceof Error ? error : new Error(String(error)), 0);
+    }
+  }
+
+  #replaceNoMore(): void {
+    this.#stopping = true;
+    for (const respawn of this.#respawns) clearTimeout(respawn);
+    this.#respawns.clear();
   }
 }
