@@ -10,8 +10,8 @@ export interface HealthView {
   /** undefined: there is no such server, or its checks have not begun. */
   statusOf(group: string, server: string): ServerHealth | undefined;
   list(): readonly ServerHealth[];
-  /** Settles when the server's first probe has finished, or when there will be none. */
-  firstProbe(group: string, server: string): Promise<unknown>;
+  /** Resolves when the server's first probe has finished, when there will be none, or after a second. */
+  firstProbe(group: string, server: string): Promise<void>;
 }
 
 /** The data plane's live connections, over all workers. */

@@ -110,13 +110,14 @@ export class AdminServer {
     this.#unsubscribe();
     this.#authorisation.endStreams(SHUTTING_DOWN);
     this.#stopping.abort();
-    this.#tls.close();
+    // Not the callback of tryShutdown: it comes when sessions have begun to close, with calls still under way.
+    this.#grpc.tryShutdown(() => undefined);
+    const closed = new Promise((resolve) => this.#tls.close(resolve));
     const finished = new AbortController();
-    const shutDown = new Promise<void>((resolve) => this.#grpc.tryShutdown(() => resolve()));
-    await Promise.race([shutDown, delay(deadlineMs, undefined, { signal: finished.signal }).catch(() => undefined)]);
+    await Promise.race([closed, delay(deadlineMs, undefined, { signal: finished.signal }).catch(() => undefined)]);
     finished.abort();
     for (const socket of this.#sockets) socket.destroy();
-    this.#grpc.forceShutdown();
+    await closed;
   }
 
   async #listen({ host, port }: Address): Promise<void> {

@@ -1,5 +1,4 @@
 /** The methods that change something; RemoveUpstreamServer, which takes its time, has a file of its own. */
-import { setTimeout as delay } from 'node:timers/promises';
 import { DomainError } from '../domain/errors.ts';
 import { ClientIndex } from '../domain/identity.ts';
 import { type Client, LOG_LEVELS, type LogLevel } from '../domain/model.ts';
@@ -11,33 +10,19 @@ import { clientFrom, targetGroupFrom, upstreamServerFrom } from './convert.ts';
 import { count } from './replies.ts';
 import { unary } from './rpc.ts';
 
-/** How long an answer waits for the first probe of a new server, so that it takes connections when it is acknowledged. */
-const FIRST_PROBE_MS = 1000;
-
 type Mutations = Pick<
   AdminServiceServer,
   'addTargetGroup' | 'removeTargetGroup' | 'addUpstreamServer' | 'addClient' | 'removeClient' | 'setLogLevel'
 >;
 
 export function changeMethods({ authority, health, connections, logLevel, log }: AdminContext, changes: Changes): Mutations {
-  async function firstProbes(group: string, addresses: readonly string[]): Promise<void> {
-    const givenUp = new AbortController();
-    const probes = Promise.allSettled(addresses.map((address) => health.firstProbe(group, address)));
-    const timeout = delay(FIRST_PROBE_MS, undefined, { signal: givenUp.signal, ref: false }).catch(() => undefined);
-    await Promise.race([probes, timeout]);
-    givenUp.abort();
-  }
-
   return {
     addTargetGroup: unary(log, async (request, caller) => {
       const { revision, group } = await changes.recorded('AddTargetGroup', caller, async () => {
         const group = targetGroupFrom(request.targetGroup, 'targetGroup');
         return { ...(await changes.execute({ kind: 'addTargetGroup', group }, caller, request, 'targetGroup')), group };
       });
-      await firstProbes(
-        group.name,
-        group.servers.map((server) => server.address),
-      );
+      await Promise.all(group.servers.map(({ address }) => health.firstProbe(group.name, address)));
       return { revision: BigInt(revision) };
     }),
 
@@ -53,7 +38,8 @@ export function changeMethods({ authority, health, connections, logLevel, log }:
         const server = upstreamServerFrom(request.server, 'server');
         return { ...(await changes.execute({ kind: 'addUpstreamServer', group, server }, caller, request)), server };
       });
-      await firstProbes(group, [server.address]);
+      // A server that is up takes connections when it is acknowledged.
+      await health.firstProbe(group, server.address);
       return { revision: BigInt(revision) };
     }),
 

@@ -107,20 +107,14 @@ test('everything that a target group and a client can say arrives and is told ag
   assertInvariants(admin.authority.snapshot);
 });
 
-test('a new server is acknowledged after its first probe, or after a second when the probe takes longer', async (t) => {
+test('a new server is acknowledged after its first probe', async (t) => {
   const admin = await startAdmin(t);
   const operator = await admin.as('operator');
-  const add = (port: number) =>
-    ask(
-      operator,
-      rpc.addUpstreamServer,
-      AddUpstreamServerRequest.fromPartial({ targetGroup: 'web', server: { address: `127.0.0.1:${port}` } }),
-    );
-
+  const request = AddUpstreamServerRequest.fromPartial({ targetGroup: 'web', server: { address: '127.0.0.1:9001' } });
   const probe = Promise.withResolvers<void>();
   admin.health.firstProbes = probe.promise;
   let answered = false;
-  const first = add(9001).then((response) => {
+  const added = ask(operator, rpc.addUpstreamServer, request).then((response) => {
     answered = true;
     return response;
   });
@@ -130,10 +124,7 @@ test('a new server is acknowledged after its first probe, or after a second when
   assert.deepEqual(admin.health.probed, ['web/127.0.0.1:9001']);
   assert.equal(answered, false);
   probe.resolve();
-  assert.equal((await first).revision, 2n);
-
-  admin.health.firstProbes = new Promise(() => undefined);
-  assert.equal((await add(9002)).revision, 3n, 'a probe that never ends does not keep the answer');
+  assert.equal((await added).revision, 2n);
 });
 
 test('removing a client resets its connections and says how many', async (t) => {

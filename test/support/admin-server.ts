@@ -95,8 +95,10 @@ export interface TestAdmin {
   readonly worker: LaneWriter;
   readonly health: ScriptedHealth;
   readonly closed: CloseRequest[];
-  /** What the next close answers, after having done what a data plane does. */
-  onClose: (request: CloseRequest) => number;
+  /** What the data plane does when it is asked to close connections. */
+  onClose: (request: CloseRequest) => number | Promise<number>;
+  /** For another server over the same state. */
+  readonly context: AdminContext;
   readonly logLevel: { current: LogLevel };
   /** Every log line so far, parsed. */
   readonly lines: Record<string, unknown>[];
@@ -214,6 +216,7 @@ export async function startAdmin(t: Pick<TestContext, 'after'>, options: AdminOp
     health,
     closed,
     onClose: () => 0,
+    context,
     logLevel,
     lines,
     certificate,

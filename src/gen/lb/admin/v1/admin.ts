@@ -535,11 +535,21 @@ export interface UpstreamServer {
 }
 
 export interface HealthCheck {
+  /** UNSPECIFIED means TCP. */
   type: CheckType;
-  interval: Duration | undefined;
-  timeout: Duration | undefined;
+  /** Left out: 5 s. */
+  interval:
+    | Duration
+    | undefined;
+  /** Left out: 5 s. */
+  timeout:
+    | Duration
+    | undefined;
+  /** Failures in a row that make a healthy server unhealthy. Left out: 1. */
   unhealthyThreshold: number;
+  /** Successes in a row that make an unhealthy server healthy. Left out: 3. */
   healthyThreshold: number;
+  /** The interval grows to this while the server stays down. Left out: 60 s, or the interval if that is longer. */
   maxInterval:
     | Duration
     | undefined;
@@ -584,8 +594,9 @@ export interface Limits {
 }
 
 export interface ConnectionRate {
+  /** UNSPECIFIED means FIXED_WINDOW. */
   algorithm: RateAlgorithm;
-  /** Connections per window, at least 1. */
+  /** Connections per window, 1 to 1,000,000. */
   limit: number;
   /** Left out: 1 s. */
   window:
@@ -593,6 +604,7 @@ export interface ConnectionRate {
     | undefined;
   /** Bucket size of TOKEN_BUCKET, queue depth of LEAKY_BUCKET. Left out: limit. */
   burst: number;
+  /** UNSPECIFIED means RESET. */
   action: LimitAction;
   /** With LIMIT_ACTION_DELAY: a connection that would wait longer is refused. Left out: 5 s. */
   maxDelay: Duration | undefined;
@@ -817,6 +829,7 @@ export interface WatchStatsResponse {
   activeConnections: bigint;
   accepted: bigint;
   refused: bigint;
+  /** Refusals and closes since the start. */
   byReason: ReasonCount[];
   servers: ServerStats[];
   clients: ClientStats[];
@@ -855,7 +868,10 @@ export interface WatchHealthResponse {
   at:
     | Date
     | undefined;
-  /** Give it as since_revision to go on from here. */
+  /**
+   * Give it as since_revision to go on from here. In STATE messages it is the revision of the whole state: go on from it only
+   * after SYNCED.
+   */
   revision: bigint;
 }
 
@@ -6691,7 +6707,7 @@ export const AdminServiceService = {
     responseSerialize: (value: GetStateResponse): Buffer => Buffer.from(GetStateResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetStateResponse => GetStateResponse.decode(value),
   },
-  /** Role: admin. */
+  /** The group's servers are probed at once and take connections after their first good probe. Role: admin. */
   addTargetGroup: {
     path: "/lb.admin.v1.AdminService/AddTargetGroup" as const,
     requestStream: false as const,
@@ -6741,7 +6757,8 @@ export const AdminServiceService = {
   },
   /**
    * New connections stop at once. The stream then says every second how many are left and ends with done = true; at the
-   * deadline what is left is reset when reset_at_deadline is set, and left alone otherwise. Role: operator.
+   * deadline what is left is reset when reset_at_deadline is set and the server has not been added again, and left alone
+   * otherwise. Cancelling the call stops the report, not the removal. Role: operator.
    */
   removeUpstreamServer: {
     path: "/lb.admin.v1.AdminService/RemoveUpstreamServer" as const,
@@ -6766,7 +6783,10 @@ export const AdminServiceService = {
       Buffer.from(ListUpstreamServersResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListUpstreamServersResponse => ListUpstreamServersResponse.decode(value),
   },
-  /** Role: admin. */
+  /**
+   * Refused with FAILED_PRECONDITION when the client would match the caller's own certificate, which would then open nothing
+   * here. Role: admin.
+   */
   addClient: {
     path: "/lb.admin.v1.AdminService/AddClient" as const,
     requestStream: false as const,
@@ -6878,7 +6898,7 @@ export const AdminServiceService = {
 export interface AdminServiceServer extends UntypedServiceImplementation {
   /** The whole current state with live health and counters. Role: viewer. */
   getState: handleUnaryCall<GetStateRequest, GetStateResponse>;
-  /** Role: admin. */
+  /** The group's servers are probed at once and take connections after their first good probe. Role: admin. */
   addTargetGroup: handleUnaryCall<AddTargetGroupRequest, AddTargetGroupResponse>;
   /** Refused with FAILED_PRECONDITION while a client or a listener refers to the group. Role: admin. */
   removeTargetGroup: handleUnaryCall<RemoveTargetGroupRequest, RemoveTargetGroupResponse>;
@@ -6888,12 +6908,16 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
   addUpstreamServer: handleUnaryCall<AddUpstreamServerRequest, AddUpstreamServerResponse>;
   /**
    * New connections stop at once. The stream then says every second how many are left and ends with done = true; at the
-   * deadline what is left is reset when reset_at_deadline is set, and left alone otherwise. Role: operator.
+   * deadline what is left is reset when reset_at_deadline is set and the server has not been added again, and left alone
+   * otherwise. Cancelling the call stops the report, not the removal. Role: operator.
    */
   removeUpstreamServer: handleServerStreamingCall<RemoveUpstreamServerRequest, RemoveUpstreamServerResponse>;
   /** Role: viewer. */
   listUpstreamServers: handleUnaryCall<ListUpstreamServersRequest, ListUpstreamServersResponse>;
-  /** Role: admin. */
+  /**
+   * Refused with FAILED_PRECONDITION when the client would match the caller's own certificate, which would then open nothing
+   * here. Role: admin.
+   */
   addClient: handleUnaryCall<AddClientRequest, AddClientResponse>;
   /** Admission stops at once and the client's live connections are reset; no other connection is touched. Role: admin. */
   removeClient: handleUnaryCall<RemoveClientRequest, RemoveClientResponse>;
@@ -6932,7 +6956,7 @@ export interface AdminServiceClient extends Client1 {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetStateResponse) => void,
   ): ClientUnaryCall;
-  /** Role: admin. */
+  /** The group's servers are probed at once and take connections after their first good probe. Role: admin. */
   addTargetGroup(
     request: AddTargetGroupRequest,
     callback: (error: ServiceError | null, response: AddTargetGroupResponse) => void,
@@ -6998,7 +7022,8 @@ export interface AdminServiceClient extends Client1 {
   ): ClientUnaryCall;
   /**
    * New connections stop at once. The stream then says every second how many are left and ends with done = true; at the
-   * deadline what is left is reset when reset_at_deadline is set, and left alone otherwise. Role: operator.
+   * deadline what is left is reset when reset_at_deadline is set and the server has not been added again, and left alone
+   * otherwise. Cancelling the call stops the report, not the removal. Role: operator.
    */
   removeUpstreamServer(
     request: RemoveUpstreamServerRequest,
@@ -7025,7 +7050,10 @@ export interface AdminServiceClient extends Client1 {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListUpstreamServersResponse) => void,
   ): ClientUnaryCall;
-  /** Role: admin. */
+  /**
+   * Refused with FAILED_PRECONDITION when the client would match the caller's own certificate, which would then open nothing
+   * here. Role: admin.
+   */
   addClient(
     request: AddClientRequest,
     callback: (error: ServiceError | null, response: AddClientResponse) => void,

@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { status as Code } from '@grpc/grpc-js';
+import { HealthState, AdminServiceService as rpc } from '../../src/gen/lb/admin/v1/admin.ts';
+import { refusalIn, startAdmin, watch } from '../support/admin-server.ts';
+
+const ms = (count: number) => ({ seconds: BigInt(Math.trunc(count / 1000)), nanos: (count % 1000) * 1e6 });
+
+test('the counters come at once and then every interval, fresh each time', async (t) => {
+  const admin = await startAdmin(t);
+  const server = admin.slots.serverSlot('web', '127.0.0.1:8081') ?? assert.fail();
+  const client = admin.slots.clientSlot('clientA') ?? assert.fail();
+  admin.health.turn('web', '127.0.0.1:8081', 'healthy');
+  const stats = watch(await admin.as('viewer'), rpc.watchStats, { interval: ms(100) });
+
+  const first = await stats.next();
+  assert.equal(first.activeConnections, 0n);
+  assert.ok(first.at instanceof Date);
+
+  admin.worker.reserveServer(server, 0);
+  admin.worker.countAccepted(client);
+  admin.worker.countReason('rate_limited');
+  admin.worker.countReason('client_closed');
+  let latest = await stats.next();
+  for (let ticks = 0; ticks < 20 && latest.accepted === 0n; ticks++) latest = await stats.next();
+
+  assert.equal(latest.revision, 1n);
+  assert.equal(latest.activeConnections, 1n);
+  assert.equal(latest.accepted, 1n);
+  assert.equal(latest.refused, 1n);
+  assert.deepEqual(latest.byReason, [
+    { reason: 'client_closed', count: 1n },
+    { reason: 'rate_limited', count: 1n },
+  ]);
+  assert.deepEqual(
+    latest.servers.map((each) => [each.targetGroup, each.server, each.counters?.active, each.health]),
+    [
+      ['db', '127.0.0.1:8085', 0n, HealthState.UNKNOWN],
+      ['web', '127.0.0.1:8081', 1n, HealthState.HEALTHY],
+      ['web', '127.0.0.1:8082', 0n, HealthState.UNKNOWN],
+    ],
+  );
+  assert.deepEqual(
+    latest.clients.map(({ clientId, counters }) => [clientId, counters?.accepted]),
+    [['clientA', 1n]],
+  );
+  assert.equal((await stats.cancel()).code, Code.CANCELLED);
+});
+
+test('an interval under 100 ms is refused', async (t) => {
+  const admin = await startAdmin(t);
+  const viewer = await admin.as('viewer');
+  for (const interval of [ms(99), ms(0), { seconds: -1n, nanos: 0 }]) {
+    const refusal = refusalIn(await watch(viewer, rpc.watchStats, { interval }).ended());
+    assert.equal(refusal.code, Code.INVALID_ARGUMENT);
+    assert.deepEqual(refusal.fields, ['interval']);
+  }
+});
