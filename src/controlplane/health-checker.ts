@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { parseAddress } from '../domain/address.ts';
 import { type Health, nextIntervalMs, observe, UNKNOWN_HEALTH } from '../domain/health.ts';
 import { type Address, EMPTY_SNAPSHOT, type HealthCheck, type Snapshot, serverKey, type TargetGroup } from '../domain/model.ts';
+import { monotonicMs } from '../shared/clock.ts';
 import type { HealthCode } from '../shared/memory.ts';
 import type { Subscriber } from './authority.ts';
 import type { HealthJournal, ServerHealth } from './health-journal.ts';
@@ -164,7 +165,9 @@ export class HealthChecker {
     const running = new AbortController();
     watched.running = running;
     this.#underWay++;
+    const startedMs = monotonicMs();
     const result = await this.#look(watched, running);
+    watched.lastProbeMs = monotonicMs() - startedMs;
     this.#underWay--;
     if (watched.running === running) {
       watched.running = undefined;
@@ -204,7 +207,6 @@ export class HealthChecker {
     const { health, flipped } = observe(watched.health, ok ? 'success' : 'failure', thresholds);
     watched.health = health;
     watched.lastProbe = cause;
-    watched.lastProbeMs = atMs;
     if (flipped) {
       const to = health.state;
       watched.sinceMs = atMs;

@@ -23,6 +23,7 @@ export interface ServerHealth {
   /** What the last probe saw. */
   readonly lastProbe: string;
   /** Milliseconds since 1970; 0 before the first probe. */
+  /** How long the last probe took. */
   readonly lastProbeMs: number;
   /** When the health last changed, or else when the server was added; milliseconds since 1970. */
   readonly sinceMs: number;
