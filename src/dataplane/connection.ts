@@ -10,6 +10,7 @@ import type { LaneWriter } from '../shared/memory.ts';
 import type { ConnectionSelector } from '../shared/messages.ts';
 import type { Admission, Place } from './admission.ts';
 import { Refusal } from './refusal.ts';
+import { reset } from './reset.ts';
 import { Splice } from './splice.ts';
 import type { TlsFront } from './tls.ts';
 import { connectUpstream, type Dial, type Upstream } from './upstream.ts';
@@ -165,7 +166,7 @@ async function serve(
     upstream: upstream.socket,
     timeouts,
     nowMs,
-    resetClient: () => raw.resetAndDestroy(),
+    resetClient: () => reset(raw, downstream),
     onBytesUp: (bytes) => {
       facts.bytesUp += bytes;
       lane.countBytesUp(client.slot, server.slot, bytes);
@@ -195,12 +196,12 @@ async function serve(
 function refuse(raw: Socket, downstream: TLSSocket | undefined, error: unknown, facts: Facts, { log }: ConnectionContext): Reason {
   if (!(error instanceof Refusal)) {
     log.error({ err: error, remote: facts.remote, listener: facts.listener }, 'a connection failed inside the load balancer');
-    raw.resetAndDestroy();
+    reset(raw, downstream);
     return 'internal_error';
   }
   facts.detail = error.message;
   if (error.manner === 'close') downstream?.destroySoon();
-  else raw.resetAndDestroy();
+  else reset(raw, downstream);
   return error.reason;
 }
 

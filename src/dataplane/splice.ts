@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net';
 import type { Timeouts } from '../domain/model.ts';
 import type { CloseReason } from '../domain/reasons.ts';
+import { reset } from './reset.ts';
 
 export interface SpliceOptions {
   /** The TLS side. */
@@ -88,10 +89,11 @@ export class Splice {
   #afterClientFailed(): void {
     const { client, upstream } = this.#options;
     client.destroy();
-    if (this.#firstEnd !== 'client_closed') return void upstream.resetAndDestroy();
-    // It had said all it wanted before it stopped listening: that is an ordinary close.
-    this.#reason = 'client_closed';
-    upstream.destroySoon();
+    if (this.#firstEnd === 'client_closed') {
+      // It had said all it wanted before it stopped listening: that is an ordinary close.
+      this.#reason = 'client_closed';
+      upstream.destroySoon();
+    } else reset(upstream);
   }
 
   #afterUpstreamFailed(): void {

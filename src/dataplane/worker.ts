@@ -139,7 +139,7 @@ class Worker {
       this.#onIdle = () => finish(left);
       for (const connection of this.#live) connection.close('shutdown');
       // Those that are not served yet, in the handshake or waiting for a server.
-      for (const socket of this.#sockets) socket.resetAndDestroy();
+      for (const socket of this.#sockets) if (!socket.destroyed) socket.resetAndDestroy();
     }, deadlineMs);
     this.#onIdle = () => finish(0);
     if (this.#sockets.size === 0) finish(0);
