@@ -61,7 +61,8 @@ export class Changes {
 function intentOf({ name }: Caller, { expectedRevision, requestId }: Conditions): Intent {
   if (requestId.length > MAX_REQUEST_ID)
     throw new DomainError('invalid', 'requestId', `a request id has at most ${MAX_REQUEST_ID} characters`);
-  return { actor: name, expectedRevision: expectedRevision === 0n ? undefined : Number(expectedRevision), requestId };
+  // Not the bare name: a certificate may be called "bootstrap".
+  return { actor: `certificate ${name}`, expectedRevision: expectedRevision === 0n ? undefined : Number(expectedRevision), requestId };
 }
 
 function about(method: string, { name, from }: Caller): { method: string; admin: string; from: string } {
