@@ -46,10 +46,13 @@ class Worker {
   async run(): Promise<void> {
     this.#port.on('message', (message: ToWorker) => this.#receive(message));
     const budget = new HandshakeBudget(this.#birth.maxPendingHandshakes);
+    const { listeners } = this.#view.snapshot;
+    // All of them first: new material that comes while the ports are being opened reaches each.
+    for (const listener of listeners) this.#fronts.set(listener.name, this.#frontOf(listener, budget));
     const ports = new Map<string, number>();
-    for (const listener of this.#view.snapshot.listeners) {
+    for (const listener of listeners) {
       try {
-        ports.set(listener.name, await this.#listen(listener, budget));
+        ports.set(listener.name, await this.#listen(listener));
       } catch (error) {
         const { code = 'UNKNOWN', message } = error as NodeJS.ErrnoException;
         this.#send({ kind: 'listenFailed', listener: listener.name, code, message: `${formatAddress(listener.address)}: ${message}` });
@@ -59,12 +62,16 @@ class Worker {
     this.#send({ kind: 'listening', ports });
   }
 
-  #listen(listener: Listener, budget: HandshakeBudget): Promise<number> {
+  #frontOf(listener: Listener, budget: HandshakeBudget): TlsFront {
     const material = this.#birth.tls.get(listener.name);
     if (material === undefined) throw new Error(`listener ${listener.name} came without TLS material`);
     const alpn = [...new Set(listener.routes.flatMap((route) => route.alpn ?? []))];
-    const front = new TlsFront({ material, alpn, timeoutMs: this.#birth.timeouts.handshakeMs, budget });
-    this.#fronts.set(listener.name, front);
+    return new TlsFront({ material, alpn, timeoutMs: this.#birth.timeouts.handshakeMs, budget });
+  }
+
+  #listen(listener: Listener): Promise<number> {
+    const front = this.#fronts.get(listener.name);
+    if (front === undefined) throw new Error(`listener ${listener.name} has no front`);
     const server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, (socket) =>
       this.#accept(socket, listener.name, front),
     );
@@ -131,7 +138,8 @@ class Worker {
     const finish = (reset: number) => {
       clearTimeout(deadline);
       this.#onIdle = undefined;
-      this.#send({ kind: 'drained', reset });
+      // After the log lines of the last connections, which leave at the end of this turn.
+      setImmediate(() => this.#send({ kind: 'drained', reset }));
     };
     const deadline = setTimeout(() => {
       const left = this.#sockets.size;
