@@ -134,14 +134,14 @@ async function runUntilSignalled(start: () => Promise<Running>): Promise<void> {
   };
   process.on('SIGTERM', (signal) => void stop(signal));
   process.on('SIGINT', (signal) => void stop(signal));
-  const started = start();
+  let reloadWanted = false;
   process.on('SIGHUP', () => {
-    started.then(
-      (daemon) => daemon.reload(),
-      () => undefined,
-    );
+    if (running === undefined) reloadWanted = true;
+    else void running.reload();
   });
-  running = await started;
+  running = await start();
+  // What was read during the start may have been replaced since.
+  if (reloadWanted) await running.reload();
 }
 
 function portNumber(text: string): number {

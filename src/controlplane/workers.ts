@@ -36,7 +36,8 @@ export class Workers {
   #ports: ReadonlyMap<string, number> = new Map();
   #tls: ReadonlyMap<string, TlsMaterial>;
   #logLevel: LogLevel;
-  #stopping = false;
+  /** Only a worker that dies while all are at work is replaced. */
+  #phase: 'starting' | 'working' | 'stopping' = 'starting';
 
   constructor(options: WorkersOptions) {
     this.#options = options;
@@ -52,6 +53,8 @@ export class Workers {
     try {
       this.#ports = await this.#spawn(0).listening;
       await Promise.all(Array.from({ length: this.#options.count - 1 }, (_, index) => this.#spawn(index + 1).listening));
+      if (this.#running().length < this.#options.count) throw new Error('a worker died while the others started');
+      this.#phase = 'working';
     } catch (error) {
       await this.stop();
       throw error;
@@ -127,7 +130,7 @@ export class Workers {
   #bury(lane: number, error: Error | undefined, livedMs: number): void {
     this.#threads[lane] = undefined;
     this.#options.slots.releaseLane(lane);
-    if (this.#stopping) return;
+    if (this.#phase !== 'working') return;
     const deaths = livedMs > SOUND_AFTER_MS ? 0 : (this.#deaths[lane] ?? 0);
     this.#deaths[lane] = deaths + 1;
     const delayMs = Math.min(RESPAWN_DELAY_MS.first * 2 ** deaths, RESPAWN_DELAY_MS.most);
@@ -155,7 +158,7 @@ export class Workers {
   }
 
   #replaceNoMore(): void {
-    this.#stopping = true;
+    this.#phase = 'stopping';
     for (const respawn of this.#respawns) clearTimeout(respawn);
     this.#respawns.clear();
   }
