@@ -123,7 +123,9 @@ async function refuseTakenPorts({ port, adminPort, samplePort }: QuickstartPorts
     taken.push(`port ${need.port} is ${why} (for ${need.who})`);
     flags.add(`${need.flag} PORT`);
   }
-  if (taken.length > 0) throw new QuickstartError(`${taken.join(', ')}: free ${taken.length === 1 ? 'it' : 'them'}, or choose another with ${[...flags].join(' ')}`);
+  if (taken.length === 0) return;
+  const them = taken.length === 1 ? 'it' : 'them';
+  throw new QuickstartError(`${taken.join(', ')}: free ${them}, or choose another with ${[...flags].join(' ')}`);
 }
 
 /** undefined: the port can be had. */
