@@ -43,7 +43,11 @@ export class TlsFront {
     this.#budget = options.budget;
     this.#timeoutMs = options.timeoutMs;
     this.#server = createServer({ ...contextOptions(options.material), ...serverOptions(options.alpn) });
-    this.#server.on('secureConnection', (socket) => this.#handshakes.getStore()?.resolve(socket));
+    this.#server.on('secureConnection', (socket) => {
+      // Until now a client that ended had left; from now on it may have ended only its own half.
+      socket.allowHalfOpen = true;
+      this.#handshakes.getStore()?.resolve(socket);
+    });
     this.#server.on('tlsClientError', (error) => this.#handshakes.getStore()?.reject(new Refusal('handshake_failed', describe(error))));
   }
 
@@ -63,7 +67,7 @@ export class TlsFront {
       () => reject(new Refusal('handshake_timeout', `no handshake after ${this.#timeoutMs} ms`)),
       this.#timeoutMs,
     );
-    const onClose = () => reject(new Refusal('handshake_failed', 'the client left during the handshake'));
+    const onClose = () => reject(new Refusal('handshake_failed', CLIENT_LEFT));
     raw.once('close', onClose);
     try {
       this.#handshakes.run({ resolve, reject }, () => this.#server.emit('connection', raw));
@@ -100,7 +104,6 @@ function serverOptions(alpn: readonly string[]): TlsOptions {
     requestCert: true,
     // The certificate is judged in verifyPeer, where the verdict gets its own reason.
     rejectUnauthorized: false,
-    allowHalfOpen: true,
     // The deadline of handshake() is the one that counts; this one only has to be longer.
     handshakeTimeout: 2 ** 31 - 1,
     ...(alpn.length === 0 ? {} : { ALPNProtocols: [...alpn] }),
@@ -119,7 +122,11 @@ function verifyPeer(socket: TLSSocket): void {
   throw new Refusal('certificate_untrusted', code);
 }
 
+const CLIENT_LEFT = 'the client left during the handshake';
+
 /** OpenSSL's sentence without its addresses: `error:0A00009C:SSL routines::http request` -> `http request`. */
 function describe(error: Error & { code?: string; reason?: string }): string {
+  // Node.js says so of an end as well.
+  if (error.code === 'ECONNRESET') return CLIENT_LEFT;
   return (error.reason ?? error.code ?? error.message).slice(0, 200);
 }
