@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { test } from 'node:test';
+import type { Reason } from '../../src/domain/reasons.ts';
+import { createTestCa } from '../support/certificates.ts';
+import { echoServer } from '../support/echo-servers.ts';
+import { startBalancer, uncheckedGroup } from '../support/running-balancer.ts';
+import type { TlsClientOptions } from '../support/tls-client.ts';
+
+const DAY_MS = 86_400_000;
+
+test('a certificate that does not hold is refused with a reset, under either version of TLS', async (t) => {
+  const upstream = await echoServer(t);
+  const [ca, otherCa] = await Promise.all([createTestCa(), createTestCa()]);
+  const good = await ca.issue({ cn: 'alice' });
+  const revoked = await ca.issue({ cn: 'alice' });
+  const balancer = await startBalancer(t, {
+    ca,
+    crl: await ca.crl([revoked]),
+    config: { targetGroups: [uncheckedGroup('web', [upstream.address])], clients: [{ clientId: 'alice', allowedTargetGroup: 'web' }] },
+  });
+
+  const refusals: readonly [what: string, Partial<TlsClientOptions>, reason: Reason, detail: RegExp][] = [
+    ['none', {}, 'no_client_certificate', /^the client presented no certificate$/],
+    [
+      'one that another CA signed',
+      { certificate: await otherCa.issue({ cn: 'alice' }) },
+      'certificate_untrusted',
+      /^UNABLE_TO_VERIFY_LEAF_SIGNATURE$/,
+    ],
+    [
+      'one that signed itself',
+      { certificate: { certPem: otherCa.caPem, keyPem: otherCa.caKeyPem } },
+      'certificate_untrusted',
+      // Which of its faults OpenSSL names depends on whether there is a revocation list.
+      /^(DEPTH_ZERO_SELF_SIGNED_CERT|UNABLE_TO_GET_CRL)$/,
+    ],
+    ['one for servers', { certificate: await ca.issue({ cn: 'alice', server: true }) }, 'certificate_untrusted', /^INVALID_PURPOSE$/],
+    ['one that has expired', { certificate: await ca.issue({ cn: 'alice', expired: true }) }, 'certificate_expired', /^CERT_HAS_EXPIRED$/],
+    [
+      'one that is not valid yet',
+      { certificate: await ca.issue({ cn: 'alice', days: 2, notBefore: new Date(Date.now() + DAY_MS) }) },
+      'certificate_expired',
+      /^CERT_NOT_YET_VALID$/,
+    ],
+    ['one that was revoked', { certificate: revoked }, 'certificate_revoked', /^CERT_REVOKED$/],
+  ];
+  for (const [what, options, reason, detail] of refusals) {
+    for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+      await t.test(`${what}, ${version}`, async (t) => {
+        const client = balancer.connect(t, { ...options, tls: { minVersion: version, maxVersion: version } });
+        // Clients speak as soon as they think that they may.
+        client.socket.write('hello');
+        assert.deepEqual(await client.ending, { how: 'reset' });
+        const line = await balancer.nextLine();
+        assert.partialDeepStrictEqual(line, { reason, msg: 'connection refused', bytesUp: 0, bytesDown: 0 });
+        assert.match(line.detail ?? '', detail);
+        assert.equal(line.client, undefined, 'whoever proves nothing is counted on nobody');
+        balancer.assertIdle();
+      });
+    }
+  }
+
+  for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+    await t.test(`a good one is served, and verified anew with an old session, ${version}`, async (t) => {
+      const tls = { minVersion: version, maxVersion: version };
+      const first = balancer.connect(t, { certificate: good, tls });
+      const session = version === 'TLSv1.3' ? once(first.socket, 'session').then(([ticket]): Buffer => ticket) : undefined;
+      first.socket.write('hello');
+      await first.readUntil('hello');
+      const old = (await session) ?? first.socket.getSession();
+      first.socket.end();
+      await first.readAll();
+
+      const second = balancer.connect(t, { certificate: good, tls: { ...tls, ...(old === undefined ? {} : { session: old }) } });
+      await second.secured;
+      assert.equal(second.socket.isSessionReused(), false);
+      second.socket.end('hello again');
+      assert.equal((await second.readAll()).toString(), 'hello again');
+      for (const line of await balancer.nextLines(2)) assert.partialDeepStrictEqual(line, { reason: 'client_closed', identity: 'alice' });
+      balancer.assertIdle();
+    });
+  }
+
+  assert.equal(upstream.accepted, 4, 'no refused connection reached a server');
+});
