@@ -1,6 +1,6 @@
 import { DomainError } from '../domain/errors.ts';
 import { type Client, type RateAlgorithm, type Snapshot, serverKey } from '../domain/model.ts';
-import { limiterFor } from '../domain/ratelimit/limiter.ts';
+import { limiterFor } from '../domain/ratelimit/algorithms.ts';
 import { CellLock, MAX_CLIENTS, MAX_GROUPS, MAX_SERVERS, type SharedLedger, type SharedMemory } from '../shared/memory.ts';
 import type { SlotAssignments } from '../shared/messages.ts';
 

@@ -1,6 +1,6 @@
 /** Picks an upstream server, takes one of its places, dials it, and goes on to another when it does not answer. */
 import { connect, type Socket } from 'node:net';
-import { pick } from '../domain/balancing/balancing.ts';
+import { pick } from '../domain/balancing/balancer.ts';
 import type { RefusalReason } from '../domain/reasons.ts';
 import type { HealthCode, LaneWriter } from '../shared/memory.ts';
 import { once } from './once.ts';

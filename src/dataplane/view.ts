@@ -1,6 +1,7 @@
 /** A Snapshot as a worker uses it: with its rows of shared memory, its balancers and its index of clients. */
 import { parseAddress } from '../domain/address.ts';
-import { type Balancer, createBalancer } from '../domain/balancing/balancing.ts';
+import { createBalancer } from '../domain/balancing/algorithms.ts';
+import type { Balancer } from '../domain/balancing/balancer.ts';
 import { ClientIndex, type Identity } from '../domain/identity.ts';
 import {
   type Address,
@@ -12,7 +13,8 @@ import {
   type TargetGroup,
   type UpstreamServer,
 } from '../domain/model.ts';
-import { limiterFor, type RateLimiter } from '../domain/ratelimit/limiter.ts';
+import { limiterFor } from '../domain/ratelimit/algorithms.ts';
+import type { RateLimiter } from '../domain/ratelimit/limiter.ts';
 import { CellLock, type LaneWriter } from '../shared/memory.ts';
 import type { SlotAssignments } from '../shared/messages.ts';
 

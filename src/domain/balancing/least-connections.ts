@@ -1,4 +1,4 @@
-import type { Balancer, Candidate, Turn } from './balancing.ts';
+import type { Balancer, Candidate, Turn } from './balancer.ts';
 
 interface Ranked<S> {
   readonly server: S;

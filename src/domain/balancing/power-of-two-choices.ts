@@ -1,4 +1,4 @@
-import type { Balancer, Candidate } from './balancing.ts';
+import type { Balancer, Candidate } from './balancer.ts';
 import { drawAll, drawOne } from './weighted-draw.ts';
 
 /**

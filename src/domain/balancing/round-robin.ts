@@ -1,4 +1,4 @@
-import type { Balancer, Candidate, Turn } from './balancing.ts';
+import type { Balancer, Candidate, Turn } from './balancer.ts';
 
 /** Each server in turn, whatever its weight, in the order of the list. */
 export class RoundRobin<S extends Candidate> implements Balancer<S> {

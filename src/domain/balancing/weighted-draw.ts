@@ -1,4 +1,4 @@
-import type { Candidate } from './balancing.ts';
+import type { Candidate } from './balancer.ts';
 
 /** One server, each with a chance in proportion to its weight, other than `except`; undefined when none has a weight. */
 export function drawOne<S extends Candidate>(servers: readonly S[], random: () => number, except?: S): S | undefined {

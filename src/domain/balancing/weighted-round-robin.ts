@@ -1,4 +1,4 @@
-import type { Balancer, Candidate } from './balancing.ts';
+import type { Balancer, Candidate } from './balancer.ts';
 
 /**
  * Smooth weighted round robin, as nginx does it: in each round every server gains its weight, and the one that then has most is

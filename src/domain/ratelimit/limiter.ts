@@ -1,10 +1,3 @@
-import type { ConnectionRate } from '../model.ts';
-import { fixedWindow } from './fixed-window.ts';
-import { leakyBucket } from './leaky-bucket.ts';
-import { slidingWindowCounter } from './sliding-window-counter.ts';
-import { slidingWindowLog } from './sliding-window-log.ts';
-import { tokenBucket } from './token-bucket.ts';
-
 /** A limiter's state: numbers by position, all zero at first. Who holds them (an array, shared memory) is not known here. */
 export interface Cells {
   [index: number]: number;
@@ -27,20 +20,4 @@ export interface RateLimiter {
   admit(cells: Cells, nowMs: number): Verdict;
   /** The same verdict without changing anything. `remaining` counts this arrival as not yet made. */
   peek(cells: Cells, nowMs: number): Verdict;
-}
-
-/** The limiter that a client's policy names. */
-export function limiterFor(rate: ConnectionRate): RateLimiter {
-  switch (rate.algorithm) {
-    case 'fixedWindow':
-      return fixedWindow(rate);
-    case 'slidingWindowCounter':
-      return slidingWindowCounter(rate);
-    case 'slidingWindowLog':
-      return slidingWindowLog(rate);
-    case 'tokenBucket':
-      return tokenBucket(rate);
-    case 'leakyBucket':
-      return leakyBucket(rate);
-  }
 }

@@ -1,6 +1,6 @@
 import type { ConnectionRate } from '../model.ts';
-import { limiterOf } from './algorithm.ts';
 import type { Cells, RateLimiter } from './limiter.ts';
+import { limiterOf } from './rules.ts';
 
 /** Cells: when the window that was last counted in began, how many were admitted in it, and in the one before it. */
 const BEGAN = 0;

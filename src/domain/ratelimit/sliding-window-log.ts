@@ -1,6 +1,6 @@
 import type { ConnectionRate } from '../model.ts';
-import { limiterOf } from './algorithm.ts';
 import type { Cells, RateLimiter } from './limiter.ts';
+import { limiterOf } from './rules.ts';
 
 /** Cells: how many were ever admitted, then a ring of the times of the last `limit` of them. */
 const ADMITTED = 0;

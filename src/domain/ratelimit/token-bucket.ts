@@ -1,6 +1,6 @@
 import type { ConnectionRate } from '../model.ts';
-import { limiterOf } from './algorithm.ts';
 import type { Cells, RateLimiter } from './limiter.ts';
+import { limiterOf } from './rules.ts';
 
 /** Cells: when the bucket was last full, and how many tokens were taken since. */
 const FULL_AT = 0;

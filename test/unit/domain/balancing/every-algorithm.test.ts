@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { createBalancer, pick } from '../../../../src/domain/balancing/balancing.ts';
+import { createBalancer } from '../../../../src/domain/balancing/algorithms.ts';
+import { pick } from '../../../../src/domain/balancing/balancer.ts';
 import { ALGORITHMS } from '../../../../src/domain/model.ts';
 import { anyServers, seededRandom, server, servers, type TestServer } from './servers.ts';
 

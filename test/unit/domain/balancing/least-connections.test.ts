@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { createBalancer, pick } from '../../../../src/domain/balancing/balancing.ts';
+import { createBalancer } from '../../../../src/domain/balancing/algorithms.ts';
+import { pick } from '../../../../src/domain/balancing/balancer.ts';
 import { anyServers, names, server, servers, type TestServer } from './servers.ts';
 
 /** Opens a connection where the value is undefined, else ends one of the server at that place in the list. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { createBalancer, pick } from '../../../../src/domain/balancing/balancing.ts';
+import { createBalancer } from '../../../../src/domain/balancing/algorithms.ts';
+import { pick } from '../../../../src/domain/balancing/balancer.ts';
 import { names, seededRandom, server, servers, type TestServer } from './servers.ts';
 
 /** Gives these numbers one after the other; asking for more is an error. */

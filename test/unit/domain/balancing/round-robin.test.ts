@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { createBalancer, pick } from '../../../../src/domain/balancing/balancing.ts';
+import { createBalancer } from '../../../../src/domain/balancing/algorithms.ts';
+import { pick } from '../../../../src/domain/balancing/balancer.ts';
 import { server, servers, type TestServer } from './servers.ts';
 
 const order = (picks: readonly (TestServer | undefined)[]) => picks.map((picked) => picked?.name ?? '-').join('');

@@ -1,6 +1,6 @@
 /** Servers as plain objects, and a random sequence that a test can repeat. */
 import fc from 'fast-check';
-import type { Candidate } from '../../../../src/domain/balancing/balancing.ts';
+import type { Candidate } from '../../../../src/domain/balancing/balancer.ts';
 
 export interface TestServer extends Candidate {
   readonly name: string;

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { RATE_ALGORITHMS, type RateAlgorithm } from '../../../../src/domain/model.ts';
-import { limiterFor, type RateLimiter } from '../../../../src/domain/ratelimit/limiter.ts';
+import { limiterFor } from '../../../../src/domain/ratelimit/algorithms.ts';
+import type { RateLimiter } from '../../../../src/domain/ratelimit/limiter.ts';
 import { anyRate, arrivalTimes, fractionalTimes, REFERENCES, rateOf } from './arrivals.ts';
 
 const freshCells = (limiter: RateLimiter) => new Float64Array(limiter.words);

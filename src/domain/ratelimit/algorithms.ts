@@ -1,0 +1,23 @@
+import type { ConnectionRate } from '../model.ts';
+import { fixedWindow } from './fixed-window.ts';
+import { leakyBucket } from './leaky-bucket.ts';
+import type { RateLimiter } from './limiter.ts';
+import { slidingWindowCounter } from './sliding-window-counter.ts';
+import { slidingWindowLog } from './sliding-window-log.ts';
+import { tokenBucket } from './token-bucket.ts';
+
+/** The limiter that a client's policy names. */
+export function limiterFor(rate: ConnectionRate): RateLimiter {
+  switch (rate.algorithm) {
+    case 'fixedWindow':
+      return fixedWindow(rate);
+    case 'slidingWindowCounter':
+      return slidingWindowCounter(rate);
+    case 'slidingWindowLog':
+      return slidingWindowLog(rate);
+    case 'tokenBucket':
+      return tokenBucket(rate);
+    case 'leakyBucket':
+      return leakyBucket(rate);
+  }
+}
