@@ -2,6 +2,7 @@
 import { createServer } from 'node:net';
 import { type Logger, pino } from 'pino';
 import type { Config, StoreConfig } from './config/config.ts';
+import { type ClientDocument, clientFrom } from './config/document.ts';
 import { loadTlsMaterial } from './config/tls-files.ts';
 import { type Accepted, Authority, type Intent } from './controlplane/authority.ts';
 import { type Seeding, seed } from './controlplane/bootstrap.ts';
@@ -14,7 +15,15 @@ import { SqliteStore } from './controlplane/store/sqlite.ts';
 import type { Store } from './controlplane/store/store.ts';
 import { ListenError } from './controlplane/worker-thread.ts';
 import { Workers } from './controlplane/workers.ts';
-import { type Address, formatAddress, type LogLevel, type Route, type Snapshot, type TlsMaterial } from './domain/model.ts';
+import {
+  type Address,
+  formatAddress,
+  type LogLevel,
+  type Route,
+  type Snapshot,
+  type TlsMaterial,
+  type UpstreamServer,
+} from './domain/model.ts';
 import type { CloseReason } from './domain/reasons.ts';
 import type { Command } from './domain/state.ts';
 import { createSharedBuffers, type HealthCode, SharedLedger } from './shared/memory.ts';
@@ -30,6 +39,9 @@ export interface LoadBalancerOptions {
   /** Where state is kept; what the configuration says unless given. */
   readonly store?: Store;
 }
+
+/** What an upstream server may have besides its address: weight 1, no limit and no backup unless given. */
+export type ServerSettings = Partial<Pick<UpstreamServer, 'weight' | 'maxConnections' | 'backup'>>;
 
 /** A listener as it runs. */
 export interface BoundListener {
@@ -155,7 +167,31 @@ export class LoadBalancer {
     return this.authority.execute(command, intent);
   }
 
-  /** How every server is now. */
+  /** Resolves when every worker sends connections to the server, if its first probe (of at most a second) found it well. @throws as execute */
+  async addUpstreamServer(group: string, address: string, settings: ServerSettings = {}): Promise<Accepted> {
+    const { weight = 1, maxConnections, backup = false } = settings;
+    const accepted = await this.execute({ kind: 'addUpstreamServer', group, server: { address, weight, maxConnections, backup } });
+    await this.health.firstProbe(group, address);
+    return accepted;
+  }
+
+  /** No connection goes to the server from then on; those it has go on to their end. @throws as execute */
+  removeUpstreamServer(group: string, address: string): Promise<Accepted> {
+    return this.execute({ kind: 'removeUpstreamServer', group, address });
+  }
+
+  /** Takes a client in the shape of the YAML file. @throws ConfigError, and as execute */
+  async addClient(client: ClientDocument): Promise<Accepted> {
+    return this.execute({ kind: 'addClient', client: clientFrom(client) });
+  }
+
+  /** Lets the client in no more, and resets the connections that it has: `connectionsClosed` says how many. @throws as execute */
+  async removeClient(clientId: string): Promise<Accepted & { readonly connectionsClosed: number }> {
+    const accepted = await this.execute({ kind: 'removeClient', clientId });
+    return { ...accepted, connectionsClosed: await this.closeConnections({ clientId }, 'client_removed') };
+  }
+
+  /** How every server is now; {@link journal} tells each change. */
   serverHealth(): readonly ServerHealth[] {
     return this.health.list();
   }

@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { type TestContext, test } from 'node:test';
+import {
+  ConfigError,
+  createLoadBalancer,
+  DomainError,
+  type HealthEvent,
+  ListenError,
+  type LoadBalancer,
+  TlsFileError,
+} from '../../src/index.ts';
+import { createTestCa } from '../support/certificates.ts';
+import { echoServer } from '../support/echo-servers.ts';
+import { temporaryFolder } from '../support/temp-dir.ts';
+import { tlsClient } from '../support/tls-client.ts';
+
+const ca = await createTestCa();
+const [clientA, clientB] = await Promise.all([ca.issue({ cn: 'clientA' }), ca.issue({ cn: 'clientB' })]);
+
+async function tlsParamsIn(folder: string) {
+  const { caCert, loadbalancer } = await ca.writeTo(folder, { loadbalancer: await ca.issueServer() });
+  return { ...loadbalancer, caCert };
+}
+
+/** One group, `web`, that clientA may reach. */
+async function startLibrary(t: TestContext, upstreamServers: string[]): Promise<LoadBalancer> {
+  const lb = await createLoadBalancer({
+    listenAddress: '127.0.0.1:0',
+    workers: 2,
+    tlsParams: await tlsParamsIn(await temporaryFolder(t)),
+    targetGroups: [{ name: 'web', upstreamServers }],
+    clients: [{ clientId: 'clientA', allowedTargetGroup: 'web' }],
+  });
+  t.after(() => lb.stop(0));
+  return lb;
+}
+
+function connect(t: TestContext, lb: LoadBalancer, certificate = clientA) {
+  return tlsClient(t, { port: portOf(lb), ca: ca.caPem, certificate });
+}
+
+function portOf(lb: LoadBalancer): number {
+  return Number(lb.listeners()[0]?.address.split(':').at(-1));
+}
+
+async function roundTrip(client: ReturnType<typeof connect>, text: string): Promise<void> {
+  client.socket.write(text);
+  await client.readUntil(text);
+}
+
+test('it serves a configuration given as an object, and keeps nothing on disk', async (t) => {
+  const echo = await echoServer(t);
+  const lb = await startLibrary(t, [echo.address]);
+  await roundTrip(connect(t, lb), 'hello');
+  assert.deepEqual(lb.config.store, { kind: 'memory' });
+  assert.equal(lb.stats.totals().accepted, 1);
+  assert.equal(lb.stats.client('clientA').active, 1);
+  assert.deepEqual(
+    lb.serverHealth().map(({ group, server, health }) => ({ group, server, health })),
+    [{ group: 'web', server: echo.address, health: 'healthy' }],
+  );
+});
+
+test('servers and clients come and go while it runs', async (t) => {
+  const [first, second] = await Promise.all([echoServer(t), echoServer(t)]);
+  const lb = await startLibrary(t, [first.address]);
+  const events: HealthEvent[] = [];
+  const unsubscribe = lb.journal.subscribe((event) => events.push(event));
+
+  await lb.addUpstreamServer('web', second.address, { weight: 2 });
+  await lb.removeUpstreamServer('web', first.address);
+  await roundTrip(connect(t, lb), 'hello');
+  assert.deepEqual([lb.stats.server('web', second.address).active, lb.stats.server('web', first.address).active], [1, 0]);
+  assert.deepEqual(
+    events.map(({ kind, server, to }) => ({ kind, server, to })),
+    [
+      { kind: 'changed', server: second.address, to: 'healthy' },
+      { kind: 'removed', server: first.address, to: 'unknown' },
+    ],
+  );
+  unsubscribe();
+
+  const { revision } = await lb.addClient({ clientId: 'clientB', allowedTargetGroup: 'web', requests_per_second: 50 });
+  assert.equal(lb.snapshot.revision, revision);
+  assert.equal(lb.snapshot.clients.get('clientB')?.limits.connectionRate?.limit, 50);
+  const live = connect(t, lb, clientB);
+  await roundTrip(live, 'hello');
+  assert.equal((await lb.removeClient('clientB')).connectionsClosed, 1);
+  assert.deepEqual(await live.ending, { how: 'reset' });
+  await assert.rejects(lb.removeClient('clientB'), DomainError);
+});
+
+test('what cannot be is refused in a word', async (t) => {
+  const echo = await echoServer(t);
+  const lb = await startLibrary(t, [echo.address]);
+  await assert.rejects(lb.addUpstreamServer('db', echo.address), /there is no target group "db"; there are: web/);
+  await assert.rejects(lb.addUpstreamServer('web', echo.address), /is in target group "web" already/);
+  await assert.rejects(lb.addClient({ clientId: 'clientB', allowedTargetGroup: 'db' }), /there is no target group "db"/);
+  await assert.rejects(lb.addClient({ clientId: 'clientB' }), ConfigError);
+  assert.equal(lb.snapshot.revision, 1);
+});
+
+test('every problem of a configuration is told by its key', async () => {
+  const starting = createLoadBalancer({
+    listenAddress: 'nowhere',
+    tlsParams: { certificate: 'a', privateKey: 'b', caCert: 'c' },
+    clients: [{ clientId: 'clientA', allowedTargetGroup: 'web' }],
+  });
+  await assert.rejects(starting, (error) => {
+    assert.ok(error instanceof ConfigError);
+    assert.match(
+      error.message,
+      /^config: listenAddress: expected host:port .*\nconfig: clients\[0\]\.allowedTargetGroup: expected the name of a target group, found "web"; there are none$/,
+    );
+    return true;
+  });
+});
+
+test('a start that fails leaves nothing behind', async (t) => {
+  const tlsParams = await tlsParamsIn(await temporaryFolder(t));
+  const taken = await echoServer(t);
+  await assert.rejects(createLoadBalancer({ listenAddress: taken.address, tlsParams }), (error) => {
+    assert.ok(error instanceof ListenError);
+    assert.equal(error.code, 'EADDRINUSE');
+    return true;
+  });
+  const missing = path.join(path.dirname(tlsParams.caCert), 'missing.key');
+  await assert.rejects(
+    createLoadBalancer({ listenAddress: '127.0.0.1:0', tlsParams: { ...tlsParams, privateKey: missing } }),
+    TlsFileError,
+  );
+});
+
+test('stop lets connections end, and resets what is left at the deadline', async (t) => {
+  const echo = await echoServer(t);
+  const lb = await startLibrary(t, [echo.address]);
+  const [short, long] = [connect(t, lb), connect(t, lb)];
+  await Promise.all([roundTrip(short, 'short'), roundTrip(long, 'long')]);
+  const stopped = lb.stop(1000);
+  short.socket.end();
+  assert.equal(String(await short.readAll()), 'short');
+  assert.equal(await stopped, 1);
+  assert.deepEqual(await long.ending, { how: 'reset' });
+  assert.deepEqual([lb.stats.totals().byReason.get('client_closed'), lb.stats.totals().byReason.get('shutdown')], [1, 1]);
+  assert.equal(await lb.stop(), 1, 'a second stop is the first one');
+});
