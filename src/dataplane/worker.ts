@@ -72,9 +72,7 @@ class Worker {
   #listen(listener: Listener): Promise<number> {
     const front = this.#fronts.get(listener.name);
     if (front === undefined) throw new Error(`listener ${listener.name} has no front`);
-    const server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true }, (socket) =>
-      this.#accept(socket, listener.name, front),
-    );
+    const server = createServer({ noDelay: true, keepAlive: true }, (socket) => this.#accept(socket, listener.name, front));
     this.#servers.set(listener.name, server);
     return new Promise((resolve, reject) => {
       server.once('error', reject);
