@@ -9,6 +9,7 @@ import { type CloseReason, isRefusal, type Reason } from '../domain/reasons.ts';
 import type { LaneWriter } from '../shared/memory.ts';
 import type { ConnectionSelector } from '../shared/messages.ts';
 import type { Admission, Place } from './admission.ts';
+import { endAndLinger } from './linger.ts';
 import { Refusal } from './refusal.ts';
 import { reset } from './reset.ts';
 import { Splice } from './splice.ts';
@@ -200,7 +201,7 @@ function refuse(raw: Socket, downstream: TLSSocket | undefined, error: unknown, 
     return 'internal_error';
   }
   facts.detail = error.message;
-  if (error.manner === 'close') downstream?.destroySoon();
+  if (error.manner === 'close' && downstream !== undefined) endAndLinger(downstream);
   else reset(raw, downstream);
   return error.reason;
 }
