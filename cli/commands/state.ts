@@ -1,0 +1,80 @@
+import type { Command } from 'commander';
+import { AdminServiceService, type GetStateResponse, type Listener } from '../../src/gen/lb/admin/v1/admin.ts';
+import { formatAge } from '../durations.ts';
+import type { Io } from '../io.ts';
+import { type Paint, safeText, table } from '../render.ts';
+import { word } from '../values.ts';
+import { clientTable } from './clients.ts';
+import { example, withSession } from './session.ts';
+import { targetGroupTable } from './target-groups.ts';
+import { upstreamServerTable } from './upstream-servers.ts';
+
+const LOG_LEVELS: ReadonlyMap<string, string> = new Map(
+  ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'].map((level) => [level, level]),
+);
+
+export function addStateCommands(program: Command, io: Io): void {
+  program.commandsGroup('The load balancer:');
+  getStateCommand(program, io);
+  logLevelCommands(program, io);
+}
+
+function getStateCommand(program: Command, io: Io): void {
+  const command = program.command('get-state').description('everything at once: listeners, target groups, upstream servers, clients');
+  command.action(async () => {
+    await withSession(io, command, async ({ connection, printer }) => {
+      const reply = await connection.unary(AdminServiceService.getState, {});
+      printer.block(reply, stateText(reply, io.nowMs(), printer.paint));
+    });
+  });
+  example(command, 'get-state', 'get-state --output json');
+}
+
+function logLevelCommands(program: Command, io: Io): void {
+  const set = program
+    .command('set-log-level')
+    .description('set the log level of the running lbd, in every worker; a restart forgets it')
+    .requiredOption('--level <level>', [...LOG_LEVELS.keys()].join(', '), word(LOG_LEVELS));
+  set.action(async ({ level }: { readonly level: string }) => {
+    await withSession(io, set, async ({ connection, printer }) => {
+      const reply = await connection.unary(AdminServiceService.setLogLevel, { level });
+      printer.sentence(reply, `log level is ${level} now${reply.previous === '' ? '' : `, it was ${reply.previous}`}`);
+    });
+  });
+  example(set, 'set-log-level --level debug');
+
+  const get = program.command('get-log-level').description('the log level of the running lbd');
+  get.action(async () => {
+    await withSession(io, get, async ({ connection, printer }) => {
+      const reply = await connection.unary(AdminServiceService.getLogLevel, {});
+      printer.sentence(reply, reply.level);
+    });
+  });
+  example(get, 'get-log-level');
+}
+
+function stateText(state: GetStateResponse, nowMs: number, paint: Paint): string {
+  const uptime = state.startedAt === undefined ? '-' : formatAge(nowMs - state.startedAt.getTime());
+  const head = `revision ${state.revision}, lbd ${state.version}, ${state.workers} worker${state.workers === 1 ? '' : 's'}, up ${uptime}`;
+  return [
+    safeText(head),
+    listenerTable(state.listeners, paint),
+    targetGroupTable(state.targetGroups, paint),
+    upstreamServerTable(state.servers, nowMs, paint),
+    clientTable(state.clients, paint),
+  ].join('\n\n');
+}
+
+function listenerTable(listeners: readonly Listener[], paint: Paint): string {
+  if (listeners.length === 0) return 'no listeners';
+  return table(
+    ['LISTENER', 'ADDRESS', 'TARGET GROUP', 'ROUTES'],
+    listeners.map(({ name, address, targetGroup, routes }) => [name, address, targetGroup, routes.map(routeText).join(', ')]),
+    paint,
+  );
+}
+
+function routeText({ sni, alpn, targetGroup }: Listener['routes'][number]): string {
+  const conditions = [sni === '' ? [] : [`sni=${sni}`], alpn === '' ? [] : [`alpn=${alpn}`]].flat();
+  return `${conditions.join(' ')} -> ${targetGroup}`;
+}

@@ -1,0 +1,151 @@
+import type { Command } from 'commander';
+import {
+  AdminServiceService,
+  HealthState,
+  type RemoveUpstreamServerResponse,
+  type UpstreamServerStatus,
+} from '../../src/gen/lb/admin/v1/admin.ts';
+import { formatAge, formatDuration, fromDuration, optionalDuration } from '../durations.ts';
+import type { Io } from '../io.ts';
+import { type Cell, type Paint, safeText, table } from '../render.ts';
+import { address, count, duration, name } from '../values.ts';
+import { wordOf } from '../words.ts';
+import { type ChangeOptions, changeFields, changeOptions, example, withSession } from './session.ts';
+
+interface ServerOptions extends ChangeOptions {
+  readonly targetGroup: string;
+  readonly server: string;
+}
+
+interface AddOptions extends ServerOptions {
+  readonly weight?: number;
+  readonly maxConnections?: number;
+  readonly backup?: true;
+}
+
+interface RemoveOptions extends ServerOptions {
+  readonly deadline?: number;
+  readonly reset?: true;
+}
+
+export function addUpstreamServerCommands(program: Command, io: Io): void {
+  program.commandsGroup('Upstream servers:');
+  addCommand(program, io);
+  removeCommand(program, io);
+  listCommand(program, io);
+}
+
+function addCommand(program: Command, io: Io): void {
+  const command = program
+    .command('add-upstream-server')
+    .description('add a server to a target group; it is probed at once and takes connections after its first good probe')
+    .requiredOption('--target-group <name>', 'the target group', name)
+    .requiredOption('--server <host:port>', 'the server', address)
+    .option('--weight <n>', 'its share of the connections; 0 takes no new ones (default: 1)', count(0, 256))
+    .option('--max-connections <n>', 'the most it holds at a time (default: no bound)', count(0))
+    .option('--backup', 'use it only when no other server of the group can take a connection');
+  changeOptions(command).action(async (options: AddOptions) => {
+    const { targetGroup, server, weight, maxConnections = 0, backup = false } = options;
+    await withSession(io, command, async ({ connection, printer }) => {
+      const reply = await connection.unary(AdminServiceService.addUpstreamServer, {
+        targetGroup,
+        server: { address: server, weight, maxConnections, backup },
+        ...changeFields(options),
+      });
+      printer.sentence(reply, `added ${server} to ${targetGroup} (revision ${reply.revision})`);
+    });
+  });
+  example(
+    command,
+    'add-upstream-server --target-group FrontEndService --server 127.0.0.1:8083',
+    'add-upstream-server --target-group FrontEndService --server [::1]:8084 --weight 5 --max-connections 1000',
+  );
+}
+
+function removeCommand(program: Command, io: Io): void {
+  const command = program
+    .command('remove-upstream-server')
+    .description('take a server out of a target group: no new connections at once; then wait for those it has')
+    .requiredOption('--target-group <name>', 'the target group', name)
+    .requiredOption('--server <host:port>', 'the server', address)
+    .option('--deadline <duration>', 'how long its connections may go on; 0s: not at all (default: the drainTimeout of lbd)', duration)
+    .option('--reset', 'reset the connections that are left at the deadline; without it they go on');
+  changeOptions(command).action(async (options: RemoveOptions) => {
+    const { targetGroup, server } = options;
+    await withSession(io, command, async ({ connection, printer }) => {
+      const progress = connection.serverStream(AdminServiceService.removeUpstreamServer, {
+        targetGroup,
+        server,
+        deadline: optionalDuration(options.deadline),
+        resetAtDeadline: options.reset === true,
+        ...changeFields(options),
+      });
+      let first = true;
+      for await (const message of progress) {
+        const removed = first ? `removed ${server} from ${targetGroup} (revision ${message.revision})\n` : '';
+        printer.event(message, safeLines(`${removed}${progressText(message)}`));
+        first = false;
+      }
+    });
+  });
+  example(command, 'remove-upstream-server --target-group FrontEndService --server 127.0.0.1:8083 --deadline 30s --reset');
+}
+
+function listCommand(program: Command, io: Io): void {
+  const command = program
+    .command('list-upstream-servers')
+    .description('list the upstream servers with their health and counters')
+    .option('--target-group <name>', 'of this target group only', name);
+  command.action(async ({ targetGroup = '' }: { readonly targetGroup?: string }) => {
+    await withSession(io, command, async ({ connection, printer }) => {
+      const reply = await connection.unary(AdminServiceService.listUpstreamServers, { targetGroup });
+      printer.block(reply, upstreamServerTable(reply.servers, io.nowMs(), printer.paint));
+    });
+  });
+  example(command, 'list-upstream-servers', 'list-upstream-servers --target-group FrontEndService --output json');
+}
+
+/** Upstream servers as a table, or a sentence that says there are none. */
+export function upstreamServerTable(servers: readonly UpstreamServerStatus[], nowMs: number, paint: Paint): string {
+  if (servers.length === 0) return 'no upstream servers';
+  return table(
+    ['TARGET GROUP', 'SERVER', 'HEALTH', 'FOR', 'WEIGHT', 'ACTIVE', 'CONNECTED', 'FAILED', 'MAX', 'BACKUP', 'PROBE TIME', 'LAST PROBE'],
+    servers.map((status) => [
+      status.targetGroup,
+      status.server?.address ?? '',
+      healthCell(status.health),
+      status.since === undefined ? '' : formatAge(nowMs - status.since.getTime()),
+      String(status.server?.weight ?? 1),
+      String(status.counters?.active ?? 0),
+      String(status.counters?.connected ?? 0),
+      String(status.counters?.failed ?? 0),
+      status.server === undefined || status.server.maxConnections === 0 ? '' : String(status.server.maxConnections),
+      status.server?.backup === true ? 'yes' : '',
+      status.lastProbeLatency === undefined ? '' : formatDuration(fromDuration(status.lastProbeLatency)),
+      status.lastProbe,
+    ]),
+    paint,
+  );
+}
+
+/** A health in its word and colour. */
+export function healthCell(health: HealthState): Exclude<Cell, string> {
+  const text = wordOf(health) ?? '';
+  if (health === HealthState.HEALTHY) return { text, tone: 'good' };
+  return { text, tone: health === HealthState.UNHEALTHY ? 'bad' : 'unsure' };
+}
+
+function progressText({ connectionsLeft, connectionsReset, done }: RemoveUpstreamServerResponse): string {
+  if (!done) return `${connections(connectionsLeft)} left`;
+  const reset = connectionsReset === 0n ? '' : `, ${connections(connectionsReset)} reset`;
+  return `done: ${connectionsLeft === 0n ? 'no connections' : connections(connectionsLeft)} left${reset}`;
+}
+
+/** `1 connection`, `3 connections`. */
+export function connections(amount: bigint): string {
+  return `${amount} ${amount === 1n ? 'connection' : 'connections'}`;
+}
+
+function safeLines(text: string): string {
+  return text.split('\n').map(safeText).join('\n');
+}

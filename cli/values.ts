@@ -1,0 +1,85 @@
+/** Readers of command-line values for commander: each returns the value or throws InvalidArgumentError saying what was expected. */
+import { InvalidArgumentError } from 'commander';
+import { parseDuration } from './durations.ts';
+import type { Words } from './words.ts';
+
+const ADDRESS = /^(?:\[(?<v6>[\da-f:.]+)\]|(?<name>[^\s:[\]/@]+)):(?<port>\d{1,5})$/i;
+
+export interface HostPort {
+  /** Without brackets. */
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Splits `host:port`, IPv6 hosts in brackets; undefined when it is not one. Whether the host makes sense is the server's to say. */
+export function splitAddress(text: string): HostPort | undefined {
+  const groups = ADDRESS.exec(text)?.groups;
+  const port = Number(groups?.['port']);
+  const host = groups?.['v6'] ?? groups?.['name'];
+  return host !== undefined && port >= 1 && port <= 65_535 ? { host, port } : undefined;
+}
+
+export const EXPECTED_ADDRESS = 'expected host:port, for example 127.0.0.1:9000 or [::1]:9000';
+
+export function address(text: string): string {
+  if (splitAddress(text) === undefined) throw new InvalidArgumentError(`${EXPECTED_ADDRESS}.`);
+  return text;
+}
+
+/** Milliseconds. */
+export function duration(text: string): number {
+  const ms = parseDuration(text);
+  if (ms === undefined) throw new InvalidArgumentError('expected a duration, for example 500ms, 5s or 1m30s.');
+  return ms;
+}
+
+/** Milliseconds, above 0. */
+export function positiveDuration(text: string): number {
+  const ms = duration(text);
+  if (ms === 0) throw new InvalidArgumentError('expected a duration above 0, for example 10s.');
+  return ms;
+}
+
+/** Whole numbers from `least` to `most`. */
+export function count(least: number, most = 4_294_967_295): (text: string) => number {
+  return (text) => {
+    const value = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
+    if (value >= least && value <= most) return value;
+    throw new InvalidArgumentError(`expected a whole number from ${least} to ${most}.`);
+  };
+}
+
+export function revision(text: string): bigint {
+  const value = /^\d{1,20}$/.test(text) ? BigInt(text) : -1n;
+  if (value < 0n || value >= 2n ** 64n) throw new InvalidArgumentError('expected a revision, for example 12.');
+  return value;
+}
+
+/** `200-399` or one code. */
+export function statusRange(text: string): { readonly from: number; readonly to: number } {
+  const groups = /^(?<from>[1-5]\d\d)(?:-(?<to>[1-5]\d\d))?$/.exec(text)?.groups;
+  const from = Number(groups?.['from']);
+  const to = Number(groups?.['to'] ?? from);
+  if (from <= to) return { from, to };
+  throw new InvalidArgumentError('expected HTTP status codes, for example 200 or 200-399.');
+}
+
+/** One of these words, as what it means on the wire. */
+export function word<Wire extends string>(words: Words<Wire>): (text: string) => Wire {
+  return (text) => {
+    const wireName = words.get(text);
+    if (wireName === undefined) throw new InvalidArgumentError(`expected one of ${[...words.keys()].join(', ')}.`);
+    return wireName;
+  };
+}
+
+/** For an option that may be given several times. */
+export function collect<Value>(read: (text: string) => Value): (text: string, before: readonly Value[] | undefined) => readonly Value[] {
+  return (text, before = []) => [...before, read(text)];
+}
+
+/** Any text but an empty one. */
+export function name(text: string): string {
+  if (text.trim() === '') throw new InvalidArgumentError('expected a name.');
+  return text;
+}

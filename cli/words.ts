@@ -1,0 +1,44 @@
+/** The words of the configuration file for the contract's enums: `leastConnections` for ALGORITHM_LEAST_CONNECTIONS. */
+import {
+  Algorithm,
+  CheckType,
+  HealthState,
+  LimitAction,
+  OnUnhealthy,
+  RateAlgorithm,
+  WatchHealthResponse_Kind,
+} from '../src/gen/lb/admin/v1/admin.ts';
+
+/** From word to wire name, without what means "not said". */
+export type Words<Wire extends string> = ReadonlyMap<string, Wire>;
+
+export const ALGORITHM_WORDS: Words<Algorithm> = wordsOf(Algorithm);
+export const ON_UNHEALTHY_WORDS: Words<OnUnhealthy> = wordsOf(OnUnhealthy);
+export const CHECK_TYPE_WORDS: Words<CheckType> = wordsOf(CheckType);
+export const RATE_ALGORITHM_WORDS: Words<RateAlgorithm> = wordsOf(RateAlgorithm);
+export const LIMIT_ACTION_WORDS: Words<LimitAction> = wordsOf(LimitAction);
+
+const WORD_OF_WIRE_NAME: ReadonlyMap<string, string> = new Map(
+  [
+    ALGORITHM_WORDS,
+    ON_UNHEALTHY_WORDS,
+    CHECK_TYPE_WORDS,
+    RATE_ALGORITHM_WORDS,
+    LIMIT_ACTION_WORDS,
+    wordsOf(HealthState),
+    wordsOf(WatchHealthResponse_Kind),
+  ].flatMap((words) => [...words].map(([word, wireName]): [string, string] => [wireName, word])),
+);
+
+/** The word for an enum's wire name; undefined for UNSPECIFIED and for what this lbctl does not know. */
+export function wordOf(wireName: string): string | undefined {
+  return WORD_OF_WIRE_NAME.get(wireName);
+}
+
+function wordsOf<Wire extends string>(wireNames: Readonly<Record<string, Wire>>): Words<Wire> {
+  return new Map(
+    Object.entries(wireNames)
+      .filter(([name]) => name !== 'UNSPECIFIED' && name !== 'UNRECOGNIZED')
+      .map(([name, wireName]) => [name.toLowerCase().replace(/_(\w)/g, (_match, letter: string) => letter.toUpperCase()), wireName]),
+  );
+}

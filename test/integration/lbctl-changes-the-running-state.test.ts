@@ -1,0 +1,125 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { parse } from 'yaml';
+import { startAdmin } from '../support/admin-server.ts';
+import { lbctl, lbctlEnv } from '../support/lbctl.ts';
+import { temporaryFolder } from '../support/temp-dir.ts';
+
+/** The real admin server, and lbctl with the certificate of an admin; a command that fails fails the test. */
+async function start(t: TestContext) {
+  const admin = await startAdmin(t);
+  const files = await admin.ca.writeTo(await temporaryFolder(t), { admin: await admin.certificate('admin') });
+  const env = lbctlEnv(admin.target, files.caCert, files.admin);
+  const run = async (...args: readonly string[]): Promise<string> => {
+    const { code, stdout, stderr } = await lbctl(args, { env });
+    assert.deepEqual({ code, stderr }, { code: 0, stderr: '' }, args.join(' '));
+    return stdout;
+  };
+  return { admin, run };
+}
+
+test('target groups come and go with every option they have', async (t) => {
+  const { run } = await start(t);
+  const added = await run(
+    ...'add-target-group --name api --algorithm roundRobin --server 127.0.0.1:9001 --server 127.0.0.1:9002'.split(' '),
+    ...'--health-check http --health-path /healthz --health-interval 1500ms --unhealthy-threshold 2 --health-status 200-204'.split(' '),
+    ...'--connect-timeout 2s --retries 0 --on-unhealthy close'.split(' '),
+  );
+  assert.equal(added, 'added target group api (revision 2)\n');
+  const { targetGroups } = JSON.parse(await run('list-target-groups', '--output', 'json'));
+  const api = targetGroups.find((group: { readonly name: string }) => group.name === 'api');
+  assert.deepEqual(api, {
+    name: 'api',
+    algorithm: 'roundRobin',
+    servers: [
+      { address: '127.0.0.1:9001', weight: 1, maxConnections: 0, backup: false },
+      { address: '127.0.0.1:9002', weight: 1, maxConnections: 0, backup: false },
+    ],
+    healthCheck: {
+      type: 'http',
+      interval: '1.5s',
+      timeout: '5s',
+      unhealthyThreshold: 2,
+      healthyThreshold: 3,
+      maxInterval: '60s',
+      http: { path: '/healthz', host: '', statusFrom: 200, statusTo: 204 },
+    },
+    connectTimeout: '2s',
+    retries: 0,
+    onUnhealthy: 'close',
+  });
+  assert.match(await run('list-target-groups'), /^api +roundRobin +2 +http \/healthz every 1\.5s +2s +0 +close$/m);
+  assert.equal(await run('remove-target-group', '--target-group', 'api'), 'removed target group api (revision 3)\n');
+});
+
+test('upstream servers come and go', async (t) => {
+  const { admin, run } = await start(t);
+  const server = ['--target-group', 'web', '--server', '127.0.0.1:8083'];
+  assert.equal(await run('add-upstream-server', ...server, '--weight', '5', '--backup'), 'added 127.0.0.1:8083 to web (revision 2)\n');
+  admin.health.turn('web', '127.0.0.1:8083', 'unhealthy', 'connection refused');
+  const table = await run('list-upstream-servers', '--target-group', 'web');
+  assert.match(table, /^TARGET GROUP +SERVER +HEALTH +FOR +WEIGHT/);
+  assert.match(table, /^web +127\.0\.0\.1:8083 +unhealthy +\S+ +5 +0 +0 +0 +- +yes +1\.5ms +connection refused$/m);
+  assert.doesNotMatch(table, /^db /m);
+  const { servers } = parse(await run('list-upstream-servers', '-o', 'yaml'));
+  assert.equal(servers.length, 4);
+  const removed = await run('remove-upstream-server', ...server, '--deadline', '0s', '--reset', '--output', 'json');
+  assert.deepEqual(JSON.parse(removed), { revision: 3, connectionsLeft: 0, done: true, connectionsReset: 0 });
+});
+
+test('clients come and go with their limits', async (t) => {
+  const { admin, run } = await start(t);
+  const added = await run(
+    ...'add-client --client billing --allowed-target-group web --target-group db --match-ou billing --concurrent-connections 7'.split(' '),
+    ...'--limit 100 --window 1m --algorithm tokenBucket --burst 20 --action delay --max-delay 2s --output json'.split(' '),
+  );
+  assert.equal(added, '{"revision":2}\n');
+  const billing = admin.authority.snapshot.clients.get('billing');
+  assert.deepEqual([...(billing?.allowedTargetGroups ?? [])].sort(), ['db', 'web']);
+  assert.equal(billing?.match.ou, 'billing');
+  assert.equal(billing?.limits.concurrentConnections, 7);
+  assert.deepEqual(billing?.limits.connectionRate, {
+    algorithm: 'tokenBucket',
+    limit: 100,
+    windowMs: 60_000,
+    burst: 20,
+    action: 'delay',
+    maxDelayMs: 2_000,
+  });
+  assert.match(await run('list-clients'), /^billing +\S+, \S+ +100 per 1m tokenBucket delay +7 +0 +0 +0 +ou=billing$/m);
+  admin.onClose = () => 2;
+  assert.equal(await run('remove-client', '--client', 'billing'), 'removed client billing, 2 connections closed (revision 3)\n');
+});
+
+test('--requests-per-second is a fixed window of one second', async (t) => {
+  const { admin, run } = await start(t);
+  await run('add-client', '--client', 'c', '--target-group', 'web', '--requests-per-second', '10');
+  const rate = admin.authority.snapshot.clients.get('c')?.limits.connectionRate;
+  assert.deepEqual([rate?.algorithm, rate?.limit, rate?.windowMs, rate?.action], ['fixedWindow', 10, 1_000, 'reset']);
+});
+
+test('a change is made once for its request id, and not at all at another revision', async (t) => {
+  const { admin, run } = await start(t);
+  const change = ['add-upstream-server', '--target-group', 'web', '--server', '127.0.0.1:8083', '--request-id', 'once', '-o', 'json'];
+  assert.equal(await run(...change, '--expected-revision', '1'), '{"revision":2}\n');
+  assert.equal(await run(...change, '--expected-revision', '1'), '{"revision":2}\n');
+  assert.equal(admin.authority.snapshot.revision, 2);
+  await assert.rejects(run('remove-client', '--client', 'clientA', '--expected-revision', '1'), /ABORTED/);
+  assert.equal(admin.authority.snapshot.revision, 2);
+});
+
+test('the log level, the counters and the whole state are there to see', async (t) => {
+  const { run } = await start(t);
+  assert.equal(await run('set-log-level', '--level', 'debug'), 'log level is debug now, it was info\n');
+  assert.equal(await run('get-log-level'), 'debug\n');
+  assert.equal(await run('get-log-level', '--output', 'json'), '{"level":"debug"}\n');
+  assert.match(await run('get-active-connections', '--target-group', 'db'), /^db +127\.0\.0\.1:8085 +0\ntotal: 0\n$/m);
+  assert.equal(await run('get-dropped-requests', '--client', 'clientA'), 'total: 0\n');
+  assert.deepEqual(JSON.parse(await run('get-failed-connections', '--server', '127.0.0.1:8085', '-o', 'json')), {
+    total: 0,
+    servers: [{ targetGroup: 'db', server: '127.0.0.1:8085', count: 0 }],
+  });
+  const state = await run('get-state');
+  assert.match(state, /^revision 1, lbd 1\.2\.3-test, 2 workers, up /);
+  assert.match(state, /^main +127\.0\.0\.1:43210 +- +sni=\*\.db -> db$/m);
+});

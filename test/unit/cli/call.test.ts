@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { findMethod, loadContract, readMessages, toJson } from '../../../cli/call.ts';
+
+const contract = loadContract();
+
+test('finds a method by its short name and by every way to write it in full', () => {
+  for (const name of [
+    'ListClients',
+    'lb.admin.v1.AdminService/ListClients',
+    '/lb.admin.v1.AdminService/ListClients',
+    'lb.admin.v1.AdminService.ListClients',
+  ]) {
+    assert.equal(findMethod(contract, name).path, '/lb.admin.v1.AdminService/ListClients', name);
+  }
+});
+
+test('refuses a method that is not there, or that two services have', () => {
+  assert.throws(() => findMethod(contract, 'ListNothing'), /there is no method ListNothing; expected one of GetState, AddTargetGroup/);
+  assert.throws(
+    () => findMethod(contract, 'ServerReflectionInfo'),
+    /in full: grpc\.reflection\.v1\.ServerReflection\/ServerReflectionInfo or grpc\.reflection\.v1alpha/,
+  );
+});
+
+/** What the server would read of this JSON, as lbctl prints it. */
+function roundTrip(methodName: string, json: string): unknown {
+  const rpc = findMethod(contract, methodName);
+  const [request = {}] = readMessages(contract, rpc, json);
+  const echo = { ...rpc, responseType: rpc.requestType };
+  return toJson(contract, echo, rpc.requestDeserialize(rpc.requestSerialize(request)));
+}
+
+test('a request keeps every kind of field', () => {
+  const targetGroup = {
+    name: 'g',
+    algorithm: 'ALGORITHM_ROUND_ROBIN',
+    servers: [{ address: '127.0.0.1:1', weight: 0, maxConnections: 5, backup: true }],
+    healthCheck: {
+      type: 'CHECK_TYPE_HTTP',
+      interval: '0.25s',
+      unhealthyThreshold: 2,
+      healthyThreshold: 0,
+      http: { path: '/x', host: '', statusFrom: 0, statusTo: 0 },
+    },
+    connectTimeout: '90s',
+    onUnhealthy: 'ON_UNHEALTHY_UNSPECIFIED',
+  };
+  const json = { targetGroup, expectedRevision: '18446744073709551615', requestId: 'r' };
+  assert.deepEqual(roundTrip('AddTargetGroup', JSON.stringify(json)), json);
+});
+
+test('takes the field names of the .proto files, numbers for 64 bits, and nothing at all', () => {
+  assert.deepEqual(roundTrip('AddUpstreamServer', '{"target_group": "g", "expected_revision": 7}'), {
+    targetGroup: 'g',
+    expectedRevision: 7,
+    requestId: '',
+  });
+  assert.deepEqual(roundTrip('ListClients', ''), {});
+});
+
+test('writes times in RFC 3339 and nested enums by name', () => {
+  const rpc = findMethod(contract, 'WatchHealth');
+  const reply = rpc.responseDeserialize(
+    rpc.responseSerialize({ kind: 'KIND_SYNCED', at: { seconds: 1_893_456_000, nanos: 500_000_000 }, revision: 3 }),
+  );
+  assert.deepEqual(toJson(contract, rpc, reply), {
+    kind: 'KIND_SYNCED',
+    targetGroup: '',
+    server: '',
+    from: 'HEALTH_STATE_UNSPECIFIED',
+    to: 'HEALTH_STATE_UNSPECIFIED',
+    cause: '',
+    at: '2030-01-01T00:00:00.500Z',
+    revision: 3,
+  });
+});
+
+const REFUSED: readonly (readonly [string, string, RegExp])[] = [
+  ['AddClient', '{', /--data is not JSON/],
+  ['AddClient', '[]', /--data: expected an object with the fields of AddClientRequest/],
+  ['AddClient', '{"client": {"id": "x"}}', /client\.id: Client has no such field; expected clientId, match/],
+  ['AddClient', '{"client": {"clientId": 5}}', /client\.clientId: expected text/],
+  ['AddClient', '{"client": {"allowedTargetGroups": "g"}}', /client\.allowedTargetGroups: expected an array/],
+  ['AddClient', '{"client": {"limits": {"connectionRate": {"limit": -1}}}}', /connectionRate\.limit: expected an unsigned 32-bit number/],
+  ['AddClient', '{"client": {"limits": {"connectionRate": {"limit": 1.5}}}}', /connectionRate\.limit: expected a whole number/],
+  ['AddClient', '{"client": {"limits": {"connectionRate": {"window": 5}}}}', /connectionRate\.window: expected a duration in seconds/],
+  ['AddTargetGroup', '{"targetGroup": {"algorithm": "roundRobin"}}', /algorithm: expected one of ALGORITHM_UNSPECIFIED, /],
+  ['AddTargetGroup', '{"targetGroup": {"servers": [{}, {"backup": "yes"}]}}', /targetGroup\.servers\[1\]\.backup: expected true or false/],
+  ['ListClients', '{"x": 1}', /x: ListClientsRequest has no such field; it has none/],
+];
+
+test('refuses JSON that the message does not have, and names the field', () => {
+  for (const [method, json, expected] of REFUSED) {
+    assert.throws(() => readMessages(contract, findMethod(contract, method), json), expected, json);
+  }
+});
+
+test('a request stream takes one message from each line', () => {
+  const rpc = findMethod(contract, 'grpc.reflection.v1.ServerReflection/ServerReflectionInfo');
+  assert.equal(readMessages(contract, rpc, '{"listServices": "*"}\n\n{"fileByFilename": "a.proto"}\n').length, 2);
+});

@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Command } from 'commander';
+import { createProgram, runProgram } from '../../../cli/program.ts';
+import { AdminServiceService } from '../../../src/gen/lb/admin/v1/admin.ts';
+
+function terminal() {
+  const written = { stdout: '', stderr: '' };
+  const io = {
+    stdout: { write: (text: string) => (written.stdout += text) },
+    stderr: { write: (text: string) => (written.stderr += text) },
+    env: {},
+    homeFolder: '/nonexistent',
+    nowMs: () => 0,
+    readStdin: async () => '',
+    onInterrupt: () => () => {},
+  };
+  return { io, written };
+}
+
+async function run(...args: readonly string[]) {
+  const { io, written } = terminal();
+  return { code: await runProgram(args, io), ...written };
+}
+
+test('every RPC of the contract has a command of its name', () => {
+  const commands = new Set(createProgram(terminal().io).commands.map((command) => command.name()));
+  const kebab = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  assert.deepEqual(
+    Object.keys(AdminServiceService)
+      .map(kebab)
+      .filter((name) => !commands.has(name)),
+    [],
+  );
+});
+
+test('the help of every command ends with an example of itself', async () => {
+  const leaves = (command: Command, before: readonly string[]): readonly (readonly string[])[] =>
+    command.commands.length === 0 ? [before] : command.commands.flatMap((sub) => leaves(sub, [...before, sub.name()]));
+  for (const names of leaves(createProgram(terminal().io), [])) {
+    const { code, stdout } = await run(...names, '--help');
+    assert.equal(code, 0);
+    assert.match(stdout, new RegExp(`\\nExamples?:\\n  lbctl ${names.join(' ')}`), names.join(' '));
+  }
+});
+
+test('the examples in the help are command lines that lbctl takes', async () => {
+  for (const command of createProgram(terminal().io).commands.filter(({ commands }) => commands.length === 0)) {
+    const { stdout } = await run(command.name(), '--help');
+    const examples = stdout.split(/\nExamples?:\n/)[1] ?? '';
+    for (const line of examples.trim().split('\n')) {
+      const args = [...line.trim().matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? '').slice(1);
+      const { code, stderr } = await run(...args);
+      // It gets as far as to miss a certificate.
+      assert.match(stderr, /no client certificate/, `${line}: ${stderr}`);
+      assert.equal(code, 2);
+    }
+  }
+});
+
+const MISUSE: readonly (readonly [readonly string[], RegExp])[] = [
+  [[], /no command given; see lbctl --help/],
+  [['context'], /no command given; see lbctl context --help/],
+  [['ad-client'], /unknown command 'ad-client'.*see lbctl --help/],
+  [['list-clients', '--bogus'], /unknown option '--bogus'; see lbctl list-clients --help/],
+  [['list-clients', 'extra'], /too many arguments.*see lbctl list-clients --help/],
+  [['remove-client'], /required option '--client <id>' not specified; see lbctl remove-client --help/],
+  [['--output', 'xml', 'list-clients'], /'xml' is invalid\. Allowed choices are table, json, yaml; see lbctl --help/],
+  [['list-clients', '--timeout', '0s'], /expected a duration above 0/],
+  [['add-upstream-server', '--target-group', 'g', '--server', '127.0.0.1'], /expected host:port/],
+  [['add-upstream-server', '--target-group', 'g', '--server', 'a:1', '--weight', '257'], /expected a whole number from 0 to 256/],
+  [['add-target-group'], /which target group\? give --name/],
+  [['remove-target-group', '--name', 'a', '--target-group', 'b'], /--name and --target-group differ/],
+  [['add-target-group', '--name', 'g', '--health-path', '/x'], /are for --health-check http/],
+  [['add-target-group', '--name', 'g', '--algorithm', 'best'], /expected one of leastConnections/],
+  [['add-client', '--client', 'c'], /give --target-group/],
+  [['add-client', '--client', 'c', '--target-group', 'g', '--burst', '5'], /give --limit or --requests-per-second too/],
+  [['add-client', '--client', 'c', '--target-group', 'g', '--requests-per-second', '5', '--limit', '5'], /give the one or the other/],
+  [['set-log-level', '--level', 'loud'], /expected one of trace, debug, info/],
+  [['call', 'ListClients', '-d', '@/nonexistent'], /cannot read \/nonexistent: there is no such file/],
+  [['list-clients'], /no client certificate: give --cert and --key, or set LBCTL_CERT and LBCTL_KEY/],
+  [['list-clients', '--key', 'k'], /give --cert/],
+  [['list-clients', '--cert', 'c'], /give --key/],
+  [
+    ['--cert', '/nonexistent', '--key', '/nonexistent', 'list-clients'],
+    /cannot read the client certificate \/nonexistent: there is no such file/,
+  ],
+];
+
+test('bad usage is one line that says what to do, and exit code 2', async () => {
+  for (const [args, expected] of MISUSE) {
+    const { code, stdout, stderr } = await run(...args);
+    assert.match(stderr, expected);
+    assert.match(stderr, /^lbctl: [^\n]+\n$/, args.join(' '));
+    assert.equal(code, 2, args.join(' '));
+    assert.equal(stdout, '');
+  }
+});
+
+test('an argument with control characters is echoed harmlessly', async () => {
+  const { stderr } = await run('\u001b[2J');
+  assert.equal(stderr.includes('\u001b'), false);
+});
+
+test('--help and --version are no errors', async () => {
+  assert.equal((await run('--help')).code, 0);
+  const { code, stdout, stderr } = await run('--version');
+  assert.deepEqual([code, stderr], [0, '']);
+  assert.match(stdout, /^\d+\.\d+\.\d+/);
+});
