@@ -30,7 +30,9 @@ export interface Seeding {
  */
 export async function seed(authority: Authority, file: FileState): Promise<Seeding> {
   const stored = authority.snapshot;
-  const takeIn = () => authority.execute({ kind: 'replaceAll', ...file }, { actor: BOOTSTRAP_ACTOR });
+  // By name: what else the caller's object carries (a whole config does) is no part of the command, and would be stored with it.
+  const { listeners, targetGroups, clients } = file;
+  const takeIn = () => authority.execute({ kind: 'replaceAll', listeners, targetGroups, clients }, { actor: BOOTSTRAP_ACTOR });
   if (stored.revision === 0) {
     await takeIn();
     return { outcome: 'seeded', differs: false };

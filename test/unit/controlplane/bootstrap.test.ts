@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { describe, it } from 'node:test';
+import { loadConfigFile } from '../../../src/config/check.ts';
 import { Authority } from '../../../src/controlplane/authority.ts';
 import { type FileState, seed } from '../../../src/controlplane/bootstrap.ts';
 import { MemoryStore } from '../../../src/controlplane/store/memory.ts';
@@ -51,6 +52,17 @@ describe('the config file at start', () => {
     for (const outcome of ['seeded', 'unchanged']) {
       const store = await SqliteStore.open(stateFile);
       assert.equal((await seed(await Authority.open(store), file)).outcome, outcome);
+      await store.close();
+    }
+  });
+
+  it('leaves the rest of a config out of the state file, which can be read again', async (t) => {
+    const stateFile = path.join(await temporaryFolder(t), 'lbd.state.db');
+    const examples = path.join(import.meta.dirname, '../../../examples');
+    const config = loadConfigFile(path.join(examples, 'sample.yaml'));
+    for (const outcome of ['seeded', 'unchanged']) {
+      const store = await SqliteStore.open(stateFile);
+      assert.equal((await seed(await Authority.open(store), config)).outcome, outcome);
       await store.close();
     }
   });
