@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import type { TestContext } from 'node:test';
 import { type CertificateFiles, createTestCa, type TestCa } from './certificates.ts';
 import { temporaryFolder } from './temp-dir.ts';
@@ -20,6 +21,10 @@ export interface DaemonOptions {
   /** A folder to use again: a daemon that comes back to its state. */
   readonly folder?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** More arguments for `lbd start`. */
+  readonly args?: readonly string[];
+  /** Shell commands that run in the folder before the daemon, in the process that becomes it: `ulimit -n 64`. */
+  readonly before?: string;
 }
 
 /** One line of the log, as JSON. */
@@ -44,6 +49,8 @@ export interface Daemon {
   /** Lines of standard output that are not JSON, and all of standard error. */
   readonly output: readonly string[];
   readonly exited: Promise<DaemonExit>;
+  /** Where the log is read from: paused, it is a reader that stalls; destroyed, one that went away. */
+  readonly stdout: Readable;
   /** The first line, past or coming, that fits. Rejects when the daemon ends before. */
   waitForLog(fits: (line: LogLine) => boolean): Promise<LogLine>;
   signal(name: NodeJS.Signals): void;
@@ -73,7 +80,7 @@ export async function startDaemon(t: Pick<TestContext, 'after'>, options: Daemon
 
 /** Starts the daemon and does not wait: for one that is to fail. */
 export async function launchDaemon(t: Pick<TestContext, 'after'>, options: DaemonOptions = {}): Promise<Daemon> {
-  const { config, ca = await createTestCa(), folder = await temporaryFolder(t), env = {} } = options;
+  const { config, ca = await createTestCa(), folder = await temporaryFolder(t), env = {}, args = [], before = ':' } = options;
   await mkdir(folder, { recursive: true });
   const files = await ca.writeTo(path.join(folder, 'certs'), {
     loadbalancer: await ca.issueServer(),
@@ -83,7 +90,8 @@ export async function launchDaemon(t: Pick<TestContext, 'after'>, options: Daemo
   // JSON is YAML.
   await writeFile(configFile, JSON.stringify({ ...defaultConfig(files.caCert, files.loadbalancer), ...config }, null, 2));
 
-  const child = spawn(process.execPath, [MAIN, 'start', '--config', configFile], {
+  const command = [process.execPath, MAIN, 'start', '--config', configFile, ...args];
+  const child = spawn('/bin/sh', ['-c', `${before}; exec "$@"`, 'sh', ...command], {
     cwd: folder,
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -106,6 +114,7 @@ export async function launchDaemon(t: Pick<TestContext, 'after'>, options: Daemo
     logs,
     output,
     exited,
+    stdout: child.stdout,
     waitForLog,
     signal: (name) => void child.kill(name),
     stop: (name = 'SIGTERM') => {

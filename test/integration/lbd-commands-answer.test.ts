@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { test } from 'node:test';
+import { createTestCa } from '../support/certificates.ts';
+import { lbd } from '../support/lbd.ts';
+import { temporaryFolder } from '../support/temp-dir.ts';
+
+const { version } = JSON.parse(readFileSync(path.join(import.meta.dirname, '../../package.json'), 'utf8'));
+
+test('--version and --help answer on standard output', async () => {
+  assert.deepEqual(await lbd(['--version']), { code: 0, stdout: `${version}\n`, stderr: '' });
+  const help = await lbd(['--help']);
+  assert.equal(help.code, 0);
+  for (const command of ['start', 'check', 'schema', 'quickstart']) assert.match(help.stdout, new RegExp(`^  ${command} `, 'm'));
+  assert.equal(help.stderr, '');
+});
+
+for (const { args, says } of [
+  { args: [], says: /^Usage: lbd / },
+  { args: ['begin'], says: /^error: unknown command 'begin'/ },
+  { args: ['start'], says: /^error: required option '-c, --config <file>' not specified/ },
+  { args: ['start', '--config'], says: /^error: option '-c, --config <file>' argument missing/ },
+  { args: ['start', '--config', 'lb.yaml', '--loud'], says: /^error: unknown option '--loud'/ },
+  { args: ['quickstart', '--port', '70000'], says: /'70000' is invalid.* expected a port, 0 to 65535/ },
+]) {
+  test(`lbd ${args.join(' ')}: bad usage ends with 2`, async () => {
+    const { code, stdout, stderr } = await lbd(args);
+    assert.equal(code, 2);
+    assert.equal(stdout, '');
+    assert.match(stderr, says);
+  });
+}
+
+test('schema prints the JSON Schema', async () => {
+  const { code, stdout, stderr } = await lbd(['schema']);
+  assert.deepEqual({ code, stderr }, { code: 0, stderr: '' });
+  assert.ok('targetGroups' in JSON.parse(stdout).properties);
+});
+
+test('check says ok, or every problem with files and all', async (t) => {
+  const folder = await temporaryFolder(t);
+  const ca = await createTestCa();
+  const { loadbalancer, caCert } = await ca.writeTo(folder, { loadbalancer: await ca.issueServer() });
+  const config = path.join(folder, 'lb.yaml');
+  await writeFile(config, JSON.stringify({ listenAddress: '127.0.0.1:8080', tlsParams: { ...loadbalancer, caCert } }));
+  const good = await lbd(['check', '--config', config]);
+  assert.equal(good.code, 0);
+  assert.equal(good.stdout, `${config}: ok\n`);
+  assert.match(good.stderr, /^warning: certificate \S+: "CN=loadbalancer" expires on /);
+
+  await writeFile(config, JSON.stringify({ listenAddress: 'nowhere', tlsParams: { ...loadbalancer, caCert: 'missing.pem' } }));
+  const bad = await lbd(['check', '--config', config]);
+  assert.equal(bad.code, 1);
+  assert.equal(bad.stdout, '');
+  const [first, second, ...rest] = bad.stderr.trimEnd().split('\n');
+  assert.match(first ?? '', /lb\.yaml:1:\d+: listenAddress: expected host:port/);
+  assert.match(second ?? '', /lb\.yaml:1:\d+: tlsParams\.caCert: \S+missing\.pem: there is no such file$/);
+  assert.deepEqual(rest, []);
+});
