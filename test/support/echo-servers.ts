@@ -20,6 +20,8 @@ export interface TestUpstream {
   idle(): Promise<void>;
   /** Resets every open connection, and goes on accepting. */
   resetAll(): void;
+  /** The port refuses connections from now on; those that are open go on. */
+  stopAccepting(): void;
   /** Stops accepting and resets what is open; the port then refuses connections. */
   close(): Promise<void>;
 }
@@ -75,10 +77,9 @@ export async function startUpstream(
       else socket.resetAndDestroy();
     }
   };
+  const closed = once(server, 'close');
   const close = async () => {
-    if (!server.listening) return;
-    const closed = once(server, 'close');
-    server.close();
+    if (server.listening) server.close();
     resetAll();
     await closed;
   };
@@ -95,6 +96,7 @@ export async function startUpstream(
     acceptedAtLeast: (count) => until(() => accepted >= count),
     idle: () => until(() => sockets.size === 0),
     resetAll,
+    stopAccepting: () => void server.close(),
     close,
   };
 }

@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createTestCa } from '../support/certificates.ts';
+import { type LogLine, startDaemon } from '../support/daemon.ts';
+import { connectTo, roundTrip } from '../support/daemon-clients.ts';
+import { echoServer } from '../support/echo-servers.ts';
+import { startTraffic } from '../support/traffic.ts';
+
+/** Each has one connection at a time. */
+const LOOPS = 4;
+
+const ca = await createTestCa();
+const clientA = await ca.issue({ cn: 'clientA' });
+
+/** Two servers, probed often enough for a test. */
+function configFor(servers: readonly string[], changes: object = {}) {
+  const healthCheck = { interval: '50ms', timeout: '2s', healthyThreshold: 2, maxInterval: '50ms' };
+  return {
+    workers: 2,
+    targetGroups: [{ name: 'web', upstreamServers: servers, healthCheck, ...changes }],
+    clients: [{ clientId: 'clientA', allowedTargetGroup: 'web' }],
+  };
+}
+
+const turned = (server: string, to: string) => (line: LogLine) => line['server'] === server && line['to'] === to;
+
+test('a server that refuses costs another attempt, not a request', async (t) => {
+  const [steady, dying] = await Promise.all([echoServer(t), echoServer(t)]);
+  const daemon = await startDaemon(t, { ca, config: configFor([steady.address, dying.address], { healthCheck: { type: 'none' } }) });
+  await dying.close();
+  const traffic = startTraffic(t, daemon, clientA, LOOPS);
+  await traffic.answeredMore(40);
+  assert.deepEqual((await traffic.stop()).failures, []);
+  const closed = daemon.logs.filter(({ reason }) => reason === 'client_closed');
+  assert.deepEqual([...new Set(closed.map(({ server }) => server))], [steady.address]);
+  assert.ok(closed.some(({ attempts }) => attempts === 2));
+});
+
+test('a server that dies under load takes along what it had accepted, and nothing else; each change of health is logged once', async (t) => {
+  const [steady, dying] = await Promise.all([echoServer(t), echoServer(t)]);
+  const daemon = await startDaemon(t, { ca, config: configFor([steady.address, dying.address]) });
+  const dyingTurned = (to: string) =>
+    daemon.waitForLog(({ server, from, to: now }) => server === dying.address && from !== 'unknown' && now === to);
+  const before = startTraffic(t, daemon, clientA, LOOPS);
+  await before.answeredMore(40);
+  await dying.close();
+  await dyingTurned('unhealthy');
+  const { failures } = await before.stop();
+  assert.ok(failures.length <= LOOPS, `${failures.length} requests failed, and the server can have held ${LOOPS}`);
+
+  const during = startTraffic(t, daemon, clientA, LOOPS);
+  await during.answeredMore(20);
+  const back = await echoServer(t, { port: dying.port });
+  await dyingTurned('healthy');
+  const probes = back.accepted;
+  await during.answeredMore(40);
+  assert.ok(back.accepted > probes + 10, 'it has its share again');
+  assert.deepEqual((await during.stop()).failures, []);
+
+  const changes = daemon.logs.filter(({ to }) => to !== undefined).map(({ server, from, to }) => `${server} ${from}->${to}`);
+  assert.deepEqual(
+    changes.toSorted(),
+    [
+      `${steady.address} unknown->healthy`,
+      `${dying.address} unknown->healthy`,
+      `${dying.address} healthy->unhealthy`,
+      `${dying.address} unhealthy->healthy`,
+    ].toSorted(),
+  );
+});
+
+for (const { onUnhealthy, title } of [
+  { onUnhealthy: 'close', title: 'closed' },
+  { onUnhealthy: 'keep', title: 'kept' },
+]) {
+  test(`onUnhealthy: ${onUnhealthy}: live connections of a server that fails its health check are ${title}`, async (t) => {
+    const [steady, failing] = await Promise.all([echoServer(t), echoServer(t)]);
+    const daemon = await startDaemon(t, { ca, config: configFor([steady.address, failing.address], { onUnhealthy }) });
+    const clients = Array.from({ length: 8 }, () => connectTo(t, daemon, clientA));
+    await Promise.all(clients.map((client) => roundTrip(client, 'hello')));
+
+    failing.stopAccepting();
+    await daemon.waitForLog(turned(failing.address, 'unhealthy'));
+    if (onUnhealthy === 'close') {
+      let seen = 0;
+      await daemon.waitForLog(({ reason }) => reason === 'upstream_unhealthy' && ++seen === 4);
+    }
+    const answers = await Promise.allSettled(clients.map((client) => roundTrip(client, 'still there')));
+    const alive = answers.filter(({ status }) => status === 'fulfilled').length;
+    assert.equal(alive, onUnhealthy === 'close' ? 4 : 8);
+    const closed = daemon.logs.filter(({ reason }) => reason !== undefined);
+    assert.deepEqual(
+      closed.map(({ reason, server }) => ({ reason, server })),
+      Array.from({ length: 8 - alive }, () => ({ reason: 'upstream_unhealthy', server: failing.address })),
+    );
+  });
+}
