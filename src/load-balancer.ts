@@ -8,6 +8,7 @@ import { type Accepted, Authority, type Intent } from './controlplane/authority.
 import { type Seeding, seed } from './controlplane/bootstrap.ts';
 import { HealthChecker } from './controlplane/health-checker.ts';
 import { HealthJournal, type ServerHealth } from './controlplane/health-journal.ts';
+import { connectionsPerWorker } from './controlplane/open-files.ts';
 import { Slots } from './controlplane/slots.ts';
 import { Stats } from './controlplane/stats.ts';
 import { MemoryStore } from './controlplane/store/memory.ts';
@@ -105,7 +106,12 @@ export class LoadBalancer {
       const workers = new Workers({
         program: WORKER_PROGRAM,
         count: config.workers,
-        upbringing: { memory: ledger.buffers, timeouts: config.timeouts, maxPendingHandshakes: config.maxPendingHandshakes },
+        upbringing: {
+          memory: ledger.buffers,
+          timeouts: config.timeouts,
+          maxPendingHandshakes: config.maxPendingHandshakes,
+          maxConnections: connectionsPerWorker(config.workers),
+        },
         slots,
         snapshot: () => authority.snapshot,
         tls,

@@ -7,7 +7,7 @@ import type { Slots } from './slots.ts';
 import { WorkerThread } from './worker-thread.ts';
 
 /** What every worker is born with, apart from what changes: its lane, the state, the slots, the ports. */
-export type Upbringing = Pick<WorkerBirth, 'memory' | 'timeouts' | 'maxPendingHandshakes'>;
+export type Upbringing = Pick<WorkerBirth, 'memory' | 'timeouts' | 'maxPendingHandshakes' | 'maxConnections'>;
 
 export interface WorkersOptions {
   /** The worker's program: `dataplane/worker.ts`, or its compiled form. */

@@ -89,11 +89,34 @@ class Worker {
   }
 
   #accept(socket: Socket, listenerName: string, front: TlsFront): void {
+    if (this.#sockets.size >= this.#birth.maxConnections) {
+      this.#turnAway(socket, listenerName);
+      return;
+    }
     this.#sockets.add(socket);
     void handleConnection(socket, listenerName, front, this.#context).finally(() => {
       this.#sockets.delete(socket);
       if (this.#sockets.size === 0) this.#onIdle?.();
     });
+  }
+
+  #turnAway(socket: Socket, listener: string): void {
+    this.#lane.countReason('overloaded');
+    const detail = `this worker holds ${this.#sockets.size} connections, as many as the open-file limit allows`;
+    this.#context.log.warn(
+      {
+        reason: 'overloaded',
+        listener,
+        remote: `${socket.remoteAddress}:${socket.remotePort}`,
+        bytesUp: 0,
+        bytesDown: 0,
+        detail,
+        durationMs: 0,
+      },
+      'connection refused',
+    );
+    socket.on('error', () => undefined);
+    socket.resetAndDestroy();
   }
 
   #receive(message: ToWorker): void {

@@ -24,6 +24,7 @@ export const REFUSAL_REASONS = [
   'upstream_connect_failed',
   'upstream_timeout',
   'client_gone',
+  'overloaded',
 ] as const;
 
 /** Reasons for which a connection that was being served ended. */
@@ -83,6 +84,7 @@ export const REASON_MEANING: Readonly<Record<Reason, string>> = {
   no_healthy_upstream: 'the target group has no server that may take a connection now',
   upstream_connect_failed: 'every server that was tried refused the connection',
   upstream_timeout: 'the servers that were tried did not accept within connectTimeout',
+  overloaded: 'the worker holds as many connections as the open-file limit of the process allows; raise the limit (ulimit -n, LimitNOFILE)',
   client_gone: 'the client left before an upstream server was connected',
   client_closed: 'the client ended the connection',
   upstream_closed: 'the upstream server ended the connection',

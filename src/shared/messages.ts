@@ -30,6 +30,8 @@ export interface WorkerBirth {
   readonly ports: ReadonlyMap<string, number>;
   readonly timeouts: Timeouts;
   readonly maxPendingHandshakes: number;
+  /** Over all listeners; more are refused. */
+  readonly maxConnections: number;
   readonly logLevel: LogLevel;
 }
 

@@ -44,6 +44,7 @@ async function startCrew(t: TestContext, count: number, stateAt: (birth: number)
       memory: ledger.buffers,
       timeouts: { handshakeMs: 1, idleMs: 1, halfCloseMs: 1, maxDurationMs: undefined, drainMs: 1 },
       maxPendingHandshakes: 1,
+      maxConnections: 1,
     },
     slots,
     snapshot: () => stateAt(births++),
