@@ -48,7 +48,10 @@ export interface Daemon {
   readonly logs: readonly LogLine[];
   /** Lines of standard output that are not JSON, and all of standard error. */
   readonly output: readonly string[];
+  /** The process has ended, and all that it said has been read. */
   readonly exited: Promise<DaemonExit>;
+  /** The process has ended; what it said may be unread. */
+  readonly gone: Promise<DaemonExit>;
   /** Where the log is read from: paused, it is a reader that stalls; destroyed, one that went away. */
   readonly stdout: Readable;
   /** The first line, past or coming, that fits. Rejects when the daemon ends before. */
@@ -96,6 +99,7 @@ export async function launchDaemon(t: Pick<TestContext, 'after'>, options: Daemo
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  const gone = once(child, 'exit').then(([code, signal]): DaemonExit => ({ code, signal }));
   const exited = once(child, 'close').then(([code, signal]): DaemonExit => ({ code, signal }));
   t.after(() => {
     child.kill('SIGKILL');
@@ -114,6 +118,7 @@ export async function launchDaemon(t: Pick<TestContext, 'after'>, options: Daemo
     logs,
     output,
     exited,
+    gone,
     stdout: child.stdout,
     waitForLog,
     signal: (name) => void child.kill(name),
