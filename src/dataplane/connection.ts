@@ -68,12 +68,15 @@ export async function handleConnection(raw: Socket, listenerName: string, front:
   try {
     downstream = await front.handshake(raw);
     facts.handshakeMs = roundMs(nowMs() - acceptedMs);
-    const gone = signalWhenGone(downstream);
+    downstream.on('error', () => undefined);
+    const gone = signalAfter(downstream, ['close']);
+    // A client that ends without having said a word does not wait for its turn any longer.
+    const givenUp = signalAfter(downstream, ['close', 'end']);
 
     const view = context.view();
     client = identify(downstream, view, facts);
     const group = authorise(client, listenerName, downstream, view, facts);
-    place = await admission.admit(client, gone);
+    place = await admission.admit(client, givenUp);
     const dialledMs = nowMs();
     upstream = await connectUpstream(group, lane, dial, gone);
     facts.server = upstream.server.address;
@@ -223,9 +226,8 @@ function roundMs(ms: number): number {
   return Math.round(ms * 10) / 10;
 }
 
-function signalWhenGone(downstream: TLSSocket): AbortSignal {
+function signalAfter(socket: TLSSocket, events: readonly ('close' | 'end')[]): AbortSignal {
   const controller = new AbortController();
-  downstream.on('error', () => undefined);
-  downstream.once('close', () => controller.abort());
+  for (const event of events) socket.once(event, () => controller.abort());
   return controller.signal;
 }

@@ -119,12 +119,15 @@ export class Splice {
       this.#lastMoveMs = this.#options.nowMs();
       from.resume();
     });
-    from.on('end', () => {
+    const passOnEnd = () => {
       this.#firstEnd ??= ended;
       this.#lastMoveMs = this.#options.nowMs();
       to.end();
       this.#watchTime();
-    });
+    };
+    // A client may have ended before its server was found.
+    if (from.readableEnded) passOnEnd();
+    else from.on('end', passOnEnd);
   }
 
   #onClose(unannounced: CloseReason): void {
