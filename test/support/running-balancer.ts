@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { TestContext } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { parseConfig } from '../../src/config/parse.ts';
 import type { Reason } from '../../src/domain/reasons.ts';
 import { LoadBalancer } from '../../src/load-balancer.ts';
@@ -52,6 +53,8 @@ export interface RunningBalancer {
   nextLine(): Promise<ConnectionLine>;
   /** The next so many lines. */
   nextLines(count: number): Promise<readonly ConnectionLine[]>;
+  /** Resolves once the counters are so: they are in shared memory, which tells nobody that it has changed. */
+  until(holds: (lb: LoadBalancer) => boolean): Promise<void>;
   /**
    * Fails unless nothing is held and nothing was lost: every gauge is at zero, every line of the log has been asked for (so no
    * connection has left two), and the counters say what the lines said. Ask for the lines of all connections first: that is
@@ -92,6 +95,10 @@ export async function startBalancer(t: Cleanup, { config, ca, crl }: RunningBala
     connect: (test, options) => tlsClient(test, { port: port(), ca: root.caPem, ...options }),
     nextLine: () => log.next(),
     nextLines: (count) => Promise.all(Array.from({ length: count }, () => log.next())),
+    until: async (holds) => {
+      const patience = AbortSignal.timeout(PATIENCE_MS);
+      while (!holds(lb)) await setTimeout(5, undefined, { signal: patience });
+    },
     assertIdle: () => {
       assert.deepEqual(log.unread, [], 'no line is left over');
       assert.deepEqual(gaugesAboveZero(lb), []);
@@ -158,7 +165,7 @@ class ConnectionLog {
 
   #coming(): Promise<ConnectionLine> {
     return new Promise((resolve, reject) => {
-      const patience = setTimeout(() => reject(new Error(`no connection ended within ${PATIENCE_MS} ms`)), PATIENCE_MS);
+      const patience = globalThis.setTimeout(() => reject(new Error(`no connection ended within ${PATIENCE_MS} ms`)), PATIENCE_MS);
       this.#readers.push((line) => {
         clearTimeout(patience);
         resolve(line);

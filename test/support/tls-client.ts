@@ -1,5 +1,5 @@
 /** A TLS client for tests that knows exactly how its connection ended. */
-import { connect as connectTcp } from 'node:net';
+import { connect as connectTcp, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import type { KeyAndCertificate } from '../../certs/issuing.ts';
@@ -28,6 +28,8 @@ export type Ending = { readonly how: 'closed' } | { readonly how: 'reset' } | { 
 
 export interface TlsClient {
   readonly socket: TLSSocket;
+  /** The connection below, for a reset. */
+  readonly tcp: Socket;
   /** The handshake is complete on this side; with TLS 1.3 the server may still refuse. Rejects when it failed. */
   readonly secured: Promise<void>;
   /** How the connection ended. Never rejects. */
@@ -43,8 +45,9 @@ export interface TlsClient {
 /** Connects at once; wait for `secured`, or for `ending` when it is to be refused. The socket is destroyed with the test. */
 export function tlsClient(t: Pick<TestContext, 'after'>, options: TlsClientOptions): TlsClient {
   const { port, host = '127.0.0.1', ca, certificate, servername = 'localhost', alpn, paused = false, halfOpen = false } = options;
+  const tcp = connectTcp({ port, host, allowHalfOpen: halfOpen });
   const socket = connect({
-    socket: connectTcp({ port, host, allowHalfOpen: halfOpen }),
+    socket: tcp,
     ca,
     servername,
     ...(certificate === undefined ? {} : { cert: certificate.certPem, key: certificate.keyPem }),
@@ -77,6 +80,7 @@ export function tlsClient(t: Pick<TestContext, 'after'>, options: TlsClientOptio
 
   return {
     socket,
+    tcp,
     secured,
     ending,
     received,

@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createTestCa } from '../support/certificates.ts';
+import { startUpstream } from '../support/echo-servers.ts';
+import { startBalancer, uncheckedGroup } from '../support/running-balancer.ts';
+
+const INTERVAL_MS = 150;
+
+test('a client whose limit says delay waits for its turn', async (t) => {
+  const arrived: string[] = [];
+  const upstream = await startUpstream(t, (socket) => {
+    socket.on('data', (chunk: Buffer) => {
+      arrived.push(chunk.toString());
+      socket.end(chunk);
+    });
+    socket.on('end', () => socket.end());
+  });
+  const ca = await createTestCa();
+  const delayed = (clientId: string, rate: object, limits: object = {}) => ({
+    clientId,
+    allowedTargetGroup: 'web',
+    limits: { connectionRate: { algorithm: 'tokenBucket', limit: 1, burst: 1, action: 'delay', ...rate }, ...limits },
+  });
+  const balancer = await startBalancer(t, {
+    ca,
+    config: {
+      // Each worker has a line of its own: one of them, so that there is one order.
+      workers: 1,
+      targetGroups: [uncheckedGroup('web', [upstream.address])],
+      clients: [
+        delayed('patient', { window: `${INTERVAL_MS}ms`, maxDelay: '1m' }),
+        delayed('hasty', { window: '1d', maxDelay: '1m' }),
+        delayed('leaving', { window: '1m', maxDelay: '1m' }, { concurrentConnections: 2 }),
+      ],
+    },
+  });
+
+  await t.test('in the order of arrival, at the pace of the limit', async (t) => {
+    const certificate = await ca.issue({ cn: 'patient' });
+    const startedMs = performance.now();
+    const clients = [];
+    for (const name of ['first', 'second', 'third', 'fourth']) {
+      const client = balancer.connect(t, { certificate });
+      client.socket.write(name);
+      clients.push(client);
+      await client.secured;
+      // Its turn to be asked for has come before the next one connects.
+      await balancer.until(({ stats }) => stats.client('patient').active + arrived.length >= clients.length);
+    }
+    for (const client of clients) await client.readAll();
+    assert.ok(performance.now() - startedMs >= 3 * INTERVAL_MS);
+    assert.deepEqual(arrived, ['first', 'second', 'third', 'fourth']);
+    for (const line of await balancer.nextLines(4)) assert.equal(line.reason, 'upstream_closed');
+    balancer.assertIdle();
+  });
+
+  await t.test('and is refused at once where the wait would be too long', async (t) => {
+    const certificate = await ca.issue({ cn: 'hasty' });
+    const first = balancer.connect(t, { certificate });
+    first.socket.write('hasty');
+    await first.readAll();
+    const second = balancer.connect(t, { certificate });
+    second.socket.write('hasty');
+    assert.deepEqual(await second.ending, { how: 'reset' });
+    const lines = await balancer.nextLines(2);
+    assert.partialDeepStrictEqual(lines, [
+      { reason: 'upstream_closed' },
+      { reason: 'rate_limited', client: 'hasty', detail: 'would wait longer than 60000 ms' },
+    ]);
+    balancer.assertIdle();
+  });
+
+  await t.test('and frees its place when it leaves, by an end or by a reset', async (t) => {
+    const certificate = await ca.issue({ cn: 'leaving' });
+    const first = balancer.connect(t, { certificate });
+    first.socket.write('leaving');
+    await first.readAll();
+    assert.equal((await balancer.nextLine()).reason, 'upstream_closed');
+
+    const ends = balancer.connect(t, { certificate });
+    const resets = balancer.connect(t, { certificate });
+    await Promise.all([ends.secured, resets.secured]);
+    await balancer.until(({ stats }) => stats.client('leaving').active === 2);
+    const tooMany = balancer.connect(t, { certificate });
+    await tooMany.ending;
+    assert.equal((await balancer.nextLine()).reason, 'too_many_connections');
+
+    ends.socket.end();
+    const gone = { reason: 'client_gone', client: 'leaving', detail: 'the client left while it waited for its turn' };
+    assert.partialDeepStrictEqual(await balancer.nextLine(), gone);
+    resets.tcp.resetAndDestroy();
+    assert.partialDeepStrictEqual(await balancer.nextLine(), gone);
+    balancer.assertIdle();
+  });
+
+  assert.equal(upstream.accepted, 6, 'no refused connection reached a server');
+});
