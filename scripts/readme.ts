@@ -1,0 +1,53 @@
+/** Fills in the parts of README.md that come from the code. `node scripts/readme.ts` writes them; a test fails when they are out of date. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { NEEDED_ROLE } from '../src/admin/roles.ts';
+import { CLOSE_REASONS, REASON_MEANING, REFUSAL_REASONS } from '../src/domain/reasons.ts';
+import { ROLES } from '../src/domain/roles.ts';
+import { configReference } from './config-reference.ts';
+import { lbctlReference } from './lbctl-reference.ts';
+import { markdownTable } from './markdown.ts';
+
+const ROOT = path.join(import.meta.dirname, '..');
+const README = path.join(ROOT, 'README.md');
+
+const SECTIONS: ReadonlyMap<string, () => string> = new Map([
+  ['every config key', configReference],
+  ['every lbctl command', lbctlReference],
+  ['why a connection was refused', () => reasonTable(REFUSAL_REASONS)],
+  ['why a connection ended', () => reasonTable(CLOSE_REASONS)],
+  ['which role opens which method', roleTable],
+]);
+
+const MARKED = /(?<begin><!-- from the code: (?<name>[^\n]+?) -->\n)[\s\S]*?(?<end><!-- end -->)/g;
+
+/** The text with each `<!-- from the code: NAME -->` part made anew. NAME is a section of this file, or a file to show. @throws Error for another */
+export function fillIn(readme: string): string {
+  return readme.replace(MARKED, (_, begin: string, name: string, end: string) => `${begin}${contentOf(name)}\n${end}`);
+}
+
+function contentOf(name: string): string {
+  const section = SECTIONS.get(name);
+  if (section !== undefined) return section();
+  if (!/^examples\/[\w-]+\.(?:ts|yaml)$/.test(name)) throw new Error(`README.md wants "${name}", which no script makes`);
+  const text = readFileSync(path.join(ROOT, name), 'utf8');
+  return `\`\`\`${path.extname(name).slice(1)}\n${text.trimEnd()}\n\`\`\``;
+}
+
+function reasonTable(reasons: readonly (keyof typeof REASON_MEANING)[]): string {
+  return markdownTable(
+    ['reason', 'meaning'],
+    reasons.map((reason) => [`\`${reason}\``, REASON_MEANING[reason]]),
+  );
+}
+
+/** A row for each method, a column for each role. */
+function roleTable(): string {
+  const rows = [...NEEDED_ROLE].map(([method, needed]) => [
+    `\`${method.slice(1)}\``,
+    ...ROLES.map((role) => (ROLES.indexOf(role) >= ROLES.indexOf(needed) ? 'yes' : '')),
+  ]);
+  return markdownTable(['method', ...ROLES], rows);
+}
+
+if (import.meta.main) writeFileSync(README, fillIn(readFileSync(README, 'utf8')));

@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, test } from 'node:test';
+import { parse, stringify } from 'yaml';
+import { fillIn } from '../../scripts/readme.ts';
+import { parseConfig } from '../../src/config/parse.ts';
+import { README, readBlocks, stepOf } from '../support/readme.ts';
+
+const readme = readFileSync(README, 'utf8');
+const blocks = readBlocks(readme);
+const sample = readFileSync(path.join(import.meta.dirname, '../../examples/sample.yaml'), 'utf8');
+const byLanguage = (language: string) => blocks.filter((block) => block.language === language);
+
+test('what comes from the code is up to date: config keys, lbctl commands, reasons, roles, examples', () => {
+  assert.equal(fillIn(readme), readme, 'README.md is out of date: run node scripts/readme.ts');
+});
+
+test('the sample config and the examples are shown as they are', () => {
+  const shown = [...readme.matchAll(/<!-- from the code: (examples\/\S+) -->/g)].map(([, file]) => file);
+  assert.deepEqual(shown, ['examples/sample.yaml', 'examples/library.ts', 'examples/pick.ts', 'examples/watch-health.ts']);
+});
+
+test('every shell block is run, or says why not', () => {
+  assert.ok(byLanguage('sh').length > 20);
+  for (const block of byLanguage('sh')) stepOf(block);
+});
+
+test('every program shown is one of the examples', () => {
+  for (const { text, line } of byLanguage('ts')) {
+    const before = readme.split('\n')[line - 2] ?? '';
+    assert.match(before, /^<!-- from the code: examples\/[\w-]+\.ts -->$/, `README.md:${line} shows a program that no test runs: ${text}`);
+  }
+});
+
+describe('every YAML block is a config that loads, a part of one together with the sample', () => {
+  for (const { text, line, note } of byLanguage('yaml')) {
+    test(`line ${line}`, () => {
+      const config = note === 'part of a config' ? stringify(merged(parse(sample), parse(text))) : text;
+      parseConfig(config, 'README.md', { cwd: '/', exists: () => false });
+    });
+  }
+});
+
+/** The keys of the part over those of the whole; mappings are merged, lists are replaced. */
+function merged(whole: unknown, part: unknown): unknown {
+  if (!isMapping(whole) || !isMapping(part)) return part;
+  return { ...whole, ...Object.fromEntries(Object.entries(part).map(([key, value]) => [key, merged(whole[key], value)])) };
+}
+
+function isMapping(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+test('every link within the README leads to a heading', () => {
+  const anchors = new Set([...readme.matchAll(/^#+ (.*)$/gm)].map(([, title = '']) => anchorOf(title)));
+  for (const [, anchor = ''] of readme.matchAll(/\]\(#([^)]*)\)/g)) assert.ok(anchors.has(anchor), `#${anchor} is no heading`);
+});
+
+test('every file that the README links to is there', () => {
+  for (const [, file = ''] of readme.matchAll(/\]\((?!#|https?:)([^)]*)\)/g)) readFileSync(path.join(path.dirname(README), file));
+});
+
+/** As GitHub makes them. */
+function anchorOf(title: string): string {
+  return title
+    .toLowerCase()
+    .replace(/[^\w\- ]/g, '')
+    .replaceAll(' ', '-');
+}
