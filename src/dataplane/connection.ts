@@ -4,7 +4,7 @@ import type { TLSSocket } from 'node:tls';
 import type { Logger } from 'pino';
 import { decide } from '../domain/authz.ts';
 import { displayName, identityOf } from '../domain/identity.ts';
-import type { Timeouts } from '../domain/model.ts';
+import type { Listener, Timeouts } from '../domain/model.ts';
 import { type CloseReason, isRefusal, type Reason } from '../domain/reasons.ts';
 import type { LaneWriter } from '../shared/memory.ts';
 import type { ConnectionSelector } from '../shared/messages.ts';
@@ -15,7 +15,7 @@ import { reset } from './reset.ts';
 import { Splice } from './splice.ts';
 import type { TlsFront } from './tls.ts';
 import { connectUpstream, type Dial, type Upstream } from './upstream.ts';
-import type { ClientView, View } from './view.ts';
+import type { ClientView, GroupView, View } from './view.ts';
 
 /** What a connection finds in its worker. */
 export interface ConnectionContext {
@@ -73,16 +73,16 @@ export async function handleConnection(raw: Socket, listenerName: string, front:
     // A client that ends without having said a word does not wait for its turn any longer.
     const givenUp = signalAfter(downstream, ['close', 'end']);
 
-    const view = context.view();
-    client = identify(downstream, view, facts);
-    const group = authorise(client, listenerName, downstream, view, facts);
+    // No View may stay in a variable here: a connection that lasts for days would keep its whole revision in memory.
+    client = identify(downstream, context.view(), facts);
+    const targetGroup = authorise(client, listenerName, downstream, context.view(), facts);
     place = await admission.admit(client, givenUp);
     const dialledMs = nowMs();
-    upstream = await connectUpstream(group, lane, dial, gone);
+    upstream = await connectUpstream(groupNamed(targetGroup, context.view()), lane, dial, gone);
     facts.server = upstream.server.address;
     facts.attempts = upstream.attempts;
     facts.connectMs = roundMs(nowMs() - dialledMs);
-    refuseIfWithdrawn(client, listenerName, downstream, view, context);
+    refuseIfWithdrawn(client, listenerName, downstream, context.view());
 
     reason = await serve(raw, downstream, client, upstream, facts, context);
   } catch (error) {
@@ -110,38 +110,37 @@ function identify(downstream: TLSSocket, view: View, facts: Facts): ClientView {
   return client;
 }
 
-/** Which target group the client gets. @throws Refusal */
-function authorise({ client }: ClientView, listenerName: string, downstream: TLSSocket, view: View, facts: Facts) {
-  const listener = view.listener(listenerName);
-  if (listener === undefined) throw new Refusal('no_route', `listener ${listenerName} was removed`);
+/** The name of the target group that the client gets. @throws Refusal */
+function authorise({ client }: ClientView, listenerName: string, downstream: TLSSocket, view: View, facts: Facts): string {
   const requested = requestedOf(downstream);
   if (requested.sni !== undefined) facts.sni = requested.sni.slice(0, 256);
   if (requested.alpn !== undefined) facts.alpn = requested.alpn;
-  const decision = decide(client, listener, requested);
+  const decision = decide(client, listenerNamed(listenerName, view), requested);
   facts.detail = decision.rule;
   if (!decision.allowed) throw new Refusal(decision.reason, decision.rule);
   facts.group = decision.targetGroup;
-  const group = view.group(decision.targetGroup);
-  if (group === undefined) throw new Refusal('no_route', `target group ${decision.targetGroup} was removed`);
-  return group;
+  return decision.targetGroup;
 }
 
-/** The state may have moved on while the client waited or the server was dialled: what is not allowed now is not served. */
-function refuseIfWithdrawn(
-  client: ClientView,
-  listenerName: string,
-  downstream: TLSSocket,
-  before: View,
-  context: ConnectionContext,
-): void {
-  const view = context.view();
-  if (view === before) return;
-  const listener = view.listener(listenerName);
-  const now = view.snapshot.clients.get(client.client.clientId);
-  if (now === undefined) throw new Refusal('unknown_client', `${client.client.clientId} was removed meanwhile`);
-  if (now === client.client || listener === undefined) return;
-  const decision = decide(now, listener, requestedOf(downstream));
+/** The client may have been changed while it waited or its server was dialled: what it is not allowed now is not served. */
+function refuseIfWithdrawn({ client }: ClientView, listenerName: string, downstream: TLSSocket, view: View): void {
+  const now = view.snapshot.clients.get(client.clientId);
+  if (now === client) return;
+  if (now === undefined) throw new Refusal('unknown_client', `${client.clientId} was removed meanwhile`);
+  const decision = decide(now, listenerNamed(listenerName, view), requestedOf(downstream));
   if (!decision.allowed) throw new Refusal(decision.reason, decision.rule);
+}
+
+function listenerNamed(name: string, view: View): Listener {
+  const listener = view.listener(name);
+  if (listener === undefined) throw new Refusal('no_route', `listener ${name} was removed`);
+  return listener;
+}
+
+function groupNamed(name: string, view: View): GroupView {
+  const group = view.group(name);
+  if (group === undefined) throw new Refusal('no_route', `target group ${name} was removed`);
+  return group;
 }
 
 function requestedOf(downstream: TLSSocket) {

@@ -59,7 +59,8 @@ export class Splice {
       [upstream, 'upstream_reset'],
     ] as const) {
       socket.on('error', () => this.close(reason));
-      socket.on('close', () => this.#onClose(reason));
+      if (socket.closed) this.#onClose(reason);
+      else socket.on('close', () => this.#onClose(reason));
     }
     this.#pump(client, upstream, 'client_closed', onBytesUp);
     this.#pump(upstream, client, 'upstream_closed', onBytesDown);
@@ -105,8 +106,10 @@ export class Splice {
     if (this.#firstEnd === 'upstream_closed') {
       this.#reason = 'upstream_closed';
       client.destroySoon();
-    } else if (client.writableLength > 0 && !client.destroyed) client.once('drain', () => client.destroy());
-    else client.destroy();
+    } else {
+      // Done when all that was written before it is.
+      client.write(Buffer.alloc(0), () => client.destroy());
+    }
   }
 
   #pump(from: Socket, to: Socket, ended: CloseReason, count: (bytes: number) => void): void {
