@@ -25,7 +25,7 @@ interface StatsOptions {
   readonly count?: number;
 }
 
-const STATS_HEADER = ['TIME', 'ACTIVE', 'ACCEPTED', 'PER SECOND', 'REFUSED', 'PER SECOND', 'HEALTHY', 'REFUSED FOR'];
+const STATS_HEADER = ['TIME', 'ACTIVE', 'ACCEPTED', 'PER SECOND', 'REFUSED', 'PER SECOND', 'HEALTHY', 'BY REASON'];
 
 export function addWatchCommands(program: Command, io: Io): void {
   watchStatsCommand(program, io);

@@ -41,10 +41,7 @@ export class Authorisation {
       return denied('AMBIGUOUS_IDENTITY', 'the certificate does not carry exactly one identity; use one with a single common name');
     }
     if (this.#clients().find(identity) !== 'unknown') {
-      return denied(
-        'DATA_PLANE_CERTIFICATE',
-        `certificate "${name}" is a load-balanced client's and opens nothing here; use an administrator's own`,
-      );
+      return denied('DATA_PLANE_CERTIFICATE', `certificate "${name}" is a load-balanced client's and opens nothing here`);
     }
     const held = roleOf(identity, this.#rules);
     if (held === undefined) return denied('NO_ROLE', `certificate "${name}" has no role here; add it under admin.roles`);
