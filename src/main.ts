@@ -15,7 +15,7 @@ import { explainStartError } from './start-errors.ts';
 
 const ONE_PRESS_MS = 300;
 /** How long the end waits for a slow reader of the log. */
-const FLUSH_WITHIN_MS = 500;
+const FLUSH_WITHIN_MS = 2_000;
 const EXIT = { done: 0, failed: 1, usage: 2 } as const;
 
 const version = packageVersion();

@@ -9,6 +9,9 @@ import { startTraffic } from '../support/traffic.ts';
 /** Each has one connection at a time. */
 const LOOPS = 4;
 
+/** Of servers that go away: the tests beside this one take no port of it. */
+const HOST = '127.0.88.1';
+
 const ca = await createTestCa();
 const clientA = await ca.issue({ cn: 'clientA' });
 
@@ -25,7 +28,7 @@ function configFor(servers: readonly string[], changes: object = {}) {
 const turned = (server: string, to: string) => (line: LogLine) => line['server'] === server && line['to'] === to;
 
 test('a server that refuses costs another attempt, not a request', async (t) => {
-  const [steady, dying] = await Promise.all([echoServer(t), echoServer(t)]);
+  const [steady, dying] = await Promise.all([echoServer(t), echoServer(t, { host: HOST })]);
   const daemon = await startDaemon(t, { ca, config: configFor([steady.address, dying.address], { healthCheck: { type: 'none' } }) });
   await dying.close();
   const traffic = startTraffic(t, daemon, clientA, LOOPS);
@@ -37,7 +40,7 @@ test('a server that refuses costs another attempt, not a request', async (t) => 
 });
 
 test('a server that dies under load takes along what it had accepted, and nothing else; each change of health is logged once', async (t) => {
-  const [steady, dying] = await Promise.all([echoServer(t), echoServer(t)]);
+  const [steady, dying] = await Promise.all([echoServer(t), echoServer(t, { host: HOST })]);
   const daemon = await startDaemon(t, { ca, config: configFor([steady.address, dying.address]) });
   const dyingTurned = (to: string) =>
     daemon.waitForLog(({ server, from, to: now }) => server === dying.address && from !== 'unknown' && now === to);
@@ -50,7 +53,7 @@ test('a server that dies under load takes along what it had accepted, and nothin
 
   const during = startTraffic(t, daemon, clientA, LOOPS);
   await during.answeredMore(20);
-  const back = await echoServer(t, { port: dying.port });
+  const back = await echoServer(t, { host: HOST, port: dying.port });
   await dyingTurned('healthy');
   const probes = back.accepted;
   await during.answeredMore(40);
@@ -74,7 +77,7 @@ for (const { onUnhealthy, title } of [
   { onUnhealthy: 'keep', title: 'kept' },
 ]) {
   test(`onUnhealthy: ${onUnhealthy}: live connections of a server that fails its health check are ${title}`, async (t) => {
-    const [steady, failing] = await Promise.all([echoServer(t), echoServer(t)]);
+    const [steady, failing] = await Promise.all([echoServer(t), echoServer(t, { host: HOST })]);
     const daemon = await startDaemon(t, { ca, config: configFor([steady.address, failing.address], { onUnhealthy }) });
     const clients = Array.from({ length: 8 }, () => connectTo(t, daemon, clientA));
     await Promise.all(clients.map((client) => roundTrip(client, 'hello')));

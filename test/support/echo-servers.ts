@@ -8,7 +8,7 @@ type Cleanup = Pick<TestContext, 'after'>;
 
 export interface TestUpstream {
   readonly port: number;
-  /** `127.0.0.1:port` */
+  /** `host:port` */
   readonly address: string;
   /** Connections accepted since the start. */
   readonly accepted: number;
@@ -29,13 +29,15 @@ export interface TestUpstream {
 export interface UpstreamOptions {
   /** 0 unless told: a server that comes back on its old port. */
   readonly port?: number;
+  /** An address of loopback, 127.0.0.1 unless told: on another one, a port that was given up is not soon another's. */
+  readonly host?: string;
 }
 
 /** An upstream that does `serve` with each connection. Sockets are half-open aware: `serve` ends its own side. */
 export async function startUpstream(
   t: Cleanup,
   serve: (socket: Socket) => void,
-  { port = 0 }: UpstreamOptions = {},
+  { port = 0, host = '127.0.0.1' }: UpstreamOptions = {},
 ): Promise<TestUpstream> {
   const sockets = new Set<Socket>();
   let accepted = 0;
@@ -65,7 +67,7 @@ export async function startUpstream(
     serve(socket);
     changed();
   });
-  server.listen(port, '127.0.0.1');
+  server.listen(port, host);
   await once(server, 'listening');
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('a TCP server has an address and a port');
@@ -86,7 +88,7 @@ export async function startUpstream(
   t.after(close);
   return {
     port: address.port,
-    address: `127.0.0.1:${address.port}`,
+    address: `${host}:${address.port}`,
     get accepted() {
       return accepted;
     },
