@@ -90,26 +90,33 @@ export class Splice {
   #afterClientFailed(): void {
     const { client, upstream } = this.#options;
     client.destroy();
-    if (this.#firstEnd === 'client_closed') {
-      // It had said all it wanted before it stopped listening: that is an ordinary close.
-      this.#reason = 'client_closed';
-      upstream.destroySoon();
-    } else reset(upstream);
+    if (!upstream.writableEnded) {
+      reset(upstream);
+      return;
+    }
+    // It had said all it wanted before it stopped listening: that is an ordinary close.
+    this.#reason = this.#firstEnd ?? 'client_closed';
+    this.#giveTime(upstream);
+    upstream.destroySoon();
   }
 
   #afterUpstreamFailed(): void {
-    const { client, upstream, timeouts } = this.#options;
+    const { client, upstream } = this.#options;
     upstream.destroy();
-    // The client's last bytes get this long to leave, however little the client reads.
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => client.destroy(), timeouts.halfCloseMs);
-    if (this.#firstEnd === 'upstream_closed') {
-      this.#reason = 'upstream_closed';
+    this.#giveTime(client);
+    if (client.writableEnded) {
+      this.#reason = this.#firstEnd ?? 'upstream_closed';
       client.destroySoon();
     } else {
       // Done when all that was written before it is.
       client.write(Buffer.alloc(0), () => client.destroy());
     }
+  }
+
+  /** The last bytes get this long to leave, however little the other side reads. */
+  #giveTime(side: Socket): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => side.destroy(), this.#options.timeouts.halfCloseMs);
   }
 
   #pump(from: Socket, to: Socket, ended: CloseReason, count: (bytes: number) => void): void {

@@ -12,13 +12,17 @@ export interface RecordTap {
   readonly port: number;
   /** The content types of the whole records that the server has sent so far. */
   records(): readonly string[];
+  /** Sends these bytes to the server between what the client sends. */
+  inject(bytes: Buffer): void;
 }
 
-/** Relays one connection to the server on this loopback port: ends as ends, resets as resets. */
+/** Relays one connection to the server on this loopback port: an end as an end, a reset as a reset. */
 export async function tapRecords(t: Pick<TestContext, 'after'>, port: number): Promise<RecordTap> {
   let sent = Buffer.alloc(0);
+  let server: Socket | undefined;
   const tap = await startUpstream(t, (near) => {
     const far = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+    server = far;
     far.on('data', (chunk: Buffer) => {
       sent = Buffer.concat([sent, chunk]);
     });
@@ -34,6 +38,7 @@ export async function tapRecords(t: Pick<TestContext, 'after'>, port: number): P
       }
       return types;
     },
+    inject: (bytes) => void server?.write(bytes),
   };
 }
 
