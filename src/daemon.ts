@@ -96,7 +96,11 @@ export class Daemon {
       );
     }
     if (!config.admin.rolesConfigured) {
-      log.info('admin.roles is not configured: certificates whose CN or OU is admin, operator or viewer hold that role');
+      const shared = config.listeners.some(({ tls }) => tls.caCert === config.admin.tls.caCert);
+      log[shared ? 'warn' : 'info'](
+        { admin: this.admin },
+        `admin.roles is not configured: every certificate ${shared ? "of the clients' CA " : ''}whose CN or OU is admin, operator or viewer holds that role`,
+      );
     }
     const listeners = this.listeners.map(({ name, address }) => ({ name, address }));
     log.info(

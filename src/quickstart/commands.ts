@@ -63,7 +63,7 @@ export function commandsToTry({ certs, lbctl, sampleClient, buf }: Place, balanc
       `${buf} curl --protocol grpc --cacert ${pem('rootCA.pem')} --cert ${pem('operator.crt')} --key ${pem('operator.key')} ` +
         `--data '{}' https://${admin}/${call}`,
     ],
-    ['Client A sends 15: those over its limit are reset', sample(15)],
+    ['Client A sends 25: those over its limit are reset', sample(25)],
   ];
   return [
     ...things.flatMap(([heading, command]) => (command === undefined ? [] : [`# ${heading}`, command, ''])),

@@ -94,6 +94,8 @@ tlsParams:
   caCert: "${certs}/rootCA.pem"
 admin:
   address: "127.0.0.1:${adminPort}"
+  roles:
+    admin: [{ou: admin}]
 store:
   kind: memory
 targetGroups:
