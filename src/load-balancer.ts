@@ -42,7 +42,7 @@ export interface LoadBalancerOptions {
 }
 
 /** What an upstream server may have besides its address: weight 1, no limit and no backup unless given. */
-export type ServerSettings = Partial<Pick<UpstreamServer, 'weight' | 'maxConnections' | 'backup'>>;
+export type ServerSettings = Partial<Pick<UpstreamServer, 'weight' | 'maxConnections' | 'backup' | 'mode'>>;
 
 /** A listener as it runs. */
 export interface BoundListener {
@@ -175,8 +175,8 @@ export class LoadBalancer {
 
   /** Resolves when every worker sends connections to the server, if its first probe (of at most a second) found it well. @throws as execute */
   async addUpstreamServer(group: string, address: string, settings: ServerSettings = {}): Promise<Accepted> {
-    const { weight = 1, maxConnections, backup = false } = settings;
-    const accepted = await this.execute({ kind: 'addUpstreamServer', group, server: { address, weight, maxConnections, backup } });
+    const { weight = 1, maxConnections, backup = false, mode = 'ready' } = settings;
+    const accepted = await this.execute({ kind: 'addUpstreamServer', group, server: { address, weight, maxConnections, backup, mode } });
     await this.health.firstProbe(group, address);
     return accepted;
   }

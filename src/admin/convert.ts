@@ -14,6 +14,7 @@ import {
   type HttpCheck,
   type IdentityMatch,
   RATE_ALGORITHMS,
+  SERVER_MODES,
   type TargetGroup,
   type UpstreamServer,
 } from '../domain/model.ts';
@@ -30,6 +31,12 @@ const ALGORITHM = {
   weightedRoundRobin: proto.Algorithm.WEIGHTED_ROUND_ROBIN,
   random: proto.Algorithm.RANDOM,
   powerOfTwoChoices: proto.Algorithm.POWER_OF_TWO_CHOICES,
+} as const;
+
+const SERVER_MODE = {
+  ready: proto.ServerMode.READY,
+  drain: proto.ServerMode.DRAIN,
+  maintenance: proto.ServerMode.MAINTENANCE,
 } as const;
 
 const ON_UNHEALTHY_CHOICES = ['keep', 'close'] as const;
@@ -76,12 +83,13 @@ export function targetGroupFrom(group: proto.TargetGroup | undefined, at: string
 
 /** @throws DomainError `invalid` */
 export function upstreamServerFrom(server: proto.UpstreamServer | undefined, at: string): UpstreamServer {
-  const { address, weight = 1, maxConnections, backup } = required(server, at);
+  const { address, weight = 1, maxConnections, backup, mode } = required(server, at);
   return {
     address: addressFrom(address, `${at}.address`),
     weight: atMost(256, weight, `${at}.weight`),
     maxConnections: maxConnections === 0 ? undefined : maxConnections,
     backup,
+    mode: choiceFrom(SERVER_MODES, SERVER_MODE, mode, 'ready', `${at}.mode`),
   };
 }
 
@@ -231,8 +239,8 @@ export function targetGroupMessage(group: TargetGroup): proto.TargetGroup {
   };
 }
 
-export function upstreamServerMessage({ address, weight, maxConnections = 0, backup }: UpstreamServer): proto.UpstreamServer {
-  return { address, weight, maxConnections, backup };
+export function upstreamServerMessage({ address, weight, maxConnections = 0, backup, mode }: UpstreamServer): proto.UpstreamServer {
+  return { address, weight, maxConnections, backup, mode: SERVER_MODE[mode] };
 }
 
 export function clientMessage({ clientId, match, allowedTargetGroups, limits }: Client): proto.Client {

@@ -33,6 +33,11 @@ export function buildConfig(written: ConfigFile, file: string, resolvePath: Reso
     listeners: listenersOf(written, tlsOf),
     targetGroups: written.targetGroups.map((group) => targetGroupOf(group, written)),
     clients: written.clients.map(clientOf),
+    revocations: written.revokedCertificates.map(({ fingerprint, comment = '', revokedAt = 0 }) => ({
+      fingerprint,
+      comment,
+      atMs: revokedAt,
+    })),
     timeouts: {
       handshakeMs: handshakeTimeout,
       idleMs: idleTimeout,
@@ -80,8 +85,14 @@ function targetGroupOf(group: ConfigFile['targetGroups'][number], { timeouts }: 
     algorithm: group.algorithm,
     servers: group.upstreamServers.map((server) =>
       typeof server === 'string'
-        ? { address: server, weight: 1, maxConnections: undefined, backup: false }
-        : { address: server.address, weight: server.weight, maxConnections: server.maxConnections, backup: server.backup },
+        ? { address: server, weight: 1, maxConnections: undefined, backup: false, mode: 'ready' }
+        : {
+            address: server.address,
+            weight: server.weight,
+            maxConnections: server.maxConnections,
+            backup: server.backup,
+            mode: server.mode,
+          },
     ),
     healthCheck: healthCheckOf(group.healthCheck),
     connectTimeoutMs: group.connectTimeout ?? timeouts.connectTimeout,

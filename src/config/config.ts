@@ -1,4 +1,4 @@
-import type { Address, Client, Listener, LogLevel, TargetGroup, Timeouts, TlsParams } from '../domain/model.ts';
+import type { Address, Client, Listener, LogLevel, Revocation, TargetGroup, Timeouts, TlsParams } from '../domain/model.ts';
 import type { RoleRules } from '../domain/roles.ts';
 
 /** A config file, checked and completed: every default is filled in, every path is absolute, and nothing in it can change. */
@@ -9,6 +9,8 @@ export interface Config {
   readonly listeners: readonly Listener[];
   readonly targetGroups: readonly TargetGroup[];
   readonly clients: readonly Client[];
+  /** Certificates that are not accepted, besides those on a CRL. */
+  readonly revocations: readonly Revocation[];
   readonly timeouts: Timeouts;
   /** Worker threads, 1 to 64. */
   readonly workers: number;

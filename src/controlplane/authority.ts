@@ -26,6 +26,9 @@ export interface Change {
   readonly next: Snapshot;
 }
 
+/** A change, or what makes one from the state that it will be applied to: the way to change a part of what is there. */
+export type Wanted = Command | ((current: Snapshot) => Command);
+
 /** Objects to a state that could not be served, by throwing a DomainError. */
 export type Vet = (next: Snapshot) => void;
 
@@ -77,13 +80,13 @@ export class Authority {
    * @throws DomainError when it does not fit the state, RevisionConflictError when `expectedRevision` is not the current one,
    * StoreUnavailableError when it cannot be kept; in each case nothing has changed.
    */
-  execute(command: Command, intent: Intent): Promise<Accepted> {
-    const result = this.#queue.then(() => this.#change(command, intent));
+  execute(wanted: Wanted, intent: Intent): Promise<Accepted> {
+    const result = this.#queue.then(() => this.#change(wanted, intent));
     this.#queue = result.catch(() => undefined);
     return result;
   }
 
-  async #change(command: Command, { actor, expectedRevision, requestId = '' }: Intent): Promise<Accepted> {
+  async #change(wanted: Wanted, { actor, expectedRevision, requestId = '' }: Intent): Promise<Accepted> {
     if (requestId !== '') {
       const made = await this.#store.findRequest(requestId);
       if (made !== undefined) return { revision: made, replayed: true };
@@ -92,6 +95,7 @@ export class Authority {
     if (expectedRevision !== undefined && expectedRevision !== previous.revision) {
       throw new RevisionConflictError(expectedRevision, previous.revision);
     }
+    const command = typeof wanted === 'function' ? wanted(previous) : wanted;
     const next = apply(previous, command);
     this.#vet(next);
     await this.#store.compareAndSet(previous.revision, { revision: next.revision, command, actor, requestId, atMs: this.#nowMs() }, next);

@@ -1,7 +1,7 @@
 /** How the config file and what the store remembers become one state at start. */
 import { isDeepStrictEqual } from 'node:util';
 import { DomainError } from '../domain/errors.ts';
-import type { Client, Listener, Snapshot, TargetGroup } from '../domain/model.ts';
+import type { Client, Listener, Revocation, Snapshot, TargetGroup } from '../domain/model.ts';
 import type { Authority } from './authority.ts';
 import { BOOTSTRAP_ACTOR } from './store/store.ts';
 
@@ -10,6 +10,7 @@ export interface FileState {
   readonly listeners: readonly Listener[];
   readonly targetGroups: readonly TargetGroup[];
   readonly clients: readonly Client[];
+  readonly revocations: readonly Revocation[];
 }
 
 export interface Seeding {
@@ -31,8 +32,8 @@ export interface Seeding {
 export async function seed(authority: Authority, file: FileState): Promise<Seeding> {
   const stored = authority.snapshot;
   // By name: what else the caller's object carries (a whole config does) is no part of the command, and would be stored with it.
-  const { listeners, targetGroups, clients } = file;
-  const takeIn = () => authority.execute({ kind: 'replaceAll', listeners, targetGroups, clients }, { actor: BOOTSTRAP_ACTOR });
+  const { listeners, targetGroups, clients, revocations } = file;
+  const takeIn = () => authority.execute({ kind: 'replaceAll', listeners, targetGroups, clients, revocations }, { actor: BOOTSTRAP_ACTOR });
   if (stored.revision === 0) {
     await takeIn();
     return { outcome: 'seeded', differs: false };

@@ -103,6 +103,8 @@ function identify(downstream: TLSSocket, view: View, facts: Facts): ClientView {
   const identity = identityOf(certificate);
   if (identity === 'ambiguous') throw new Refusal('ambiguous_identity', 'the certificate has more than one common name');
   facts.identity = displayName(identity).slice(0, 256);
+  const revocation = view.snapshot.revocations.get(identity.fingerprint);
+  if (revocation !== undefined) throw new Refusal('certificate_revoked', `revoked at run time; fingerprint ${identity.fingerprint}`);
   const client = view.findClient(identity);
   if (client === 'unknown') throw new Refusal('unknown_client', `no client matches; fingerprint ${identity.fingerprint}`);
   if (client === 'ambiguous') throw new Refusal('ambiguous_identity', 'the certificate matches more than one client');

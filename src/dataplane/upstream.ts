@@ -99,7 +99,10 @@ const PREFERENCES: readonly ((server: ServerView, health: HealthCode) => boolean
 function reserve({ servers, balancer }: GroupView, lane: LaneWriter, tried: ReadonlySet<ServerView>): ServerView | undefined {
   for (const preferred of PREFERENCES) {
     const usable = (server: ServerView) =>
-      preferred(server, lane.health(server.slot)) && !tried.has(server) && server.active() < server.maxConnections;
+      preferred(server, lane.health(server.slot)) &&
+      server.takesConnections &&
+      !tried.has(server) &&
+      server.active() < server.maxConnections;
     for (;;) {
       const server = pick(balancer, servers, usable);
       if (server === undefined) break;

@@ -26,6 +26,8 @@ export interface ServerView {
   readonly weight: number;
   readonly maxConnections: number;
   readonly backup: boolean;
+  /** False in drain and maintenance. */
+  readonly takesConnections: boolean;
   /** Connections held now, over all workers. */
   active(): number;
 }
@@ -110,6 +112,7 @@ export class View {
       weight: server.weight,
       maxConnections: server.maxConnections ?? Number.POSITIVE_INFINITY,
       backup: server.backup,
+      takesConnections: server.mode === 'ready',
       active: () => lane.serverActive(slot),
     };
   }

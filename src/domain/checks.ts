@@ -4,7 +4,7 @@
  */
 import { parseAddress } from './address.ts';
 import { DomainError } from './errors.ts';
-import type { Client, ConnectionRate, HealthCheck, IdentityMatch, TargetGroup, UpstreamServer } from './model.ts';
+import type { Client, ConnectionRate, HealthCheck, IdentityMatch, Revocation, TargetGroup, UpstreamServer } from './model.ts';
 
 const DAY_MS = 86_400_000;
 /** What a 32-bit count of connections can hold. */
@@ -26,6 +26,13 @@ export function checkServer(server: UpstreamServer, field: string): void {
   checkWhole(server.weight, 'weight', 'a whole number', 0, 256);
   if (server.maxConnections !== undefined)
     checkWhole(server.maxConnections, 'maxConnections', 'a whole number of connections', 1, MAX_CONNECTIONS);
+}
+
+/** @throws DomainError `invalid`. */
+export function checkRevocation({ fingerprint, comment }: Revocation): void {
+  if (!/^[\da-f]{64}$/.test(fingerprint))
+    throw new DomainError('invalid', 'fingerprint', 'a SHA-256 fingerprint is 64 lower-case hex digits');
+  if (comment.length > 256) throw new DomainError('invalid', 'comment', 'a comment has at most 256 characters');
 }
 
 /** @throws DomainError `invalid`. */

@@ -11,9 +11,11 @@ export interface Snapshot {
   readonly listeners: readonly Listener[];
   readonly targetGroups: ReadonlyMap<string, TargetGroup>;
   readonly clients: ReadonlyMap<string, Client>;
+  /** Certificates revoked at run time, by fingerprint; a certificate on a CRL need not be here. */
+  readonly revocations: ReadonlyMap<string, Revocation>;
 }
 
-export const EMPTY_SNAPSHOT: Snapshot = { revision: 0, listeners: [], targetGroups: new Map(), clients: new Map() };
+export const EMPTY_SNAPSHOT: Snapshot = { revision: 0, listeners: [], targetGroups: new Map(), clients: new Map(), revocations: new Map() };
 
 /** A place where clients connect. */
 export interface Listener {
@@ -91,6 +93,21 @@ export interface UpstreamServer {
   readonly maxConnections: number | undefined;
   /** Takes connections only when no other server of the group can. */
   readonly backup: boolean;
+  readonly mode: ServerMode;
+}
+
+export const SERVER_MODES = ['ready', 'drain', 'maintenance'] as const;
+/** `drain` takes no new connections and is still probed; `maintenance` is not probed either. */
+export type ServerMode = (typeof SERVER_MODES)[number];
+
+/** A certificate that is no longer accepted, whoever signed it. */
+export interface Revocation {
+  /** SHA-256 of the DER certificate: 64 lower-case hex digits. */
+  readonly fingerprint: string;
+  /** Why, for people. */
+  readonly comment: string;
+  /** Milliseconds since 1970. */
+  readonly atMs: number;
 }
 
 export interface HealthCheck {

@@ -2,9 +2,9 @@
  * The one way state changes: a Command applied to a Snapshot gives the next Snapshot, or throws a DomainError having
  * changed nothing. Main thread and workers run the same function, so they hold the same state at the same revision.
  */
-import { checkClientValues, checkGroupValues, checkServer, printable } from './checks.ts';
+import { checkClientValues, checkGroupValues, checkRevocation, checkServer, printable } from './checks.ts';
 import { DomainError } from './errors.ts';
-import type { Client, Listener, Snapshot, TargetGroup, UpstreamServer } from './model.ts';
+import type { Client, Listener, Revocation, Snapshot, TargetGroup, UpstreamServer } from './model.ts';
 
 export type Command =
   /** Takes the bootstrap file in: everything at once. */
@@ -13,15 +13,22 @@ export type Command =
       readonly listeners: readonly Listener[];
       readonly targetGroups: readonly TargetGroup[];
       readonly clients: readonly Client[];
+      /** Added to those there are: no configuration takes a revocation back. */
+      readonly revocations: readonly Revocation[];
     }
   /** Listeners always come from the file; the rest from the store. */
   | { readonly kind: 'setListeners'; readonly listeners: readonly Listener[] }
   | { readonly kind: 'addTargetGroup'; readonly group: TargetGroup }
   | { readonly kind: 'removeTargetGroup'; readonly name: string }
+  /** How the group balances and checks becomes that of `group`; its servers stay. */
+  | { readonly kind: 'updateTargetGroup'; readonly group: TargetGroup }
   | { readonly kind: 'addUpstreamServer'; readonly group: string; readonly server: UpstreamServer }
   | { readonly kind: 'removeUpstreamServer'; readonly group: string; readonly address: string }
+  | { readonly kind: 'setUpstreamServer'; readonly group: string; readonly server: UpstreamServer }
   | { readonly kind: 'addClient'; readonly client: Client }
-  | { readonly kind: 'removeClient'; readonly clientId: string };
+  | { readonly kind: 'updateClient'; readonly client: Client }
+  | { readonly kind: 'removeClient'; readonly clientId: string }
+  | { readonly kind: 'revokeCertificate'; readonly revocation: Revocation };
 
 /**
  * The state after `command`, one revision on.
@@ -40,7 +47,9 @@ function change(snapshot: Snapshot, command: Command): Snapshot {
         listeners: command.listeners,
         targetGroups: uniqueBy(command.targetGroups, (group) => group.name, 'targetGroups'),
         clients: uniqueBy(command.clients, (client) => client.clientId, 'clients'),
+        revocations: new Map([...command.revocations.map((each) => [each.fingerprint, each] as const), ...snapshot.revocations]),
       };
+      for (const revocation of command.revocations) checkRevocation(revocation);
       for (const group of command.targetGroups) checkGroup(group);
       for (const client of command.clients) checkClient(next, client);
       checkListeners(next);
@@ -65,6 +74,12 @@ function change(snapshot: Snapshot, command: Command): Snapshot {
       targetGroups.delete(command.name);
       return { ...snapshot, targetGroups };
     }
+    case 'updateTargetGroup': {
+      const { servers } = existingGroup(snapshot, command.group.name, 'name');
+      const group = { ...command.group, servers };
+      checkGroup(group);
+      return withGroup(snapshot, group);
+    }
     case 'addUpstreamServer': {
       const group = existingGroup(snapshot, command.group, 'targetGroup');
       checkServer(command.server, 'server');
@@ -76,10 +91,18 @@ function change(snapshot: Snapshot, command: Command): Snapshot {
     case 'removeUpstreamServer': {
       const group = existingGroup(snapshot, command.group, 'targetGroup');
       const servers = group.servers.filter((server) => server.address !== command.address);
-      if (servers.length === group.servers.length) {
-        throw new DomainError('not_found', 'server', `${printable(command.address)} is not in target group "${group.name}"`);
-      }
+      if (servers.length === group.servers.length) throw noServer(command.address, group);
       return withGroup(snapshot, { ...group, servers });
+    }
+    case 'setUpstreamServer': {
+      const group = existingGroup(snapshot, command.group, 'targetGroup');
+      checkServer(command.server, 'server');
+      const { address } = command.server;
+      if (!group.servers.some((server) => server.address === address)) throw noServer(address, group);
+      return withGroup(snapshot, {
+        ...group,
+        servers: group.servers.map((server) => (server.address === address ? command.server : server)),
+      });
     }
     case 'addClient': {
       const { client } = command;
@@ -88,12 +111,24 @@ function change(snapshot: Snapshot, command: Command): Snapshot {
       checkClient(snapshot, client);
       return { ...snapshot, clients: new Map(snapshot.clients).set(client.clientId, client) };
     }
+    case 'updateClient': {
+      const { client } = command;
+      existingClient(snapshot, client.clientId);
+      checkClient(snapshot, client);
+      return { ...snapshot, clients: new Map(snapshot.clients).set(client.clientId, client) };
+    }
     case 'removeClient': {
-      if (!snapshot.clients.has(command.clientId))
-        throw new DomainError('not_found', 'clientId', `there is no client "${printable(command.clientId)}"`);
+      existingClient(snapshot, command.clientId);
       const clients = new Map(snapshot.clients);
       clients.delete(command.clientId);
       return { ...snapshot, clients };
+    }
+    case 'revokeCertificate': {
+      const { revocation } = command;
+      checkRevocation(revocation);
+      if (snapshot.revocations.has(revocation.fingerprint))
+        throw new DomainError('already_exists', 'fingerprint', `certificate ${revocation.fingerprint} is revoked already`);
+      return { ...snapshot, revocations: new Map(snapshot.revocations).set(revocation.fingerprint, revocation) };
     }
   }
 }
@@ -108,11 +143,24 @@ export function assertInvariants(snapshot: Snapshot): void {
     if (client.clientId !== clientId) throw new Error(`client ${client.clientId} is filed under ${clientId}`);
     checkClient(snapshot, client);
   }
+  for (const [fingerprint, revocation] of snapshot.revocations) {
+    if (revocation.fingerprint !== fingerprint)
+      throw new Error(`the revocation of ${revocation.fingerprint} is filed under ${fingerprint}`);
+    checkRevocation(revocation);
+  }
   checkListeners(snapshot);
 }
 
 function withGroup(snapshot: Snapshot, group: TargetGroup): Snapshot {
   return { ...snapshot, targetGroups: new Map(snapshot.targetGroups).set(group.name, group) };
+}
+
+function noServer(address: string, group: TargetGroup): DomainError {
+  return new DomainError('not_found', 'server', `${printable(address)} is not in target group "${group.name}"`);
+}
+
+function existingClient(snapshot: Snapshot, clientId: string): void {
+  if (!snapshot.clients.has(clientId)) throw new DomainError('not_found', 'clientId', `there is no client "${printable(clientId)}"`);
 }
 
 function existingGroup(snapshot: Snapshot, name: string, field: string): TargetGroup {

@@ -130,6 +130,14 @@ export function fingerprint() {
   });
 }
 
+/** A moment in ISO 8601, in milliseconds since 1970. */
+export function moment() {
+  return parsed<number>('a moment such as "2026-01-31T12:00:00Z"', (text) => {
+    const atMs = /^\d{4}-\d\d-\d\dT/.test(text) ? Date.parse(text) : Number.NaN;
+    return Number.isNaN(atMs) || atMs < 0 ? { problem: '' } : atMs;
+  });
+}
+
 /** A server name as clients send it; `*.` in front stands for one label. */
 export function serverName() {
   return parsed<string>('a host name such as "db.example.com" or "*.example.com"', (text) => {

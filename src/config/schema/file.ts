@@ -3,7 +3,21 @@ import type { z } from 'zod';
 import { LOG_LEVELS } from '../../domain/model.ts';
 import { admin } from './admin.ts';
 import { client } from './clients.ts';
-import { DAY_MS, documented, duration, durationOrNone, filePath, list, listenAddress, mapping, oneOf, wholeNumber } from './fields.ts';
+import {
+  DAY_MS,
+  documented,
+  duration,
+  durationOrNone,
+  filePath,
+  fingerprint,
+  list,
+  listenAddress,
+  mapping,
+  moment,
+  oneOf,
+  plainText,
+  wholeNumber,
+} from './fields.ts';
 import { listener } from './listeners.ts';
 import { targetGroup } from './target-groups.ts';
 import { tlsParams } from './tls.ts';
@@ -34,6 +48,12 @@ const timeouts = mapping({
   halfCloseTimeout: documented(duration(1, LONGEST_MS).prefault('30s'), 'Time for one side to end after the other has.', '30s', '10s'),
   maxDuration: documented(durationOrNone(1, LONGEST_MS).optional(), 'A connection is closed after this time however busy.', 'none', '12h'),
   drainTimeout: documented(duration(0, DAY_MS).prefault('30s'), 'Time for connections to end when the balancer stops.', '30s', '2m'),
+});
+
+const revokedCertificate = mapping({
+  fingerprint: documented(fingerprint(), 'SHA-256 of the certificate: 64 hex digits, colons allowed.', undefined, 'a1'.repeat(32)),
+  comment: documented(plainText('a comment', 256).optional(), 'Why, for people.', 'none', 'laptop lost'),
+  revokedAt: documented(moment().optional(), 'When, for people: ISO 8601.', 'unknown', '2026-01-31T12:00:00Z'),
 });
 
 const store = mapping({
@@ -75,6 +95,12 @@ export const fileSchema = mapping({
   clients: documented(list(client, 'clients').prefault([]), 'Who may connect, to what, how often.', 'none', [
     { clientId: 'clientA.bardomain.com', allowedTargetGroup: 'FrontEndService' },
   ]),
+  revokedCertificates: documented(
+    list(revokedCertificate, 'revoked certificates').prefault([]),
+    'Certificates that nobody is admitted with, besides those on a CRL. Taking one out of the file does not admit it again.',
+    'none',
+    [{ fingerprint: 'a1'.repeat(32) }],
+  ),
   timeouts: documented(timeouts.prefault({}), 'Time limits, each with its unit (ms, s, m, h, d).', 'as below', { idleTimeout: '10m' }),
   workers: documented(wholeNumber(1, 64).optional(), 'Worker threads.', 'one for each processor, at most 64', 2),
   maxPendingHandshakes: documented(

@@ -1,6 +1,6 @@
 /** Target groups, their servers and health checks. */
 import { z } from 'zod';
-import { ALGORITHMS } from '../../domain/model.ts';
+import { ALGORITHMS, SERVER_MODES } from '../../domain/model.ts';
 import {
   DAY_MS,
   documented,
@@ -27,6 +27,12 @@ const serverSettings = mapping({
     'Takes connections only when no other server of the group can.',
     'false',
     true,
+  ),
+  mode: documented(
+    oneOf(SERVER_MODES).prefault('ready'),
+    'drain takes no new connections and is still probed; maintenance is not probed either.',
+    'ready',
+    'drain',
   ),
 });
 

@@ -13,7 +13,9 @@ import {
   type Limits,
   type Listener,
   RATE_ALGORITHMS,
+  type Revocation,
   type Route,
+  SERVER_MODES,
   type Snapshot,
   type TargetGroup,
   type TlsParams,
@@ -25,18 +27,20 @@ import { type Decode, DecodeError, flag, list, object, oneOf, optional, text, wh
 const FORMAT = 1;
 
 export function encodeSnapshot(snapshot: Snapshot): string {
-  const { revision, listeners, targetGroups, clients } = snapshot;
-  return JSON.stringify({ format: FORMAT, revision, listeners, targetGroups: [...targetGroups.values()], clients: [...clients.values()] });
+  const { revision, listeners, targetGroups, clients, revocations } = snapshot;
+  const lists = { targetGroups: [...targetGroups.values()], clients: [...clients.values()], revocations: [...revocations.values()] };
+  return JSON.stringify({ format: FORMAT, revision, listeners, ...lists });
 }
 
 /** @throws DecodeError when the text is not a snapshot of this format, or one that no sequence of changes could have made. */
 export function decodeSnapshot(json: string): Snapshot {
-  const { revision, listeners, targetGroups, clients } = snapshotDocument(parse(json), 'snapshot');
+  const { revision, listeners, targetGroups, clients, revocations } = snapshotDocument(parse(json), 'snapshot');
   const snapshot: Snapshot = {
     revision,
     listeners,
     targetGroups: new Map(targetGroups.map((group) => [group.name, group])),
     clients: new Map(clients.map((client) => [client.clientId, client])),
+    revocations: new Map(revocations.map((revocation) => [revocation.fingerprint, revocation])),
   };
   if (snapshot.targetGroups.size !== targetGroups.length || snapshot.clients.size !== clients.length) {
     throw new DecodeError('snapshot', 'every name once');
@@ -86,7 +90,13 @@ const route = object<Route>({ sni: optional(text), alpn: optional(text), targetG
 
 const listener = object<Listener>({ name: text, address, tls: tlsParams, targetGroup: optional(text), routes: list(route) });
 
-const server = object<UpstreamServer>({ address: text, weight: whole, maxConnections: optional(whole), backup: flag });
+const server = object<UpstreamServer>({
+  address: text,
+  weight: whole,
+  maxConnections: optional(whole),
+  backup: flag,
+  mode: oneOf(SERVER_MODES),
+});
 
 const httpCheck = object<HttpCheck>({ path: text, host: optional(text), statusFrom: whole, statusTo: whole });
 
@@ -131,6 +141,8 @@ const limits = object<Limits>({ connectionRate: optional(connectionRate), concur
 
 const client = object<Client>({ clientId: text, match, allowedTargetGroups: list(text), limits });
 
+const revocation = object<Revocation>({ fingerprint: text, comment: text, atMs: whole });
+
 type Kind = Command['kind'];
 type CommandOf<K extends Kind> = Extract<Command, { readonly kind: K }>;
 
@@ -140,14 +152,19 @@ const COMMANDS: { readonly [K in Kind]: Decode<CommandOf<K>> } = {
     listeners: list(listener),
     targetGroups: list(group),
     clients: list(client),
+    revocations: list(revocation),
   }),
   setListeners: object<CommandOf<'setListeners'>>({ kind: oneOf(['setListeners']), listeners: list(listener) }),
   addTargetGroup: object<CommandOf<'addTargetGroup'>>({ kind: oneOf(['addTargetGroup']), group }),
   removeTargetGroup: object<CommandOf<'removeTargetGroup'>>({ kind: oneOf(['removeTargetGroup']), name: text }),
+  updateTargetGroup: object<CommandOf<'updateTargetGroup'>>({ kind: oneOf(['updateTargetGroup']), group }),
   addUpstreamServer: object<CommandOf<'addUpstreamServer'>>({ kind: oneOf(['addUpstreamServer']), group: text, server }),
   removeUpstreamServer: object<CommandOf<'removeUpstreamServer'>>({ kind: oneOf(['removeUpstreamServer']), group: text, address: text }),
+  setUpstreamServer: object<CommandOf<'setUpstreamServer'>>({ kind: oneOf(['setUpstreamServer']), group: text, server }),
   addClient: object<CommandOf<'addClient'>>({ kind: oneOf(['addClient']), client }),
+  updateClient: object<CommandOf<'updateClient'>>({ kind: oneOf(['updateClient']), client }),
   removeClient: object<CommandOf<'removeClient'>>({ kind: oneOf(['removeClient']), clientId: text }),
+  revokeCertificate: object<CommandOf<'revokeCertificate'>>({ kind: oneOf(['revokeCertificate']), revocation }),
 };
 
 const command: Decode<Command> = (value, at) => {
@@ -168,6 +185,7 @@ interface SnapshotDocument {
   readonly listeners: readonly Listener[];
   readonly targetGroups: readonly TargetGroup[];
   readonly clients: readonly Client[];
+  readonly revocations: readonly Revocation[];
 }
 
 const snapshotDocument = object<SnapshotDocument>({
@@ -176,4 +194,5 @@ const snapshotDocument = object<SnapshotDocument>({
   listeners: list(listener),
   targetGroups: list(group),
   clients: list(client),
+  revocations: list(revocation),
 });

@@ -21,6 +21,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { Duration } from "../../../google/protobuf/duration.ts";
+import { FieldMask } from "../../../google/protobuf/field_mask.ts";
 import { Timestamp } from "../../../google/protobuf/timestamp.ts";
 
 export const protobufPackage = "lb.admin.v1";
@@ -182,6 +183,145 @@ export function onUnhealthyToNumber(object: OnUnhealthy): number {
     case OnUnhealthy.CLOSE:
       return 2;
     case OnUnhealthy.UNRECOGNIZED:
+    default:
+      return -1;
+  }
+}
+
+export const ServerMode = {
+  UNSPECIFIED: "SERVER_MODE_UNSPECIFIED",
+  READY: "SERVER_MODE_READY",
+  /** DRAIN - No new connections; probes go on. */
+  DRAIN: "SERVER_MODE_DRAIN",
+  /** MAINTENANCE - No new connections and no probes. */
+  MAINTENANCE: "SERVER_MODE_MAINTENANCE",
+  UNRECOGNIZED: "UNRECOGNIZED",
+} as const;
+
+export type ServerMode = typeof ServerMode[keyof typeof ServerMode];
+
+export namespace ServerMode {
+  export type UNSPECIFIED = typeof ServerMode.UNSPECIFIED;
+  export type READY = typeof ServerMode.READY;
+  export type DRAIN = typeof ServerMode.DRAIN;
+  export type MAINTENANCE = typeof ServerMode.MAINTENANCE;
+  export type UNRECOGNIZED = typeof ServerMode.UNRECOGNIZED;
+}
+
+export function serverModeFromJSON(object: any): ServerMode {
+  switch (object) {
+    case 0:
+    case "SERVER_MODE_UNSPECIFIED":
+      return ServerMode.UNSPECIFIED;
+    case 1:
+    case "SERVER_MODE_READY":
+      return ServerMode.READY;
+    case 2:
+    case "SERVER_MODE_DRAIN":
+      return ServerMode.DRAIN;
+    case 3:
+    case "SERVER_MODE_MAINTENANCE":
+      return ServerMode.MAINTENANCE;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return ServerMode.UNRECOGNIZED;
+  }
+}
+
+export function serverModeToJSON(object: ServerMode): string {
+  switch (object) {
+    case ServerMode.UNSPECIFIED:
+      return "SERVER_MODE_UNSPECIFIED";
+    case ServerMode.READY:
+      return "SERVER_MODE_READY";
+    case ServerMode.DRAIN:
+      return "SERVER_MODE_DRAIN";
+    case ServerMode.MAINTENANCE:
+      return "SERVER_MODE_MAINTENANCE";
+    case ServerMode.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
+export function serverModeToNumber(object: ServerMode): number {
+  switch (object) {
+    case ServerMode.UNSPECIFIED:
+      return 0;
+    case ServerMode.READY:
+      return 1;
+    case ServerMode.DRAIN:
+      return 2;
+    case ServerMode.MAINTENANCE:
+      return 3;
+    case ServerMode.UNRECOGNIZED:
+    default:
+      return -1;
+  }
+}
+
+/** How live connections that are no longer allowed end. */
+export const CloseMode = {
+  /** UNSPECIFIED - RESET. */
+  UNSPECIFIED: "CLOSE_MODE_UNSPECIFIED",
+  /** DRAIN - They may go on until the deadline, and are reset then. */
+  DRAIN: "CLOSE_MODE_DRAIN",
+  /** RESET - At once. */
+  RESET: "CLOSE_MODE_RESET",
+  UNRECOGNIZED: "UNRECOGNIZED",
+} as const;
+
+export type CloseMode = typeof CloseMode[keyof typeof CloseMode];
+
+export namespace CloseMode {
+  export type UNSPECIFIED = typeof CloseMode.UNSPECIFIED;
+  export type DRAIN = typeof CloseMode.DRAIN;
+  export type RESET = typeof CloseMode.RESET;
+  export type UNRECOGNIZED = typeof CloseMode.UNRECOGNIZED;
+}
+
+export function closeModeFromJSON(object: any): CloseMode {
+  switch (object) {
+    case 0:
+    case "CLOSE_MODE_UNSPECIFIED":
+      return CloseMode.UNSPECIFIED;
+    case 1:
+    case "CLOSE_MODE_DRAIN":
+      return CloseMode.DRAIN;
+    case 2:
+    case "CLOSE_MODE_RESET":
+      return CloseMode.RESET;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return CloseMode.UNRECOGNIZED;
+  }
+}
+
+export function closeModeToJSON(object: CloseMode): string {
+  switch (object) {
+    case CloseMode.UNSPECIFIED:
+      return "CLOSE_MODE_UNSPECIFIED";
+    case CloseMode.DRAIN:
+      return "CLOSE_MODE_DRAIN";
+    case CloseMode.RESET:
+      return "CLOSE_MODE_RESET";
+    case CloseMode.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
+export function closeModeToNumber(object: CloseMode): number {
+  switch (object) {
+    case CloseMode.UNSPECIFIED:
+      return 0;
+    case CloseMode.DRAIN:
+      return 1;
+    case CloseMode.RESET:
+      return 2;
+    case CloseMode.UNRECOGNIZED:
     default:
       return -1;
   }
@@ -532,6 +672,8 @@ export interface UpstreamServer {
   maxConnections: number;
   /** Takes connections only when no other server of the group can. */
   backup: boolean;
+  /** UNSPECIFIED means READY. */
+  mode: ServerMode;
 }
 
 export interface HealthCheck {
@@ -647,6 +789,8 @@ export interface ClientCounters {
   refusedByReason: ReasonCount[];
   bytesFromClient: bigint;
   bytesToClient: bigint;
+  /** How many connections the rate limit would admit now. Left out: no rate limit. */
+  rateHeadroom?: number | undefined;
 }
 
 export interface ReasonCount {
@@ -703,6 +847,44 @@ export interface RemoveTargetGroupResponse {
   revision: bigint;
 }
 
+export interface UpdateTargetGroupRequest {
+  /** servers is not looked at. */
+  targetGroup:
+    | TargetGroup
+    | undefined;
+  /** Of algorithm, health_check, connect_timeout, retries, on_unhealthy. Empty: whatever is set. */
+  updateMask: string[] | undefined;
+  expectedRevision: bigint;
+  requestId: string;
+}
+
+export interface UpdateTargetGroupResponse {
+  revision: bigint;
+}
+
+export interface SetUpstreamServerRequest {
+  targetGroup: string;
+  /** host:port */
+  server: string;
+  weight?:
+    | number
+    | undefined;
+  /** 0: no bound. */
+  maxConnections?: number | undefined;
+  backup?:
+    | boolean
+    | undefined;
+  /** UNSPECIFIED: as it is. */
+  mode: ServerMode;
+  expectedRevision: bigint;
+  requestId: string;
+}
+
+export interface SetUpstreamServerResponse {
+  revision: bigint;
+  server: UpstreamServer | undefined;
+}
+
 export interface ListTargetGroupsRequest {
 }
 
@@ -744,11 +926,17 @@ export interface RemoveUpstreamServerResponse {
 export interface ListUpstreamServersRequest {
   /** Empty: every group. */
   targetGroup: string;
+  /** 0: all in one page. */
+  pageSize: number;
+  /** The next_page_token of the page before. */
+  pageToken: string;
 }
 
 export interface ListUpstreamServersResponse {
   servers: UpstreamServerStatus[];
   revision: bigint;
+  /** Empty: this is the last page. */
+  nextPageToken: string;
 }
 
 export interface AddClientRequest {
@@ -765,20 +953,48 @@ export interface RemoveClientRequest {
   clientId: string;
   expectedRevision: bigint;
   requestId: string;
+  mode: CloseMode;
+  /** With CLOSE_MODE_DRAIN. Left out: the configured drainTimeout. */
+  deadline: Duration | undefined;
 }
 
 export interface RemoveClientResponse {
   revision: bigint;
-  /** Live connections of this client that were reset. */
+  /** Live connections of this client that were reset, or that have until the deadline. */
+  connectionsClosed: bigint;
+}
+
+export interface UpdateClientRequest {
+  client:
+    | Client
+    | undefined;
+  /** Of match, allowed_target_groups, limits, limits.connection_rate, limits.concurrent_connections. Empty: whatever is set. */
+  updateMask: string[] | undefined;
+  mode: CloseMode;
+  /** With CLOSE_MODE_DRAIN. Left out: the configured drainTimeout. */
+  deadline: Duration | undefined;
+  expectedRevision: bigint;
+  requestId: string;
+}
+
+export interface UpdateClientResponse {
+  revision: bigint;
+  /** Live connections that are not allowed any more: reset, or with time until the deadline. */
   connectionsClosed: bigint;
 }
 
 export interface ListClientsRequest {
+  /** 0: all in one page. */
+  pageSize: number;
+  /** The next_page_token of the page before. */
+  pageToken: string;
 }
 
 export interface ListClientsResponse {
   clients: ClientStatus[];
   revision: bigint;
+  /** Empty: this is the last page. */
+  nextPageToken: string;
 }
 
 export interface GetActiveConnectionsRequest {
@@ -820,7 +1036,13 @@ export interface GetFailedConnectionsResponse {
 
 export interface WatchStatsRequest {
   /** Left out: 1 s. At least 100 ms. */
-  interval: Duration | undefined;
+  interval:
+    | Duration
+    | undefined;
+  /** Empty: every group, server or client. */
+  targetGroup: string;
+  server: string;
+  clientId: string;
 }
 
 export interface WatchStatsResponse {
@@ -855,6 +1077,8 @@ export interface WatchHealthRequest {
   sinceRevision: bigint;
   /** Empty: every group. */
   targetGroup: string;
+  /** Empty: every server. */
+  server: string;
 }
 
 export interface WatchHealthResponse {
@@ -972,6 +1196,480 @@ export interface GetLogLevelRequest {
 
 export interface GetLogLevelResponse {
   level: string;
+}
+
+export interface PlanConfigRequest {
+  /** YAML, as in the configuration file. */
+  config: string;
+}
+
+export interface PlanConfigResponse {
+  /** The state that was compared with. */
+  revision: bigint;
+  differences: Difference[];
+  blastRadius:
+    | BlastRadius
+    | undefined;
+  /** What in the configuration takes effect only when lbd starts with it. */
+  needsRestart: string[];
+}
+
+export interface Difference {
+  kind: Difference_Kind;
+  /** targetGroups/FrontEndService/upstreamServers/127.0.0.1:8081 */
+  path: string;
+  /** As JSON; empty for what was added. */
+  before: string;
+  /** As JSON; empty for what was removed. */
+  after: string;
+}
+
+export const Difference_Kind = {
+  UNSPECIFIED: "KIND_UNSPECIFIED",
+  ADDED: "KIND_ADDED",
+  REMOVED: "KIND_REMOVED",
+  CHANGED: "KIND_CHANGED",
+  UNRECOGNIZED: "UNRECOGNIZED",
+} as const;
+
+export type Difference_Kind = typeof Difference_Kind[keyof typeof Difference_Kind];
+
+export namespace Difference_Kind {
+  export type UNSPECIFIED = typeof Difference_Kind.UNSPECIFIED;
+  export type ADDED = typeof Difference_Kind.ADDED;
+  export type REMOVED = typeof Difference_Kind.REMOVED;
+  export type CHANGED = typeof Difference_Kind.CHANGED;
+  export type UNRECOGNIZED = typeof Difference_Kind.UNRECOGNIZED;
+}
+
+export function difference_KindFromJSON(object: any): Difference_Kind {
+  switch (object) {
+    case 0:
+    case "KIND_UNSPECIFIED":
+      return Difference_Kind.UNSPECIFIED;
+    case 1:
+    case "KIND_ADDED":
+      return Difference_Kind.ADDED;
+    case 2:
+    case "KIND_REMOVED":
+      return Difference_Kind.REMOVED;
+    case 3:
+    case "KIND_CHANGED":
+      return Difference_Kind.CHANGED;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return Difference_Kind.UNRECOGNIZED;
+  }
+}
+
+export function difference_KindToJSON(object: Difference_Kind): string {
+  switch (object) {
+    case Difference_Kind.UNSPECIFIED:
+      return "KIND_UNSPECIFIED";
+    case Difference_Kind.ADDED:
+      return "KIND_ADDED";
+    case Difference_Kind.REMOVED:
+      return "KIND_REMOVED";
+    case Difference_Kind.CHANGED:
+      return "KIND_CHANGED";
+    case Difference_Kind.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
+export function difference_KindToNumber(object: Difference_Kind): number {
+  switch (object) {
+    case Difference_Kind.UNSPECIFIED:
+      return 0;
+    case Difference_Kind.ADDED:
+      return 1;
+    case Difference_Kind.REMOVED:
+      return 2;
+    case Difference_Kind.CHANGED:
+      return 3;
+    case Difference_Kind.UNRECOGNIZED:
+    default:
+      return -1;
+  }
+}
+
+/** Whom a change would touch, counted now. */
+export interface BlastRadius {
+  /** Live connections to servers that would go: they go on until they end. */
+  connectionsDraining: bigint;
+  /** Live connections that would not be allowed any more: they are closed. */
+  connectionsClosing: bigint;
+  lostAccess: LostAccess[];
+}
+
+export interface LostAccess {
+  clientId: string;
+  /** Empty: the client is removed. */
+  targetGroup: string;
+  connections: bigint;
+}
+
+export interface ApplyConfigRequest {
+  config: string;
+  mode: CloseMode;
+  /** With CLOSE_MODE_DRAIN. Left out: the configured drainTimeout. */
+  deadline: Duration | undefined;
+  expectedRevision: bigint;
+  requestId: string;
+}
+
+export interface ApplyConfigResponse {
+  revision: bigint;
+  differences: Difference[];
+  connectionsClosed: bigint;
+  needsRestart: string[];
+}
+
+export interface RollbackConfigRequest {
+  /** The revision whose groups and clients are wanted back. */
+  toRevision: bigint;
+  mode: CloseMode;
+  deadline: Duration | undefined;
+  expectedRevision: bigint;
+  requestId: string;
+}
+
+export interface RollbackConfigResponse {
+  revision: bigint;
+  differences: Difference[];
+  connectionsClosed: bigint;
+}
+
+export interface ListRevisionsRequest {
+  /** 0: 100. */
+  pageSize: number;
+  pageToken: string;
+}
+
+export interface ListRevisionsResponse {
+  revisions: Revision[];
+  nextPageToken: string;
+}
+
+export interface Revision {
+  revision: bigint;
+  at: Date | undefined;
+  actor: string;
+  /** "add upstream server 127.0.0.1:8083 to FrontEndService" */
+  summary: string;
+  requestId: string;
+}
+
+export interface ExportConfigRequest {
+}
+
+export interface ExportConfigResponse {
+  config: string;
+  revision: bigint;
+}
+
+export interface ConnectionFilter {
+  /** Everything that is set must fit. */
+  clientId: string;
+  targetGroup: string;
+  server: string;
+  /** Of a connection that ended; for WatchConnections. */
+  reason: string;
+  connectionId: string;
+}
+
+export interface Connection {
+  id: string;
+  listener: string;
+  /** The client's address, host:port. */
+  remote: string;
+  clientId: string;
+  identity: string;
+  targetGroup: string;
+  server: string;
+  openedAt: Date | undefined;
+  bytesFromClient: bigint;
+  bytesToClient: bigint;
+}
+
+export interface ListConnectionsRequest {
+  filter:
+    | ConnectionFilter
+    | undefined;
+  /** 0: 1,000, which is also the most. */
+  pageSize: number;
+  pageToken: string;
+}
+
+export interface ListConnectionsResponse {
+  connections: Connection[];
+  nextPageToken: string;
+}
+
+export interface CloseConnectionsRequest {
+  /** At least one field must be set. */
+  filter: ConnectionFilter | undefined;
+}
+
+export interface CloseConnectionsResponse {
+  connectionsClosed: bigint;
+}
+
+export interface WatchConnectionsRequest {
+  filter: ConnectionFilter | undefined;
+}
+
+export interface WatchConnectionsResponse {
+  kind: WatchConnectionsResponse_Kind;
+  connection:
+    | Connection
+    | undefined;
+  /** Of KIND_CLOSED and KIND_REFUSED. */
+  reason: string;
+  detail: string;
+  at: Date | undefined;
+}
+
+export const WatchConnectionsResponse_Kind = {
+  UNSPECIFIED: "KIND_UNSPECIFIED",
+  /** STATE - Being served at the beginning of the stream. */
+  STATE: "KIND_STATE",
+  SYNCED: "KIND_SYNCED",
+  OPENED: "KIND_OPENED",
+  CLOSED: "KIND_CLOSED",
+  REFUSED: "KIND_REFUSED",
+  UNRECOGNIZED: "UNRECOGNIZED",
+} as const;
+
+export type WatchConnectionsResponse_Kind =
+  typeof WatchConnectionsResponse_Kind[keyof typeof WatchConnectionsResponse_Kind];
+
+export namespace WatchConnectionsResponse_Kind {
+  export type UNSPECIFIED = typeof WatchConnectionsResponse_Kind.UNSPECIFIED;
+  export type STATE = typeof WatchConnectionsResponse_Kind.STATE;
+  export type SYNCED = typeof WatchConnectionsResponse_Kind.SYNCED;
+  export type OPENED = typeof WatchConnectionsResponse_Kind.OPENED;
+  export type CLOSED = typeof WatchConnectionsResponse_Kind.CLOSED;
+  export type REFUSED = typeof WatchConnectionsResponse_Kind.REFUSED;
+  export type UNRECOGNIZED = typeof WatchConnectionsResponse_Kind.UNRECOGNIZED;
+}
+
+export function watchConnectionsResponse_KindFromJSON(object: any): WatchConnectionsResponse_Kind {
+  switch (object) {
+    case 0:
+    case "KIND_UNSPECIFIED":
+      return WatchConnectionsResponse_Kind.UNSPECIFIED;
+    case 1:
+    case "KIND_STATE":
+      return WatchConnectionsResponse_Kind.STATE;
+    case 2:
+    case "KIND_SYNCED":
+      return WatchConnectionsResponse_Kind.SYNCED;
+    case 3:
+    case "KIND_OPENED":
+      return WatchConnectionsResponse_Kind.OPENED;
+    case 4:
+    case "KIND_CLOSED":
+      return WatchConnectionsResponse_Kind.CLOSED;
+    case 5:
+    case "KIND_REFUSED":
+      return WatchConnectionsResponse_Kind.REFUSED;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return WatchConnectionsResponse_Kind.UNRECOGNIZED;
+  }
+}
+
+export function watchConnectionsResponse_KindToJSON(object: WatchConnectionsResponse_Kind): string {
+  switch (object) {
+    case WatchConnectionsResponse_Kind.UNSPECIFIED:
+      return "KIND_UNSPECIFIED";
+    case WatchConnectionsResponse_Kind.STATE:
+      return "KIND_STATE";
+    case WatchConnectionsResponse_Kind.SYNCED:
+      return "KIND_SYNCED";
+    case WatchConnectionsResponse_Kind.OPENED:
+      return "KIND_OPENED";
+    case WatchConnectionsResponse_Kind.CLOSED:
+      return "KIND_CLOSED";
+    case WatchConnectionsResponse_Kind.REFUSED:
+      return "KIND_REFUSED";
+    case WatchConnectionsResponse_Kind.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
+export function watchConnectionsResponse_KindToNumber(object: WatchConnectionsResponse_Kind): number {
+  switch (object) {
+    case WatchConnectionsResponse_Kind.UNSPECIFIED:
+      return 0;
+    case WatchConnectionsResponse_Kind.STATE:
+      return 1;
+    case WatchConnectionsResponse_Kind.SYNCED:
+      return 2;
+    case WatchConnectionsResponse_Kind.OPENED:
+      return 3;
+    case WatchConnectionsResponse_Kind.CLOSED:
+      return 4;
+    case WatchConnectionsResponse_Kind.REFUSED:
+      return 5;
+    case WatchConnectionsResponse_Kind.UNRECOGNIZED:
+    default:
+      return -1;
+  }
+}
+
+export interface ExplainRequest {
+  who:
+    | //
+    /** PEM. */
+    { $case: "certificate"; value: string }
+    | //
+    /** Without a certificate to judge: its fields. */
+    { $case: "identity"; value: ExplainIdentity }
+    | undefined;
+  /** A listener's name; empty: the only one. */
+  listener: string;
+  sni: string;
+  alpn: string;
+}
+
+export interface ExplainIdentity {
+  cn: string;
+  dns: string[];
+  uri: string[];
+  ou: string[];
+  fingerprint: string;
+}
+
+export interface ExplainResponse {
+  revision: bigint;
+  admitted: boolean;
+  /** Why not, of the closed list of reasons; empty when it would be served. */
+  reason: string;
+  /** Each step in order, as far as the connection would come. */
+  steps: ExplainStep[];
+  clientId: string;
+  targetGroup: string;
+  candidates: ExplainCandidate[];
+  /** The server it would go to, if it came now. */
+  pick: string;
+}
+
+export interface ExplainStep {
+  /** certificate, identity, client, route, connections, rate, server */
+  name: string;
+  passed: boolean;
+  detail: string;
+}
+
+export interface ExplainCandidate {
+  server: string;
+  usable: boolean;
+  /** "healthy", "unhealthy", "weight 0", "full (200 of 200)", "drain", "backup" */
+  why: string;
+  health: HealthState;
+  active: bigint;
+  weight: number;
+}
+
+export interface ListAuditEntriesRequest {
+  since: Date | undefined;
+  until: Date | undefined;
+  actor: string;
+  /** AddClient */
+  method: string;
+  /** 0: 100, at most 1,000. */
+  pageSize: number;
+  pageToken: string;
+}
+
+export interface ListAuditEntriesResponse {
+  entries: AuditEntry[];
+  nextPageToken: string;
+}
+
+export interface AuditEntry {
+  id: bigint;
+  at:
+    | Date
+    | undefined;
+  /** The name in the admin certificate. */
+  actor: string;
+  fingerprint: string;
+  /** host:port */
+  from: string;
+  method: string;
+  /** The request as JSON, bounded. */
+  request: string;
+  /** OK, or the status code of the refusal. */
+  result: string;
+  message: string;
+  revisionBefore: bigint;
+  revisionAfter: bigint;
+}
+
+export interface ReloadCertificatesRequest {
+}
+
+export interface ReloadCertificatesResponse {
+  certificates: ServedCertificate[];
+}
+
+export interface ListCertificatesRequest {
+}
+
+export interface ListCertificatesResponse {
+  certificates: ServedCertificate[];
+  revoked: RevokedCertificate[];
+}
+
+export interface ServedCertificate {
+  /** A listener's name, or "admin". */
+  usedBy: string;
+  subject: string;
+  issuer: string;
+  serialNumber: string;
+  notBefore: Date | undefined;
+  notAfter:
+    | Date
+    | undefined;
+  /** SHA-256, hex digits. */
+  fingerprint: string;
+  /** The file it was read from. */
+  file: string;
+}
+
+export interface RevokedCertificate {
+  fingerprint: string;
+  comment: string;
+  revokedAt: Date | undefined;
+}
+
+export interface RevokeCertificateRequest {
+  certificateId:
+    | //
+    /** SHA-256 of the DER certificate, hex digits, colons allowed. */
+    { $case: "fingerprint"; value: string }
+    | //
+    /** PEM. */
+    { $case: "certificate"; value: string }
+    | undefined;
+  comment: string;
+  mode: CloseMode;
+  /** With CLOSE_MODE_DRAIN. Left out: the configured drainTimeout. */
+  deadline: Duration | undefined;
+  expectedRevision: bigint;
+  requestId: string;
+}
+
+export interface RevokeCertificateResponse {
+  revision: bigint;
+  connectionsClosed: bigint;
 }
 
 function createBaseTargetGroup(): TargetGroup {
@@ -1166,7 +1864,7 @@ export const TargetGroup: MessageFns<TargetGroup> = {
 };
 
 function createBaseUpstreamServer(): UpstreamServer {
-  return { address: "", weight: undefined, maxConnections: 0, backup: false };
+  return { address: "", weight: undefined, maxConnections: 0, backup: false, mode: ServerMode.UNSPECIFIED };
 }
 
 export const UpstreamServer: MessageFns<UpstreamServer> = {
@@ -1182,6 +1880,9 @@ export const UpstreamServer: MessageFns<UpstreamServer> = {
     }
     if (message.backup !== false) {
       writer.uint32(32).bool(message.backup);
+    }
+    if (message.mode !== ServerMode.UNSPECIFIED) {
+      writer.uint32(40).int32(serverModeToNumber(message.mode));
     }
     return writer;
   },
@@ -1231,6 +1932,14 @@ export const UpstreamServer: MessageFns<UpstreamServer> = {
             message.backup = reader.bool();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.mode = serverModeFromJSON(reader.int32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1253,6 +1962,7 @@ export const UpstreamServer: MessageFns<UpstreamServer> = {
         ? globalThis.Number(object.max_connections)
         : 0,
       backup: isSet(object.backup) ? globalThis.Boolean(object.backup) : false,
+      mode: isSet(object.mode) ? serverModeFromJSON(object.mode) : ServerMode.UNSPECIFIED,
     };
   },
 
@@ -1270,6 +1980,9 @@ export const UpstreamServer: MessageFns<UpstreamServer> = {
     if (message.backup !== false) {
       obj.backup = message.backup;
     }
+    if (message.mode !== ServerMode.UNSPECIFIED) {
+      obj.mode = serverModeToJSON(message.mode);
+    }
     return obj;
   },
 
@@ -1282,6 +1995,7 @@ export const UpstreamServer: MessageFns<UpstreamServer> = {
     message.weight = object.weight ?? undefined;
     message.maxConnections = object.maxConnections ?? 0;
     message.backup = object.backup ?? false;
+    message.mode = object.mode ?? ServerMode.UNSPECIFIED;
     return message;
   },
 };
@@ -2564,7 +3278,15 @@ export const ClientStatus: MessageFns<ClientStatus> = {
 };
 
 function createBaseClientCounters(): ClientCounters {
-  return { active: 0n, accepted: 0n, refused: 0n, refusedByReason: [], bytesFromClient: 0n, bytesToClient: 0n };
+  return {
+    active: 0n,
+    accepted: 0n,
+    refused: 0n,
+    refusedByReason: [],
+    bytesFromClient: 0n,
+    bytesToClient: 0n,
+    rateHeadroom: undefined,
+  };
 }
 
 export const ClientCounters: MessageFns<ClientCounters> = {
@@ -2601,6 +3323,9 @@ export const ClientCounters: MessageFns<ClientCounters> = {
         throw new globalThis.Error("value provided for field message.bytesToClient of type uint64 too large");
       }
       writer.uint32(48).uint64(message.bytesToClient);
+    }
+    if (message.rateHeadroom !== undefined) {
+      writer.uint32(56).uint32(message.rateHeadroom);
     }
     return writer;
   },
@@ -2666,6 +3391,14 @@ export const ClientCounters: MessageFns<ClientCounters> = {
             message.bytesToClient = reader.uint64() as bigint;
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.rateHeadroom = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2698,6 +3431,11 @@ export const ClientCounters: MessageFns<ClientCounters> = {
         : isSet(object.bytes_to_client)
         ? BigInt(object.bytes_to_client)
         : 0n,
+      rateHeadroom: isSet(object.rateHeadroom)
+        ? globalThis.Number(object.rateHeadroom)
+        : isSet(object.rate_headroom)
+        ? globalThis.Number(object.rate_headroom)
+        : undefined,
     };
   },
 
@@ -2721,6 +3459,9 @@ export const ClientCounters: MessageFns<ClientCounters> = {
     if (message.bytesToClient !== 0n) {
       obj.bytesToClient = message.bytesToClient.toString();
     }
+    if (message.rateHeadroom !== undefined) {
+      obj.rateHeadroom = Math.round(message.rateHeadroom);
+    }
     return obj;
   },
 
@@ -2739,6 +3480,7 @@ export const ClientCounters: MessageFns<ClientCounters> = {
     message.bytesToClient = (object.bytesToClient !== undefined && object.bytesToClient !== null)
       ? BigInt(object.bytesToClient)
       : 0n;
+    message.rateHeadroom = object.rateHeadroom ?? undefined;
     return message;
   },
 };
@@ -3690,6 +4432,517 @@ export const RemoveTargetGroupResponse: MessageFns<RemoveTargetGroupResponse> = 
   },
 };
 
+function createBaseUpdateTargetGroupRequest(): UpdateTargetGroupRequest {
+  return { targetGroup: undefined, updateMask: undefined, expectedRevision: 0n, requestId: "" };
+}
+
+export const UpdateTargetGroupRequest: MessageFns<UpdateTargetGroupRequest> = {
+  encode(message: UpdateTargetGroupRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.targetGroup !== undefined) {
+      TargetGroup.encode(message.targetGroup, writer.uint32(10).fork()).join();
+    }
+    if (message.updateMask !== undefined) {
+      FieldMask.encode(FieldMask.wrap(message.updateMask), writer.uint32(18).fork()).join();
+    }
+    if (message.expectedRevision !== 0n) {
+      if (BigInt.asUintN(64, message.expectedRevision) !== message.expectedRevision) {
+        throw new globalThis.Error("value provided for field message.expectedRevision of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.expectedRevision);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(34).string(message.requestId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UpdateTargetGroupRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUpdateTargetGroupRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.targetGroup = TargetGroup.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.updateMask = FieldMask.unwrap(FieldMask.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.expectedRevision = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): UpdateTargetGroupRequest {
+    return {
+      targetGroup: isSet(object.targetGroup)
+        ? TargetGroup.fromJSON(object.targetGroup)
+        : isSet(object.target_group)
+        ? TargetGroup.fromJSON(object.target_group)
+        : undefined,
+      updateMask: isSet(object.updateMask)
+        ? FieldMask.unwrap(FieldMask.fromJSON(object.updateMask))
+        : isSet(object.update_mask)
+        ? FieldMask.unwrap(FieldMask.fromJSON(object.update_mask))
+        : undefined,
+      expectedRevision: isSet(object.expectedRevision)
+        ? BigInt(object.expectedRevision)
+        : isSet(object.expected_revision)
+        ? BigInt(object.expected_revision)
+        : 0n,
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
+    };
+  },
+
+  toJSON(message: UpdateTargetGroupRequest): unknown {
+    const obj: any = {};
+    if (message.targetGroup !== undefined) {
+      obj.targetGroup = TargetGroup.toJSON(message.targetGroup);
+    }
+    if (message.updateMask !== undefined) {
+      obj.updateMask = FieldMask.toJSON(FieldMask.wrap(message.updateMask));
+    }
+    if (message.expectedRevision !== 0n) {
+      obj.expectedRevision = message.expectedRevision.toString();
+    }
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<UpdateTargetGroupRequest>): UpdateTargetGroupRequest {
+    return UpdateTargetGroupRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UpdateTargetGroupRequest>): UpdateTargetGroupRequest {
+    const message = createBaseUpdateTargetGroupRequest();
+    message.targetGroup = (object.targetGroup !== undefined && object.targetGroup !== null)
+      ? TargetGroup.fromPartial(object.targetGroup)
+      : undefined;
+    message.updateMask = object.updateMask ?? undefined;
+    message.expectedRevision = (object.expectedRevision !== undefined && object.expectedRevision !== null)
+      ? BigInt(object.expectedRevision)
+      : 0n;
+    message.requestId = object.requestId ?? "";
+    return message;
+  },
+};
+
+function createBaseUpdateTargetGroupResponse(): UpdateTargetGroupResponse {
+  return { revision: 0n };
+}
+
+export const UpdateTargetGroupResponse: MessageFns<UpdateTargetGroupResponse> = {
+  encode(message: UpdateTargetGroupResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.revision !== 0n) {
+      if (BigInt.asUintN(64, message.revision) !== message.revision) {
+        throw new globalThis.Error("value provided for field message.revision of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.revision);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UpdateTargetGroupResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUpdateTargetGroupResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.revision = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): UpdateTargetGroupResponse {
+    return { revision: isSet(object.revision) ? BigInt(object.revision) : 0n };
+  },
+
+  toJSON(message: UpdateTargetGroupResponse): unknown {
+    const obj: any = {};
+    if (message.revision !== 0n) {
+      obj.revision = message.revision.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<UpdateTargetGroupResponse>): UpdateTargetGroupResponse {
+    return UpdateTargetGroupResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UpdateTargetGroupResponse>): UpdateTargetGroupResponse {
+    const message = createBaseUpdateTargetGroupResponse();
+    message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+    return message;
+  },
+};
+
+function createBaseSetUpstreamServerRequest(): SetUpstreamServerRequest {
+  return {
+    targetGroup: "",
+    server: "",
+    weight: undefined,
+    maxConnections: undefined,
+    backup: undefined,
+    mode: ServerMode.UNSPECIFIED,
+    expectedRevision: 0n,
+    requestId: "",
+  };
+}
+
+export const SetUpstreamServerRequest: MessageFns<SetUpstreamServerRequest> = {
+  encode(message: SetUpstreamServerRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.targetGroup !== "") {
+      writer.uint32(10).string(message.targetGroup);
+    }
+    if (message.server !== "") {
+      writer.uint32(18).string(message.server);
+    }
+    if (message.weight !== undefined) {
+      writer.uint32(24).uint32(message.weight);
+    }
+    if (message.maxConnections !== undefined) {
+      writer.uint32(32).uint32(message.maxConnections);
+    }
+    if (message.backup !== undefined) {
+      writer.uint32(40).bool(message.backup);
+    }
+    if (message.mode !== ServerMode.UNSPECIFIED) {
+      writer.uint32(48).int32(serverModeToNumber(message.mode));
+    }
+    if (message.expectedRevision !== 0n) {
+      if (BigInt.asUintN(64, message.expectedRevision) !== message.expectedRevision) {
+        throw new globalThis.Error("value provided for field message.expectedRevision of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.expectedRevision);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(66).string(message.requestId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetUpstreamServerRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetUpstreamServerRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.targetGroup = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.server = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.weight = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.maxConnections = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.backup = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.mode = serverModeFromJSON(reader.int32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.expectedRevision = reader.uint64() as bigint;
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SetUpstreamServerRequest {
+    return {
+      targetGroup: isSet(object.targetGroup)
+        ? globalThis.String(object.targetGroup)
+        : isSet(object.target_group)
+        ? globalThis.String(object.target_group)
+        : "",
+      server: isSet(object.server) ? globalThis.String(object.server) : "",
+      weight: isSet(object.weight) ? globalThis.Number(object.weight) : undefined,
+      maxConnections: isSet(object.maxConnections)
+        ? globalThis.Number(object.maxConnections)
+        : isSet(object.max_connections)
+        ? globalThis.Number(object.max_connections)
+        : undefined,
+      backup: isSet(object.backup) ? globalThis.Boolean(object.backup) : undefined,
+      mode: isSet(object.mode) ? serverModeFromJSON(object.mode) : ServerMode.UNSPECIFIED,
+      expectedRevision: isSet(object.expectedRevision)
+        ? BigInt(object.expectedRevision)
+        : isSet(object.expected_revision)
+        ? BigInt(object.expected_revision)
+        : 0n,
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
+    };
+  },
+
+  toJSON(message: SetUpstreamServerRequest): unknown {
+    const obj: any = {};
+    if (message.targetGroup !== "") {
+      obj.targetGroup = message.targetGroup;
+    }
+    if (message.server !== "") {
+      obj.server = message.server;
+    }
+    if (message.weight !== undefined) {
+      obj.weight = Math.round(message.weight);
+    }
+    if (message.maxConnections !== undefined) {
+      obj.maxConnections = Math.round(message.maxConnections);
+    }
+    if (message.backup !== undefined) {
+      obj.backup = message.backup;
+    }
+    if (message.mode !== ServerMode.UNSPECIFIED) {
+      obj.mode = serverModeToJSON(message.mode);
+    }
+    if (message.expectedRevision !== 0n) {
+      obj.expectedRevision = message.expectedRevision.toString();
+    }
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SetUpstreamServerRequest>): SetUpstreamServerRequest {
+    return SetUpstreamServerRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SetUpstreamServerRequest>): SetUpstreamServerRequest {
+    const message = createBaseSetUpstreamServerRequest();
+    message.targetGroup = object.targetGroup ?? "";
+    message.server = object.server ?? "";
+    message.weight = object.weight ?? undefined;
+    message.maxConnections = object.maxConnections ?? undefined;
+    message.backup = object.backup ?? undefined;
+    message.mode = object.mode ?? ServerMode.UNSPECIFIED;
+    message.expectedRevision = (object.expectedRevision !== undefined && object.expectedRevision !== null)
+      ? BigInt(object.expectedRevision)
+      : 0n;
+    message.requestId = object.requestId ?? "";
+    return message;
+  },
+};
+
+function createBaseSetUpstreamServerResponse(): SetUpstreamServerResponse {
+  return { revision: 0n, server: undefined };
+}
+
+export const SetUpstreamServerResponse: MessageFns<SetUpstreamServerResponse> = {
+  encode(message: SetUpstreamServerResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.revision !== 0n) {
+      if (BigInt.asUintN(64, message.revision) !== message.revision) {
+        throw new globalThis.Error("value provided for field message.revision of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.revision);
+    }
+    if (message.server !== undefined) {
+      UpstreamServer.encode(message.server, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetUpstreamServerResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetUpstreamServerResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.revision = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.server = UpstreamServer.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SetUpstreamServerResponse {
+    return {
+      revision: isSet(object.revision) ? BigInt(object.revision) : 0n,
+      server: isSet(object.server) ? UpstreamServer.fromJSON(object.server) : undefined,
+    };
+  },
+
+  toJSON(message: SetUpstreamServerResponse): unknown {
+    const obj: any = {};
+    if (message.revision !== 0n) {
+      obj.revision = message.revision.toString();
+    }
+    if (message.server !== undefined) {
+      obj.server = UpstreamServer.toJSON(message.server);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SetUpstreamServerResponse>): SetUpstreamServerResponse {
+    return SetUpstreamServerResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SetUpstreamServerResponse>): SetUpstreamServerResponse {
+    const message = createBaseSetUpstreamServerResponse();
+    message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+    message.server = (object.server !== undefined && object.server !== null)
+      ? UpstreamServer.fromPartial(object.server)
+      : undefined;
+    return message;
+  },
+};
+
 function createBaseListTargetGroupsRequest(): ListTargetGroupsRequest {
   return {};
 }
@@ -4358,13 +5611,19 @@ export const RemoveUpstreamServerResponse: MessageFns<RemoveUpstreamServerRespon
 };
 
 function createBaseListUpstreamServersRequest(): ListUpstreamServersRequest {
-  return { targetGroup: "" };
+  return { targetGroup: "", pageSize: 0, pageToken: "" };
 }
 
 export const ListUpstreamServersRequest: MessageFns<ListUpstreamServersRequest> = {
   encode(message: ListUpstreamServersRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.targetGroup !== "") {
       writer.uint32(10).string(message.targetGroup);
+    }
+    if (message.pageSize !== 0) {
+      writer.uint32(16).uint32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(26).string(message.pageToken);
     }
     return writer;
   },
@@ -4390,6 +5649,22 @@ export const ListUpstreamServersRequest: MessageFns<ListUpstreamServersRequest> 
             message.targetGroup = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.pageSize = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4409,6 +5684,16 @@ export const ListUpstreamServersRequest: MessageFns<ListUpstreamServersRequest> 
         : isSet(object.target_group)
         ? globalThis.String(object.target_group)
         : "",
+      pageSize: isSet(object.pageSize)
+        ? globalThis.Number(object.pageSize)
+        : isSet(object.page_size)
+        ? globalThis.Number(object.page_size)
+        : 0,
+      pageToken: isSet(object.pageToken)
+        ? globalThis.String(object.pageToken)
+        : isSet(object.page_token)
+        ? globalThis.String(object.page_token)
+        : "",
     };
   },
 
@@ -4416,6 +5701,12 @@ export const ListUpstreamServersRequest: MessageFns<ListUpstreamServersRequest> 
     const obj: any = {};
     if (message.targetGroup !== "") {
       obj.targetGroup = message.targetGroup;
+    }
+    if (message.pageSize !== 0) {
+      obj.pageSize = Math.round(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      obj.pageToken = message.pageToken;
     }
     return obj;
   },
@@ -4426,12 +5717,14 @@ export const ListUpstreamServersRequest: MessageFns<ListUpstreamServersRequest> 
   fromPartial(object: DeepPartial<ListUpstreamServersRequest>): ListUpstreamServersRequest {
     const message = createBaseListUpstreamServersRequest();
     message.targetGroup = object.targetGroup ?? "";
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
     return message;
   },
 };
 
 function createBaseListUpstreamServersResponse(): ListUpstreamServersResponse {
-  return { servers: [], revision: 0n };
+  return { servers: [], revision: 0n, nextPageToken: "" };
 }
 
 export const ListUpstreamServersResponse: MessageFns<ListUpstreamServersResponse> = {
@@ -4444,6 +5737,9 @@ export const ListUpstreamServersResponse: MessageFns<ListUpstreamServersResponse
         throw new globalThis.Error("value provided for field message.revision of type uint64 too large");
       }
       writer.uint32(16).uint64(message.revision);
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(26).string(message.nextPageToken);
     }
     return writer;
   },
@@ -4477,6 +5773,14 @@ export const ListUpstreamServersResponse: MessageFns<ListUpstreamServersResponse
             message.revision = reader.uint64() as bigint;
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4495,6 +5799,11 @@ export const ListUpstreamServersResponse: MessageFns<ListUpstreamServersResponse
         ? object.servers.map((e: any) => UpstreamServerStatus.fromJSON(e))
         : [],
       revision: isSet(object.revision) ? BigInt(object.revision) : 0n,
+      nextPageToken: isSet(object.nextPageToken)
+        ? globalThis.String(object.nextPageToken)
+        : isSet(object.next_page_token)
+        ? globalThis.String(object.next_page_token)
+        : "",
     };
   },
 
@@ -4506,6 +5815,9 @@ export const ListUpstreamServersResponse: MessageFns<ListUpstreamServersResponse
     if (message.revision !== 0n) {
       obj.revision = message.revision.toString();
     }
+    if (message.nextPageToken !== "") {
+      obj.nextPageToken = message.nextPageToken;
+    }
     return obj;
   },
 
@@ -4516,6 +5828,7 @@ export const ListUpstreamServersResponse: MessageFns<ListUpstreamServersResponse
     const message = createBaseListUpstreamServersResponse();
     message.servers = object.servers?.map((e) => UpstreamServerStatus.fromPartial(e)) || [];
     message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+    message.nextPageToken = object.nextPageToken ?? "";
     return message;
   },
 };
@@ -4707,7 +6020,7 @@ export const AddClientResponse: MessageFns<AddClientResponse> = {
 };
 
 function createBaseRemoveClientRequest(): RemoveClientRequest {
-  return { clientId: "", expectedRevision: 0n, requestId: "" };
+  return { clientId: "", expectedRevision: 0n, requestId: "", mode: CloseMode.UNSPECIFIED, deadline: undefined };
 }
 
 export const RemoveClientRequest: MessageFns<RemoveClientRequest> = {
@@ -4723,6 +6036,12 @@ export const RemoveClientRequest: MessageFns<RemoveClientRequest> = {
     }
     if (message.requestId !== "") {
       writer.uint32(26).string(message.requestId);
+    }
+    if (message.mode !== CloseMode.UNSPECIFIED) {
+      writer.uint32(32).int32(closeModeToNumber(message.mode));
+    }
+    if (message.deadline !== undefined) {
+      Duration.encode(message.deadline, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -4764,6 +6083,22 @@ export const RemoveClientRequest: MessageFns<RemoveClientRequest> = {
             message.requestId = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.mode = closeModeFromJSON(reader.int32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.deadline = Duration.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4793,6 +6128,8 @@ export const RemoveClientRequest: MessageFns<RemoveClientRequest> = {
         : isSet(object.request_id)
         ? globalThis.String(object.request_id)
         : "",
+      mode: isSet(object.mode) ? closeModeFromJSON(object.mode) : CloseMode.UNSPECIFIED,
+      deadline: isSet(object.deadline) ? Duration.fromJSON(object.deadline) : undefined,
     };
   },
 
@@ -4807,6 +6144,12 @@ export const RemoveClientRequest: MessageFns<RemoveClientRequest> = {
     if (message.requestId !== "") {
       obj.requestId = message.requestId;
     }
+    if (message.mode !== CloseMode.UNSPECIFIED) {
+      obj.mode = closeModeToJSON(message.mode);
+    }
+    if (message.deadline !== undefined) {
+      obj.deadline = Duration.toJSON(message.deadline);
+    }
     return obj;
   },
 
@@ -4820,6 +6163,10 @@ export const RemoveClientRequest: MessageFns<RemoveClientRequest> = {
       ? BigInt(object.expectedRevision)
       : 0n;
     message.requestId = object.requestId ?? "";
+    message.mode = object.mode ?? CloseMode.UNSPECIFIED;
+    message.deadline = (object.deadline !== undefined && object.deadline !== null)
+      ? Duration.fromPartial(object.deadline)
+      : undefined;
     return message;
   },
 };
@@ -4921,12 +6268,292 @@ export const RemoveClientResponse: MessageFns<RemoveClientResponse> = {
   },
 };
 
+function createBaseUpdateClientRequest(): UpdateClientRequest {
+  return {
+    client: undefined,
+    updateMask: undefined,
+    mode: CloseMode.UNSPECIFIED,
+    deadline: undefined,
+    expectedRevision: 0n,
+    requestId: "",
+  };
+}
+
+export const UpdateClientRequest: MessageFns<UpdateClientRequest> = {
+  encode(message: UpdateClientRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.client !== undefined) {
+      Client.encode(message.client, writer.uint32(10).fork()).join();
+    }
+    if (message.updateMask !== undefined) {
+      FieldMask.encode(FieldMask.wrap(message.updateMask), writer.uint32(18).fork()).join();
+    }
+    if (message.mode !== CloseMode.UNSPECIFIED) {
+      writer.uint32(24).int32(closeModeToNumber(message.mode));
+    }
+    if (message.deadline !== undefined) {
+      Duration.encode(message.deadline, writer.uint32(34).fork()).join();
+    }
+    if (message.expectedRevision !== 0n) {
+      if (BigInt.asUintN(64, message.expectedRevision) !== message.expectedRevision) {
+        throw new globalThis.Error("value provided for field message.expectedRevision of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.expectedRevision);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(50).string(message.requestId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UpdateClientRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUpdateClientRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.client = Client.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.updateMask = FieldMask.unwrap(FieldMask.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.mode = closeModeFromJSON(reader.int32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.deadline = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.expectedRevision = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): UpdateClientRequest {
+    return {
+      client: isSet(object.client) ? Client.fromJSON(object.client) : undefined,
+      updateMask: isSet(object.updateMask)
+        ? FieldMask.unwrap(FieldMask.fromJSON(object.updateMask))
+        : isSet(object.update_mask)
+        ? FieldMask.unwrap(FieldMask.fromJSON(object.update_mask))
+        : undefined,
+      mode: isSet(object.mode) ? closeModeFromJSON(object.mode) : CloseMode.UNSPECIFIED,
+      deadline: isSet(object.deadline) ? Duration.fromJSON(object.deadline) : undefined,
+      expectedRevision: isSet(object.expectedRevision)
+        ? BigInt(object.expectedRevision)
+        : isSet(object.expected_revision)
+        ? BigInt(object.expected_revision)
+        : 0n,
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
+    };
+  },
+
+  toJSON(message: UpdateClientRequest): unknown {
+    const obj: any = {};
+    if (message.client !== undefined) {
+      obj.client = Client.toJSON(message.client);
+    }
+    if (message.updateMask !== undefined) {
+      obj.updateMask = FieldMask.toJSON(FieldMask.wrap(message.updateMask));
+    }
+    if (message.mode !== CloseMode.UNSPECIFIED) {
+      obj.mode = closeModeToJSON(message.mode);
+    }
+    if (message.deadline !== undefined) {
+      obj.deadline = Duration.toJSON(message.deadline);
+    }
+    if (message.expectedRevision !== 0n) {
+      obj.expectedRevision = message.expectedRevision.toString();
+    }
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<UpdateClientRequest>): UpdateClientRequest {
+    return UpdateClientRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UpdateClientRequest>): UpdateClientRequest {
+    const message = createBaseUpdateClientRequest();
+    message.client = (object.client !== undefined && object.client !== null)
+      ? Client.fromPartial(object.client)
+      : undefined;
+    message.updateMask = object.updateMask ?? undefined;
+    message.mode = object.mode ?? CloseMode.UNSPECIFIED;
+    message.deadline = (object.deadline !== undefined && object.deadline !== null)
+      ? Duration.fromPartial(object.deadline)
+      : undefined;
+    message.expectedRevision = (object.expectedRevision !== undefined && object.expectedRevision !== null)
+      ? BigInt(object.expectedRevision)
+      : 0n;
+    message.requestId = object.requestId ?? "";
+    return message;
+  },
+};
+
+function createBaseUpdateClientResponse(): UpdateClientResponse {
+  return { revision: 0n, connectionsClosed: 0n };
+}
+
+export const UpdateClientResponse: MessageFns<UpdateClientResponse> = {
+  encode(message: UpdateClientResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.revision !== 0n) {
+      if (BigInt.asUintN(64, message.revision) !== message.revision) {
+        throw new globalThis.Error("value provided for field message.revision of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.revision);
+    }
+    if (message.connectionsClosed !== 0n) {
+      if (BigInt.asUintN(64, message.connectionsClosed) !== message.connectionsClosed) {
+        throw new globalThis.Error("value provided for field message.connectionsClosed of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.connectionsClosed);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UpdateClientResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUpdateClientResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.revision = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.connectionsClosed = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): UpdateClientResponse {
+    return {
+      revision: isSet(object.revision) ? BigInt(object.revision) : 0n,
+      connectionsClosed: isSet(object.connectionsClosed)
+        ? BigInt(object.connectionsClosed)
+        : isSet(object.connections_closed)
+        ? BigInt(object.connections_closed)
+        : 0n,
+    };
+  },
+
+  toJSON(message: UpdateClientResponse): unknown {
+    const obj: any = {};
+    if (message.revision !== 0n) {
+      obj.revision = message.revision.toString();
+    }
+    if (message.connectionsClosed !== 0n) {
+      obj.connectionsClosed = message.connectionsClosed.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<UpdateClientResponse>): UpdateClientResponse {
+    return UpdateClientResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UpdateClientResponse>): UpdateClientResponse {
+    const message = createBaseUpdateClientResponse();
+    message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+    message.connectionsClosed = (object.connectionsClosed !== undefined && object.connectionsClosed !== null)
+      ? BigInt(object.connectionsClosed)
+      : 0n;
+    return message;
+  },
+};
+
 function createBaseListClientsRequest(): ListClientsRequest {
-  return {};
+  return { pageSize: 0, pageToken: "" };
 }
 
 export const ListClientsRequest: MessageFns<ListClientsRequest> = {
-  encode(_: ListClientsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+  encode(message: ListClientsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pageSize !== 0) {
+      writer.uint32(8).uint32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(18).string(message.pageToken);
+    }
     return writer;
   },
 
@@ -4943,6 +6570,22 @@ export const ListClientsRequest: MessageFns<ListClientsRequest> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.pageSize = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4955,26 +6598,45 @@ export const ListClientsRequest: MessageFns<ListClientsRequest> = {
     }
   },
 
-  fromJSON(_: any): ListClientsRequest {
-    return {};
+  fromJSON(object: any): ListClientsRequest {
+    return {
+      pageSize: isSet(object.pageSize)
+        ? globalThis.Number(object.pageSize)
+        : isSet(object.page_size)
+        ? globalThis.Number(object.page_size)
+        : 0,
+      pageToken: isSet(object.pageToken)
+        ? globalThis.String(object.pageToken)
+        : isSet(object.page_token)
+        ? globalThis.String(object.page_token)
+        : "",
+    };
   },
 
-  toJSON(_: ListClientsRequest): unknown {
+  toJSON(message: ListClientsRequest): unknown {
     const obj: any = {};
+    if (message.pageSize !== 0) {
+      obj.pageSize = Math.round(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      obj.pageToken = message.pageToken;
+    }
     return obj;
   },
 
   create(base?: DeepPartial<ListClientsRequest>): ListClientsRequest {
     return ListClientsRequest.fromPartial(base ?? {});
   },
-  fromPartial(_: DeepPartial<ListClientsRequest>): ListClientsRequest {
+  fromPartial(object: DeepPartial<ListClientsRequest>): ListClientsRequest {
     const message = createBaseListClientsRequest();
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
     return message;
   },
 };
 
 function createBaseListClientsResponse(): ListClientsResponse {
-  return { clients: [], revision: 0n };
+  return { clients: [], revision: 0n, nextPageToken: "" };
 }
 
 export const ListClientsResponse: MessageFns<ListClientsResponse> = {
@@ -4987,6 +6649,9 @@ export const ListClientsResponse: MessageFns<ListClientsResponse> = {
         throw new globalThis.Error("value provided for field message.revision of type uint64 too large");
       }
       writer.uint32(16).uint64(message.revision);
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(26).string(message.nextPageToken);
     }
     return writer;
   },
@@ -5020,6 +6685,14 @@ export const ListClientsResponse: MessageFns<ListClientsResponse> = {
             message.revision = reader.uint64() as bigint;
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5038,6 +6711,11 @@ export const ListClientsResponse: MessageFns<ListClientsResponse> = {
         ? object.clients.map((e: any) => ClientStatus.fromJSON(e))
         : [],
       revision: isSet(object.revision) ? BigInt(object.revision) : 0n,
+      nextPageToken: isSet(object.nextPageToken)
+        ? globalThis.String(object.nextPageToken)
+        : isSet(object.next_page_token)
+        ? globalThis.String(object.next_page_token)
+        : "",
     };
   },
 
@@ -5049,6 +6727,9 @@ export const ListClientsResponse: MessageFns<ListClientsResponse> = {
     if (message.revision !== 0n) {
       obj.revision = message.revision.toString();
     }
+    if (message.nextPageToken !== "") {
+      obj.nextPageToken = message.nextPageToken;
+    }
     return obj;
   },
 
@@ -5059,6 +6740,7 @@ export const ListClientsResponse: MessageFns<ListClientsResponse> = {
     const message = createBaseListClientsResponse();
     message.clients = object.clients?.map((e) => ClientStatus.fromPartial(e)) || [];
     message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+    message.nextPageToken = object.nextPageToken ?? "";
     return message;
   },
 };
@@ -5653,13 +7335,22 @@ export const GetFailedConnectionsResponse: MessageFns<GetFailedConnectionsRespon
 };
 
 function createBaseWatchStatsRequest(): WatchStatsRequest {
-  return { interval: undefined };
+  return { interval: undefined, targetGroup: "", server: "", clientId: "" };
 }
 
 export const WatchStatsRequest: MessageFns<WatchStatsRequest> = {
   encode(message: WatchStatsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.interval !== undefined) {
       Duration.encode(message.interval, writer.uint32(10).fork()).join();
+    }
+    if (message.targetGroup !== "") {
+      writer.uint32(18).string(message.targetGroup);
+    }
+    if (message.server !== "") {
+      writer.uint32(26).string(message.server);
+    }
+    if (message.clientId !== "") {
+      writer.uint32(34).string(message.clientId);
     }
     return writer;
   },
@@ -5685,6 +7376,30 @@ export const WatchStatsRequest: MessageFns<WatchStatsRequest> = {
             message.interval = Duration.decode(reader, reader.uint32());
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.targetGroup = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.server = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.clientId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5698,13 +7413,35 @@ export const WatchStatsRequest: MessageFns<WatchStatsRequest> = {
   },
 
   fromJSON(object: any): WatchStatsRequest {
-    return { interval: isSet(object.interval) ? Duration.fromJSON(object.interval) : undefined };
+    return {
+      interval: isSet(object.interval) ? Duration.fromJSON(object.interval) : undefined,
+      targetGroup: isSet(object.targetGroup)
+        ? globalThis.String(object.targetGroup)
+        : isSet(object.target_group)
+        ? globalThis.String(object.target_group)
+        : "",
+      server: isSet(object.server) ? globalThis.String(object.server) : "",
+      clientId: isSet(object.clientId)
+        ? globalThis.String(object.clientId)
+        : isSet(object.client_id)
+        ? globalThis.String(object.client_id)
+        : "",
+    };
   },
 
   toJSON(message: WatchStatsRequest): unknown {
     const obj: any = {};
     if (message.interval !== undefined) {
       obj.interval = Duration.toJSON(message.interval);
+    }
+    if (message.targetGroup !== "") {
+      obj.targetGroup = message.targetGroup;
+    }
+    if (message.server !== "") {
+      obj.server = message.server;
+    }
+    if (message.clientId !== "") {
+      obj.clientId = message.clientId;
     }
     return obj;
   },
@@ -5717,6 +7454,9 @@ export const WatchStatsRequest: MessageFns<WatchStatsRequest> = {
     message.interval = (object.interval !== undefined && object.interval !== null)
       ? Duration.fromPartial(object.interval)
       : undefined;
+    message.targetGroup = object.targetGroup ?? "";
+    message.server = object.server ?? "";
+    message.clientId = object.clientId ?? "";
     return message;
   },
 };
@@ -6148,7 +7888,7 @@ export const ClientStats: MessageFns<ClientStats> = {
 };
 
 function createBaseWatchHealthRequest(): WatchHealthRequest {
-  return { sinceRevision: 0n, targetGroup: "" };
+  return { sinceRevision: 0n, targetGroup: "", server: "" };
 }
 
 export const WatchHealthRequest: MessageFns<WatchHealthRequest> = {
@@ -6161,6 +7901,9 @@ export const WatchHealthRequest: MessageFns<WatchHealthRequest> = {
     }
     if (message.targetGroup !== "") {
       writer.uint32(18).string(message.targetGroup);
+    }
+    if (message.server !== "") {
+      writer.uint32(26).string(message.server);
     }
     return writer;
   },
@@ -6194,6 +7937,14 @@ export const WatchHealthRequest: MessageFns<WatchHealthRequest> = {
             message.targetGroup = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.server = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -6218,6 +7969,7 @@ export const WatchHealthRequest: MessageFns<WatchHealthRequest> = {
         : isSet(object.target_group)
         ? globalThis.String(object.target_group)
         : "",
+      server: isSet(object.server) ? globalThis.String(object.server) : "",
     };
   },
 
@@ -6228,6 +7980,9 @@ export const WatchHealthRequest: MessageFns<WatchHealthRequest> = {
     }
     if (message.targetGroup !== "") {
       obj.targetGroup = message.targetGroup;
+    }
+    if (message.server !== "") {
+      obj.server = message.server;
     }
     return obj;
   },
@@ -6241,6 +7996,7 @@ export const WatchHealthRequest: MessageFns<WatchHealthRequest> = {
       ? BigInt(object.sinceRevision)
       : 0n;
     message.targetGroup = object.targetGroup ?? "";
+    message.server = object.server ?? "";
     return message;
   },
 };
@@ -6695,6 +8451,4659 @@ export const GetLogLevelResponse: MessageFns<GetLogLevelResponse> = {
   },
 };
 
+function createBasePlanConfigRequest(): PlanConfigRequest {
+  return { config: "" };
+}
+
+export const PlanConfigRequest: MessageFns<PlanConfigRequest> = {
+  encode(message: PlanConfigRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.config !== "") {
+      writer.uint32(10).string(message.config);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PlanConfigRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePlanConfigRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.config = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PlanConfigRequest {
+    return { config: isSet(object.config) ? globalThis.String(object.config) : "" };
+  },
+
+  toJSON(message: PlanConfigRequest): unknown {
+    const obj: any = {};
+    if (message.config !== "") {
+      obj.config = message.config;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PlanConfigRequest>): PlanConfigRequest {
+    return PlanConfigRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PlanConfigRequest>): PlanConfigRequest {
+    const message = createBasePlanConfigRequest();
+    message.config = object.config ?? "";
+    return message;
+  },
+};
+
+function createBasePlanConfigResponse(): PlanConfigResponse {
+  return { revision: 0n, differences: [], blastRadius: undefined, needsRestart: [] };
+}
+
+export const PlanConfigResponse: MessageFns<PlanConfigResponse> = {
+  encode(message: PlanConfigResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.revision !== 0n) {
+      if (BigInt.asUintN(64, message.revision) !== message.revision) {
+        throw new globalThis.Error("value provided for field message.revision of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.revision);
+    }
+    for (const v of message.differences) {
+      Difference.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.blastRadius !== undefined) {
+      BlastRadius.encode(message.blastRadius, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.needsRestart) {
+      writer.uint32(34).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PlanConfigResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePlanConfigResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.revision = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.differences.push(Difference.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.blastRadius = BlastRadius.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.needsRestart.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PlanConfigResponse {
+    return {
+      revision: isSet(object.revision) ? BigInt(object.revision) : 0n,
+      differences: globalThis.Array.isArray(object?.differences)
+        ? object.differences.map((e: any) => Difference.fromJSON(e))
+        : [],
+      blastRadius: isSet(object.blastRadius)
+        ? BlastRadius.fromJSON(object.blastRadius)
+        : isSet(object.blast_radius)
+        ? BlastRadius.fromJSON(object.blast_radius)
+        : undefined,
+      needsRestart: globalThis.Array.isArray(object?.needsRestart)
+        ? object.needsRestart.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.needs_restart)
+        ? object.needs_restart.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: PlanConfigResponse): unknown {
+    const obj: any = {};
+    if (message.revision !== 0n) {
+      obj.revision = message.revision.toString();
+    }
+    if (message.differences?.length) {
+      obj.differences = message.differences.map((e) => Difference.toJSON(e));
+    }
+    if (message.blastRadius !== undefined) {
+      obj.blastRadius = BlastRadius.toJSON(message.blastRadius);
+    }
+    if (message.needsRestart?.length) {
+      obj.needsRestart = message.needsRestart;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PlanConfigResponse>): PlanConfigResponse {
+    return PlanConfigResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PlanConfigResponse>): PlanConfigResponse {
+    const message = createBasePlanConfigResponse();
+    message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+    message.differences = object.differences?.map((e) => Difference.fromPartial(e)) || [];
+    message.blastRadius = (object.blastRadius !== undefined && object.blastRadius !== null)
+      ? BlastRadius.fromPartial(object.blastRadius)
+      : undefined;
+    message.needsRestart = object.needsRestart?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseDifference(): Difference {
+  return { kind: Difference_Kind.UNSPECIFIED, path: "", before: "", after: "" };
+}
+
+export const Difference: MessageFns<Difference> = {
+  encode(message: Difference, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== Difference_Kind.UNSPECIFIED) {
+      writer.uint32(8).int32(difference_KindToNumber(message.kind));
+    }
+    if (message.path !== "") {
+      writer.uint32(18).string(message.path);
+    }
+    if (message.before !== "") {
+      writer.uint32(26).string(message.before);
+    }
+    if (message.after !== "") {
+      writer.uint32(34).string(message.after);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Difference {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDifference();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.kind = difference_KindFromJSON(reader.int32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.path = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.before = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.after = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Difference {
+    return {
+      kind: isSet(object.kind) ? difference_KindFromJSON(object.kind) : Difference_Kind.UNSPECIFIED,
+      path: isSet(object.path) ? globalThis.String(object.path) : "",
+      before: isSet(object.before) ? globalThis.String(object.before) : "",
+      after: isSet(object.after) ? globalThis.String(object.after) : "",
+    };
+  },
+
+  toJSON(message: Difference): unknown {
+    const obj: any = {};
+    if (message.kind !== Difference_Kind.UNSPECIFIED) {
+      obj.kind = difference_KindToJSON(message.kind);
+    }
+    if (message.path !== "") {
+      obj.path = message.path;
+    }
+    if (message.before !== "") {
+      obj.before = message.before;
+    }
+    if (message.after !== "") {
+      obj.after = message.after;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Difference>): Difference {
+    return Difference.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Difference>): Difference {
+    const message = createBaseDifference();
+    message.kind = object.kind ?? Difference_Kind.UNSPECIFIED;
+    message.path = object.path ?? "";
+    message.before = object.before ?? "";
+    message.after = object.after ?? "";
+    return message;
+  },
+};
+
+function createBaseBlastRadius(): BlastRadius {
+  return { connectionsDraining: 0n, connectionsClosing: 0n, lostAccess: [] };
+}
+
+export const BlastRadius: MessageFns<BlastRadius> = {
+  encode(message: BlastRadius, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.connectionsDraining !== 0n) {
+      if (BigInt.asUintN(64, message.connectionsDraining) !== message.connectionsDraining) {
+        throw new globalThis.Error("value provided for field message.connectionsDraining of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.connectionsDraining);
+    }
+    if (message.connectionsClosing !== 0n) {
+      if (BigInt.asUintN(64, message.connectionsClosing) !== message.connectionsClosing) {
+        throw new globalThis.Error("value provided for field message.connectionsClosing of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.connectionsClosing);
+    }
+    for (const v of message.lostAccess) {
+      LostAccess.encode(v!, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BlastRadius {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBlastRadius();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.connectionsDraining = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.connectionsClosing = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.lostAccess.push(LostAccess.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): BlastRadius {
+    return {
+      connectionsDraining: isSet(object.connectionsDraining)
+        ? BigInt(object.connectionsDraining)
+        : isSet(object.connections_draining)
+        ? BigInt(object.connections_draining)
+        : 0n,
+      connectionsClosing: isSet(object.connectionsClosing)
+        ? BigInt(object.connectionsClosing)
+        : isSet(object.connections_closing)
+        ? BigInt(object.connections_closing)
+        : 0n,
+      lostAccess: globalThis.Array.isArray(object?.lostAccess)
+        ? object.lostAccess.map((e: any) => LostAccess.fromJSON(e))
+        : globalThis.Array.isArray(object?.lost_access)
+        ? object.lost_access.map((e: any) => LostAccess.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: BlastRadius): unknown {
+    const obj: any = {};
+    if (message.connectionsDraining !== 0n) {
+      obj.connectionsDraining = message.connectionsDraining.toString();
+    }
+    if (message.connectionsClosing !== 0n) {
+      obj.connectionsClosing = message.connectionsClosing.toString();
+    }
+    if (message.lostAccess?.length) {
+      obj.lostAccess = message.lostAccess.map((e) => LostAccess.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<BlastRadius>): BlastRadius {
+    return BlastRadius.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<BlastRadius>): BlastRadius {
+    const message = createBaseBlastRadius();
+    message.connectionsDraining = (object.connectionsDraining !== undefined && object.connectionsDraining !== null)
+      ? BigInt(object.connectionsDraining)
+      : 0n;
+    message.connectionsClosing = (object.connectionsClosing !== undefined && object.connectionsClosing !== null)
+      ? BigInt(object.connectionsClosing)
+      : 0n;
+    message.lostAccess = object.lostAccess?.map((e) => LostAccess.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseLostAccess(): LostAccess {
+  return { clientId: "", targetGroup: "", connections: 0n };
+}
+
+export const LostAccess: MessageFns<LostAccess> = {
+  encode(message: LostAccess, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.clientId !== "") {
+      writer.uint32(10).string(message.clientId);
+    }
+    if (message.targetGroup !== "") {
+      writer.uint32(18).string(message.targetGroup);
+    }
+    if (message.connections !== 0n) {
+      if (BigInt.asUintN(64, message.connections) !== message.connections) {
+        throw new globalThis.Error("value provided for field message.connections of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.connections);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LostAccess {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLostAccess();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.clientId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.targetGroup = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.connections = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LostAccess {
+    return {
+      clientId: isSet(object.clientId)
+        ? globalThis.String(object.clientId)
+        : isSet(object.client_id)
+        ? globalThis.String(object.client_id)
+        : "",
+      targetGroup: isSet(object.targetGroup)
+        ? globalThis.String(object.targetGroup)
+        : isSet(object.target_group)
+        ? globalThis.String(object.target_group)
+        : "",
+      connections: isSet(object.connections) ? BigInt(object.connections) : 0n,
+    };
+  },
+
+  toJSON(message: LostAccess): unknown {
+    const obj: any = {};
+    if (message.clientId !== "") {
+      obj.clientId = message.clientId;
+    }
+    if (message.targetGroup !== "") {
+      obj.targetGroup = message.targetGroup;
+    }
+    if (message.connections !== 0n) {
+      obj.connections = message.connections.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LostAccess>): LostAccess {
+    return LostAccess.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LostAccess>): LostAccess {
+    const message = createBaseLostAccess();
+    message.clientId = object.clientId ?? "";
+    message.targetGroup = object.targetGroup ?? "";
+    message.connections = (object.connections !== undefined && object.connections !== null)
+      ? BigInt(object.connections)
+      : 0n;
+    return message;
+  },
+};
+
+function createBaseApplyConfigRequest(): ApplyConfigRequest {
+  return { config: "", mode: CloseMode.UNSPECIFIED, deadline: undefined, expectedRevision: 0n, requestId: "" };
+}
+
+export const ApplyConfigRequest: MessageFns<ApplyConfigRequest> = {
+  encode(message: ApplyConfigRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.config !== "") {
+      writer.uint32(10).string(message.config);
+    }
+    if (message.mode !== CloseMode.UNSPECIFIED) {
+      writer.uint32(16).int32(closeModeToNumber(message.mode));
+    }
+    if (message.deadline !== undefined) {
+      Duration.encode(message.deadline, writer.uint32(26).fork()).join();
+    }
+    if (message.expectedRevision !== 0n) {
+      if (BigInt.asUintN(64, message.expectedRevision) !== message.expectedRevision) {
+        throw new globalThis.Error("value provided for field message.expectedRevision of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.expectedRevision);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(42).string(message.requestId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ApplyConfigRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseApplyConfigRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.config = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.mode = closeModeFromJSON(reader.int32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.deadline = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.expectedRevision = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ApplyConfigRequest {
+    return {
+      config: isSet(object.config) ? globalThis.String(object.config) : "",
+      mode: isSet(object.mode) ? closeModeFromJSON(object.mode) : CloseMode.UNSPECIFIED,
+      deadline: isSet(object.deadline) ? Duration.fromJSON(object.deadline) : undefined,
+      expectedRevision: isSet(object.expectedRevision)
+        ? BigInt(object.expectedRevision)
+        : isSet(object.expected_revision)
+        ? BigInt(object.expected_revision)
+        : 0n,
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
+    };
+  },
+
+  toJSON(message: ApplyConfigRequest): unknown {
+    const obj: any = {};
+    if (message.config !== "") {
+      obj.config = message.config;
+    }
+    if (message.mode !== CloseMode.UNSPECIFIED) {
+      obj.mode = closeModeToJSON(message.mode);
+    }
+    if (message.deadline !== undefined) {
+      obj.deadline = Duration.toJSON(message.deadline);
+    }
+    if (message.expectedRevision !== 0n) {
+      obj.expectedRevision = message.expectedRevision.toString();
+    }
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ApplyConfigRequest>): ApplyConfigRequest {
+    return ApplyConfigRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ApplyConfigRequest>): ApplyConfigRequest {
+    const message = createBaseApplyConfigRequest();
+    message.config = object.config ?? "";
+    message.mode = object.mode ?? CloseMode.UNSPECIFIED;
+    message.deadline = (object.deadline !== undefined && object.deadline !== null)
+      ? Duration.fromPartial(object.deadline)
+      : undefined;
+    message.expectedRevision = (object.expectedRevision !== undefined && object.expectedRevision !== null)
+      ? BigInt(object.expectedRevision)
+      : 0n;
+    message.requestId = object.requestId ?? "";
+    return message;
+  },
+};
+
+function createBaseApplyConfigResponse(): ApplyConfigResponse {
+  return { revision: 0n, differences: [], connectionsClosed: 0n, needsRestart: [] };
+}
+
+export const ApplyConfigResponse: MessageFns<ApplyConfigResponse> = {
+  encode(message: ApplyConfigResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.revision !== 0n) {
+      if (BigInt.asUintN(64, message.revision) !== message.revision) {
+        throw new globalThis.Error("value provided for field message.revision of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.revision);
+    }
+    for (const v of message.differences) {
+      Difference.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.connectionsClosed !== 0n) {
+      if (BigInt.asUintN(64, message.connectionsClosed) !== message.connectionsClosed) {
+        throw new globalThis.Error("value provided for field message.connectionsClosed of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.connectionsClosed);
+    }
+    for (const v of message.needsRestart) {
+      writer.uint32(34).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ApplyConfigResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseApplyConfigResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.revision = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.differences.push(Difference.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.connectionsClosed = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.needsRestart.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ApplyConfigResponse {
+    return {
+      revision: isSet(object.revision) ? BigInt(object.revision) : 0n,
+      differences: globalThis.Array.isArray(object?.differences)
+        ? object.differences.map((e: any) => Difference.fromJSON(e))
+        : [],
+      connectionsClosed: isSet(object.connectionsClosed)
+        ? BigInt(object.connectionsClosed)
+        : isSet(object.connections_closed)
+        ? BigInt(object.connections_closed)
+        : 0n,
+      needsRestart: globalThis.Array.isArray(object?.needsRestart)
+        ? object.needsRestart.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.needs_restart)
+        ? object.needs_restart.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ApplyConfigResponse): unknown {
+    const obj: any = {};
+    if (message.revision !== 0n) {
+      obj.revision = message.revision.toString();
+    }
+    if (message.differences?.length) {
+      obj.differences = message.differences.map((e) => Difference.toJSON(e));
+    }
+    if (message.connectionsClosed !== 0n) {
+      obj.connectionsClosed = message.connectionsClosed.toString();
+    }
+    if (message.needsRestart?.length) {
+      obj.needsRestart = message.needsRestart;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ApplyConfigResponse>): ApplyConfigResponse {
+    return ApplyConfigResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ApplyConfigResponse>): ApplyConfigResponse {
+    const message = createBaseApplyConfigResponse();
+    message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+    message.differences = object.differences?.map((e) => Difference.fromPartial(e)) || [];
+    message.connectionsClosed = (object.connectionsClosed !== undefined && object.connectionsClosed !== null)
+      ? BigInt(object.connectionsClosed)
+      : 0n;
+    message.needsRestart = object.needsRestart?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseRollbackConfigRequest(): RollbackConfigRequest {
+  return { toRevision: 0n, mode: CloseMode.UNSPECIFIED, deadline: undefined, expectedRevision: 0n, requestId: "" };
+}
+
+export const RollbackConfigRequest: MessageFns<RollbackConfigRequest> = {
+  encode(message: RollbackConfigRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.toRevision !== 0n) {
+      if (BigInt.asUintN(64, message.toRevision) !== message.toRevision) {
+        throw new globalThis.Error("value provided for field message.toRevision of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.toRevision);
+    }
+    if (message.mode !== CloseMode.UNSPECIFIED) {
+      writer.uint32(16).int32(closeModeToNumber(message.mode));
+    }
+    if (message.deadline !== undefined) {
+      Duration.encode(message.deadline, writer.uint32(26).fork()).join();
+    }
+    if (message.expectedRevision !== 0n) {
+      if (BigInt.asUintN(64, message.expectedRevision) !== message.expectedRevision) {
+        throw new globalThis.Error("value provided for field message.expectedRevision of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.expectedRevision);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(42).string(message.requestId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RollbackConfigRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRollbackConfigRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.toRevision = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.mode = closeModeFromJSON(reader.int32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.deadline = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.expectedRevision = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RollbackConfigRequest {
+    return {
+      toRevision: isSet(object.toRevision)
+        ? BigInt(object.toRevision)
+        : isSet(object.to_revision)
+        ? BigInt(object.to_revision)
+        : 0n,
+      mode: isSet(object.mode) ? closeModeFromJSON(object.mode) : CloseMode.UNSPECIFIED,
+      deadline: isSet(object.deadline) ? Duration.fromJSON(object.deadline) : undefined,
+      expectedRevision: isSet(object.expectedRevision)
+        ? BigInt(object.expectedRevision)
+        : isSet(object.expected_revision)
+        ? BigInt(object.expected_revision)
+        : 0n,
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
+    };
+  },
+
+  toJSON(message: RollbackConfigRequest): unknown {
+    const obj: any = {};
+    if (message.toRevision !== 0n) {
+      obj.toRevision = message.toRevision.toString();
+    }
+    if (message.mode !== CloseMode.UNSPECIFIED) {
+      obj.mode = closeModeToJSON(message.mode);
+    }
+    if (message.deadline !== undefined) {
+      obj.deadline = Duration.toJSON(message.deadline);
+    }
+    if (message.expectedRevision !== 0n) {
+      obj.expectedRevision = message.expectedRevision.toString();
+    }
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RollbackConfigRequest>): RollbackConfigRequest {
+    return RollbackConfigRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RollbackConfigRequest>): RollbackConfigRequest {
+    const message = createBaseRollbackConfigRequest();
+    message.toRevision = (object.toRevision !== undefined && object.toRevision !== null)
+      ? BigInt(object.toRevision)
+      : 0n;
+    message.mode = object.mode ?? CloseMode.UNSPECIFIED;
+    message.deadline = (object.deadline !== undefined && object.deadline !== null)
+      ? Duration.fromPartial(object.deadline)
+      : undefined;
+    message.expectedRevision = (object.expectedRevision !== undefined && object.expectedRevision !== null)
+      ? BigInt(object.expectedRevision)
+      : 0n;
+    message.requestId = object.requestId ?? "";
+    return message;
+  },
+};
+
+function createBaseRollbackConfigResponse(): RollbackConfigResponse {
+  return { revision: 0n, differences: [], connectionsClosed: 0n };
+}
+
+export const RollbackConfigResponse: MessageFns<RollbackConfigResponse> = {
+  encode(message: RollbackConfigResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.revision !== 0n) {
+      if (BigInt.asUintN(64, message.revision) !== message.revision) {
+        throw new globalThis.Error("value provided for field message.revision of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.revision);
+    }
+    for (const v of message.differences) {
+      Difference.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.connectionsClosed !== 0n) {
+      if (BigInt.asUintN(64, message.connectionsClosed) !== message.connectionsClosed) {
+        throw new globalThis.Error("value provided for field message.connectionsClosed of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.connectionsClosed);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RollbackConfigResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRollbackConfigResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.revision = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.differences.push(Difference.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.connectionsClosed = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RollbackConfigResponse {
+    return {
+      revision: isSet(object.revision) ? BigInt(object.revision) : 0n,
+      differences: globalThis.Array.isArray(object?.differences)
+        ? object.differences.map((e: any) => Difference.fromJSON(e))
+        : [],
+      connectionsClosed: isSet(object.connectionsClosed)
+        ? BigInt(object.connectionsClosed)
+        : isSet(object.connections_closed)
+        ? BigInt(object.connections_closed)
+        : 0n,
+    };
+  },
+
+  toJSON(message: RollbackConfigResponse): unknown {
+    const obj: any = {};
+    if (message.revision !== 0n) {
+      obj.revision = message.revision.toString();
+    }
+    if (message.differences?.length) {
+      obj.differences = message.differences.map((e) => Difference.toJSON(e));
+    }
+    if (message.connectionsClosed !== 0n) {
+      obj.connectionsClosed = message.connectionsClosed.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RollbackConfigResponse>): RollbackConfigResponse {
+    return RollbackConfigResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RollbackConfigResponse>): RollbackConfigResponse {
+    const message = createBaseRollbackConfigResponse();
+    message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+    message.differences = object.differences?.map((e) => Difference.fromPartial(e)) || [];
+    message.connectionsClosed = (object.connectionsClosed !== undefined && object.connectionsClosed !== null)
+      ? BigInt(object.connectionsClosed)
+      : 0n;
+    return message;
+  },
+};
+
+function createBaseListRevisionsRequest(): ListRevisionsRequest {
+  return { pageSize: 0, pageToken: "" };
+}
+
+export const ListRevisionsRequest: MessageFns<ListRevisionsRequest> = {
+  encode(message: ListRevisionsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pageSize !== 0) {
+      writer.uint32(8).uint32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(18).string(message.pageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListRevisionsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListRevisionsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.pageSize = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListRevisionsRequest {
+    return {
+      pageSize: isSet(object.pageSize)
+        ? globalThis.Number(object.pageSize)
+        : isSet(object.page_size)
+        ? globalThis.Number(object.page_size)
+        : 0,
+      pageToken: isSet(object.pageToken)
+        ? globalThis.String(object.pageToken)
+        : isSet(object.page_token)
+        ? globalThis.String(object.page_token)
+        : "",
+    };
+  },
+
+  toJSON(message: ListRevisionsRequest): unknown {
+    const obj: any = {};
+    if (message.pageSize !== 0) {
+      obj.pageSize = Math.round(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      obj.pageToken = message.pageToken;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListRevisionsRequest>): ListRevisionsRequest {
+    return ListRevisionsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListRevisionsRequest>): ListRevisionsRequest {
+    const message = createBaseListRevisionsRequest();
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseListRevisionsResponse(): ListRevisionsResponse {
+  return { revisions: [], nextPageToken: "" };
+}
+
+export const ListRevisionsResponse: MessageFns<ListRevisionsResponse> = {
+  encode(message: ListRevisionsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.revisions) {
+      Revision.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListRevisionsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListRevisionsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.revisions.push(Revision.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListRevisionsResponse {
+    return {
+      revisions: globalThis.Array.isArray(object?.revisions)
+        ? object.revisions.map((e: any) => Revision.fromJSON(e))
+        : [],
+      nextPageToken: isSet(object.nextPageToken)
+        ? globalThis.String(object.nextPageToken)
+        : isSet(object.next_page_token)
+        ? globalThis.String(object.next_page_token)
+        : "",
+    };
+  },
+
+  toJSON(message: ListRevisionsResponse): unknown {
+    const obj: any = {};
+    if (message.revisions?.length) {
+      obj.revisions = message.revisions.map((e) => Revision.toJSON(e));
+    }
+    if (message.nextPageToken !== "") {
+      obj.nextPageToken = message.nextPageToken;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListRevisionsResponse>): ListRevisionsResponse {
+    return ListRevisionsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListRevisionsResponse>): ListRevisionsResponse {
+    const message = createBaseListRevisionsResponse();
+    message.revisions = object.revisions?.map((e) => Revision.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseRevision(): Revision {
+  return { revision: 0n, at: undefined, actor: "", summary: "", requestId: "" };
+}
+
+export const Revision: MessageFns<Revision> = {
+  encode(message: Revision, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.revision !== 0n) {
+      if (BigInt.asUintN(64, message.revision) !== message.revision) {
+        throw new globalThis.Error("value provided for field message.revision of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.revision);
+    }
+    if (message.at !== undefined) {
+      Timestamp.encode(toTimestamp(message.at), writer.uint32(18).fork()).join();
+    }
+    if (message.actor !== "") {
+      writer.uint32(26).string(message.actor);
+    }
+    if (message.summary !== "") {
+      writer.uint32(34).string(message.summary);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(42).string(message.requestId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Revision {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRevision();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.revision = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.at = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.actor = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.summary = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Revision {
+    return {
+      revision: isSet(object.revision) ? BigInt(object.revision) : 0n,
+      at: isSet(object.at) ? fromJsonTimestamp(object.at) : undefined,
+      actor: isSet(object.actor) ? globalThis.String(object.actor) : "",
+      summary: isSet(object.summary) ? globalThis.String(object.summary) : "",
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
+    };
+  },
+
+  toJSON(message: Revision): unknown {
+    const obj: any = {};
+    if (message.revision !== 0n) {
+      obj.revision = message.revision.toString();
+    }
+    if (message.at !== undefined) {
+      obj.at = message.at.toISOString();
+    }
+    if (message.actor !== "") {
+      obj.actor = message.actor;
+    }
+    if (message.summary !== "") {
+      obj.summary = message.summary;
+    }
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Revision>): Revision {
+    return Revision.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Revision>): Revision {
+    const message = createBaseRevision();
+    message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+    message.at = object.at ?? undefined;
+    message.actor = object.actor ?? "";
+    message.summary = object.summary ?? "";
+    message.requestId = object.requestId ?? "";
+    return message;
+  },
+};
+
+function createBaseExportConfigRequest(): ExportConfigRequest {
+  return {};
+}
+
+export const ExportConfigRequest: MessageFns<ExportConfigRequest> = {
+  encode(_: ExportConfigRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExportConfigRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExportConfigRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): ExportConfigRequest {
+    return {};
+  },
+
+  toJSON(_: ExportConfigRequest): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<ExportConfigRequest>): ExportConfigRequest {
+    return ExportConfigRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<ExportConfigRequest>): ExportConfigRequest {
+    const message = createBaseExportConfigRequest();
+    return message;
+  },
+};
+
+function createBaseExportConfigResponse(): ExportConfigResponse {
+  return { config: "", revision: 0n };
+}
+
+export const ExportConfigResponse: MessageFns<ExportConfigResponse> = {
+  encode(message: ExportConfigResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.config !== "") {
+      writer.uint32(10).string(message.config);
+    }
+    if (message.revision !== 0n) {
+      if (BigInt.asUintN(64, message.revision) !== message.revision) {
+        throw new globalThis.Error("value provided for field message.revision of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.revision);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExportConfigResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExportConfigResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.config = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.revision = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExportConfigResponse {
+    return {
+      config: isSet(object.config) ? globalThis.String(object.config) : "",
+      revision: isSet(object.revision) ? BigInt(object.revision) : 0n,
+    };
+  },
+
+  toJSON(message: ExportConfigResponse): unknown {
+    const obj: any = {};
+    if (message.config !== "") {
+      obj.config = message.config;
+    }
+    if (message.revision !== 0n) {
+      obj.revision = message.revision.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ExportConfigResponse>): ExportConfigResponse {
+    return ExportConfigResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExportConfigResponse>): ExportConfigResponse {
+    const message = createBaseExportConfigResponse();
+    message.config = object.config ?? "";
+    message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+    return message;
+  },
+};
+
+function createBaseConnectionFilter(): ConnectionFilter {
+  return { clientId: "", targetGroup: "", server: "", reason: "", connectionId: "" };
+}
+
+export const ConnectionFilter: MessageFns<ConnectionFilter> = {
+  encode(message: ConnectionFilter, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.clientId !== "") {
+      writer.uint32(10).string(message.clientId);
+    }
+    if (message.targetGroup !== "") {
+      writer.uint32(18).string(message.targetGroup);
+    }
+    if (message.server !== "") {
+      writer.uint32(26).string(message.server);
+    }
+    if (message.reason !== "") {
+      writer.uint32(34).string(message.reason);
+    }
+    if (message.connectionId !== "") {
+      writer.uint32(42).string(message.connectionId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ConnectionFilter {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseConnectionFilter();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.clientId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.targetGroup = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.server = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.connectionId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ConnectionFilter {
+    return {
+      clientId: isSet(object.clientId)
+        ? globalThis.String(object.clientId)
+        : isSet(object.client_id)
+        ? globalThis.String(object.client_id)
+        : "",
+      targetGroup: isSet(object.targetGroup)
+        ? globalThis.String(object.targetGroup)
+        : isSet(object.target_group)
+        ? globalThis.String(object.target_group)
+        : "",
+      server: isSet(object.server) ? globalThis.String(object.server) : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      connectionId: isSet(object.connectionId)
+        ? globalThis.String(object.connectionId)
+        : isSet(object.connection_id)
+        ? globalThis.String(object.connection_id)
+        : "",
+    };
+  },
+
+  toJSON(message: ConnectionFilter): unknown {
+    const obj: any = {};
+    if (message.clientId !== "") {
+      obj.clientId = message.clientId;
+    }
+    if (message.targetGroup !== "") {
+      obj.targetGroup = message.targetGroup;
+    }
+    if (message.server !== "") {
+      obj.server = message.server;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.connectionId !== "") {
+      obj.connectionId = message.connectionId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ConnectionFilter>): ConnectionFilter {
+    return ConnectionFilter.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ConnectionFilter>): ConnectionFilter {
+    const message = createBaseConnectionFilter();
+    message.clientId = object.clientId ?? "";
+    message.targetGroup = object.targetGroup ?? "";
+    message.server = object.server ?? "";
+    message.reason = object.reason ?? "";
+    message.connectionId = object.connectionId ?? "";
+    return message;
+  },
+};
+
+function createBaseConnection(): Connection {
+  return {
+    id: "",
+    listener: "",
+    remote: "",
+    clientId: "",
+    identity: "",
+    targetGroup: "",
+    server: "",
+    openedAt: undefined,
+    bytesFromClient: 0n,
+    bytesToClient: 0n,
+  };
+}
+
+export const Connection: MessageFns<Connection> = {
+  encode(message: Connection, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.listener !== "") {
+      writer.uint32(18).string(message.listener);
+    }
+    if (message.remote !== "") {
+      writer.uint32(26).string(message.remote);
+    }
+    if (message.clientId !== "") {
+      writer.uint32(34).string(message.clientId);
+    }
+    if (message.identity !== "") {
+      writer.uint32(42).string(message.identity);
+    }
+    if (message.targetGroup !== "") {
+      writer.uint32(50).string(message.targetGroup);
+    }
+    if (message.server !== "") {
+      writer.uint32(58).string(message.server);
+    }
+    if (message.openedAt !== undefined) {
+      Timestamp.encode(toTimestamp(message.openedAt), writer.uint32(66).fork()).join();
+    }
+    if (message.bytesFromClient !== 0n) {
+      if (BigInt.asUintN(64, message.bytesFromClient) !== message.bytesFromClient) {
+        throw new globalThis.Error("value provided for field message.bytesFromClient of type uint64 too large");
+      }
+      writer.uint32(72).uint64(message.bytesFromClient);
+    }
+    if (message.bytesToClient !== 0n) {
+      if (BigInt.asUintN(64, message.bytesToClient) !== message.bytesToClient) {
+        throw new globalThis.Error("value provided for field message.bytesToClient of type uint64 too large");
+      }
+      writer.uint32(80).uint64(message.bytesToClient);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Connection {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseConnection();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.listener = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.remote = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.clientId = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.identity = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.targetGroup = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.server = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.openedAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.bytesFromClient = reader.uint64() as bigint;
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.bytesToClient = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Connection {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      listener: isSet(object.listener) ? globalThis.String(object.listener) : "",
+      remote: isSet(object.remote) ? globalThis.String(object.remote) : "",
+      clientId: isSet(object.clientId)
+        ? globalThis.String(object.clientId)
+        : isSet(object.client_id)
+        ? globalThis.String(object.client_id)
+        : "",
+      identity: isSet(object.identity) ? globalThis.String(object.identity) : "",
+      targetGroup: isSet(object.targetGroup)
+        ? globalThis.String(object.targetGroup)
+        : isSet(object.target_group)
+        ? globalThis.String(object.target_group)
+        : "",
+      server: isSet(object.server) ? globalThis.String(object.server) : "",
+      openedAt: isSet(object.openedAt)
+        ? fromJsonTimestamp(object.openedAt)
+        : isSet(object.opened_at)
+        ? fromJsonTimestamp(object.opened_at)
+        : undefined,
+      bytesFromClient: isSet(object.bytesFromClient)
+        ? BigInt(object.bytesFromClient)
+        : isSet(object.bytes_from_client)
+        ? BigInt(object.bytes_from_client)
+        : 0n,
+      bytesToClient: isSet(object.bytesToClient)
+        ? BigInt(object.bytesToClient)
+        : isSet(object.bytes_to_client)
+        ? BigInt(object.bytes_to_client)
+        : 0n,
+    };
+  },
+
+  toJSON(message: Connection): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.listener !== "") {
+      obj.listener = message.listener;
+    }
+    if (message.remote !== "") {
+      obj.remote = message.remote;
+    }
+    if (message.clientId !== "") {
+      obj.clientId = message.clientId;
+    }
+    if (message.identity !== "") {
+      obj.identity = message.identity;
+    }
+    if (message.targetGroup !== "") {
+      obj.targetGroup = message.targetGroup;
+    }
+    if (message.server !== "") {
+      obj.server = message.server;
+    }
+    if (message.openedAt !== undefined) {
+      obj.openedAt = message.openedAt.toISOString();
+    }
+    if (message.bytesFromClient !== 0n) {
+      obj.bytesFromClient = message.bytesFromClient.toString();
+    }
+    if (message.bytesToClient !== 0n) {
+      obj.bytesToClient = message.bytesToClient.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Connection>): Connection {
+    return Connection.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Connection>): Connection {
+    const message = createBaseConnection();
+    message.id = object.id ?? "";
+    message.listener = object.listener ?? "";
+    message.remote = object.remote ?? "";
+    message.clientId = object.clientId ?? "";
+    message.identity = object.identity ?? "";
+    message.targetGroup = object.targetGroup ?? "";
+    message.server = object.server ?? "";
+    message.openedAt = object.openedAt ?? undefined;
+    message.bytesFromClient = (object.bytesFromClient !== undefined && object.bytesFromClient !== null)
+      ? BigInt(object.bytesFromClient)
+      : 0n;
+    message.bytesToClient = (object.bytesToClient !== undefined && object.bytesToClient !== null)
+      ? BigInt(object.bytesToClient)
+      : 0n;
+    return message;
+  },
+};
+
+function createBaseListConnectionsRequest(): ListConnectionsRequest {
+  return { filter: undefined, pageSize: 0, pageToken: "" };
+}
+
+export const ListConnectionsRequest: MessageFns<ListConnectionsRequest> = {
+  encode(message: ListConnectionsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.filter !== undefined) {
+      ConnectionFilter.encode(message.filter, writer.uint32(10).fork()).join();
+    }
+    if (message.pageSize !== 0) {
+      writer.uint32(16).uint32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(26).string(message.pageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListConnectionsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListConnectionsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.filter = ConnectionFilter.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.pageSize = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListConnectionsRequest {
+    return {
+      filter: isSet(object.filter) ? ConnectionFilter.fromJSON(object.filter) : undefined,
+      pageSize: isSet(object.pageSize)
+        ? globalThis.Number(object.pageSize)
+        : isSet(object.page_size)
+        ? globalThis.Number(object.page_size)
+        : 0,
+      pageToken: isSet(object.pageToken)
+        ? globalThis.String(object.pageToken)
+        : isSet(object.page_token)
+        ? globalThis.String(object.page_token)
+        : "",
+    };
+  },
+
+  toJSON(message: ListConnectionsRequest): unknown {
+    const obj: any = {};
+    if (message.filter !== undefined) {
+      obj.filter = ConnectionFilter.toJSON(message.filter);
+    }
+    if (message.pageSize !== 0) {
+      obj.pageSize = Math.round(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      obj.pageToken = message.pageToken;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListConnectionsRequest>): ListConnectionsRequest {
+    return ListConnectionsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListConnectionsRequest>): ListConnectionsRequest {
+    const message = createBaseListConnectionsRequest();
+    message.filter = (object.filter !== undefined && object.filter !== null)
+      ? ConnectionFilter.fromPartial(object.filter)
+      : undefined;
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseListConnectionsResponse(): ListConnectionsResponse {
+  return { connections: [], nextPageToken: "" };
+}
+
+export const ListConnectionsResponse: MessageFns<ListConnectionsResponse> = {
+  encode(message: ListConnectionsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.connections) {
+      Connection.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListConnectionsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListConnectionsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.connections.push(Connection.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListConnectionsResponse {
+    return {
+      connections: globalThis.Array.isArray(object?.connections)
+        ? object.connections.map((e: any) => Connection.fromJSON(e))
+        : [],
+      nextPageToken: isSet(object.nextPageToken)
+        ? globalThis.String(object.nextPageToken)
+        : isSet(object.next_page_token)
+        ? globalThis.String(object.next_page_token)
+        : "",
+    };
+  },
+
+  toJSON(message: ListConnectionsResponse): unknown {
+    const obj: any = {};
+    if (message.connections?.length) {
+      obj.connections = message.connections.map((e) => Connection.toJSON(e));
+    }
+    if (message.nextPageToken !== "") {
+      obj.nextPageToken = message.nextPageToken;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListConnectionsResponse>): ListConnectionsResponse {
+    return ListConnectionsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListConnectionsResponse>): ListConnectionsResponse {
+    const message = createBaseListConnectionsResponse();
+    message.connections = object.connections?.map((e) => Connection.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseCloseConnectionsRequest(): CloseConnectionsRequest {
+  return { filter: undefined };
+}
+
+export const CloseConnectionsRequest: MessageFns<CloseConnectionsRequest> = {
+  encode(message: CloseConnectionsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.filter !== undefined) {
+      ConnectionFilter.encode(message.filter, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CloseConnectionsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCloseConnectionsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.filter = ConnectionFilter.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CloseConnectionsRequest {
+    return { filter: isSet(object.filter) ? ConnectionFilter.fromJSON(object.filter) : undefined };
+  },
+
+  toJSON(message: CloseConnectionsRequest): unknown {
+    const obj: any = {};
+    if (message.filter !== undefined) {
+      obj.filter = ConnectionFilter.toJSON(message.filter);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CloseConnectionsRequest>): CloseConnectionsRequest {
+    return CloseConnectionsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CloseConnectionsRequest>): CloseConnectionsRequest {
+    const message = createBaseCloseConnectionsRequest();
+    message.filter = (object.filter !== undefined && object.filter !== null)
+      ? ConnectionFilter.fromPartial(object.filter)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseCloseConnectionsResponse(): CloseConnectionsResponse {
+  return { connectionsClosed: 0n };
+}
+
+export const CloseConnectionsResponse: MessageFns<CloseConnectionsResponse> = {
+  encode(message: CloseConnectionsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.connectionsClosed !== 0n) {
+      if (BigInt.asUintN(64, message.connectionsClosed) !== message.connectionsClosed) {
+        throw new globalThis.Error("value provided for field message.connectionsClosed of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.connectionsClosed);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CloseConnectionsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCloseConnectionsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.connectionsClosed = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CloseConnectionsResponse {
+    return {
+      connectionsClosed: isSet(object.connectionsClosed)
+        ? BigInt(object.connectionsClosed)
+        : isSet(object.connections_closed)
+        ? BigInt(object.connections_closed)
+        : 0n,
+    };
+  },
+
+  toJSON(message: CloseConnectionsResponse): unknown {
+    const obj: any = {};
+    if (message.connectionsClosed !== 0n) {
+      obj.connectionsClosed = message.connectionsClosed.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CloseConnectionsResponse>): CloseConnectionsResponse {
+    return CloseConnectionsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CloseConnectionsResponse>): CloseConnectionsResponse {
+    const message = createBaseCloseConnectionsResponse();
+    message.connectionsClosed = (object.connectionsClosed !== undefined && object.connectionsClosed !== null)
+      ? BigInt(object.connectionsClosed)
+      : 0n;
+    return message;
+  },
+};
+
+function createBaseWatchConnectionsRequest(): WatchConnectionsRequest {
+  return { filter: undefined };
+}
+
+export const WatchConnectionsRequest: MessageFns<WatchConnectionsRequest> = {
+  encode(message: WatchConnectionsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.filter !== undefined) {
+      ConnectionFilter.encode(message.filter, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WatchConnectionsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWatchConnectionsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.filter = ConnectionFilter.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): WatchConnectionsRequest {
+    return { filter: isSet(object.filter) ? ConnectionFilter.fromJSON(object.filter) : undefined };
+  },
+
+  toJSON(message: WatchConnectionsRequest): unknown {
+    const obj: any = {};
+    if (message.filter !== undefined) {
+      obj.filter = ConnectionFilter.toJSON(message.filter);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<WatchConnectionsRequest>): WatchConnectionsRequest {
+    return WatchConnectionsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WatchConnectionsRequest>): WatchConnectionsRequest {
+    const message = createBaseWatchConnectionsRequest();
+    message.filter = (object.filter !== undefined && object.filter !== null)
+      ? ConnectionFilter.fromPartial(object.filter)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseWatchConnectionsResponse(): WatchConnectionsResponse {
+  return {
+    kind: WatchConnectionsResponse_Kind.UNSPECIFIED,
+    connection: undefined,
+    reason: "",
+    detail: "",
+    at: undefined,
+  };
+}
+
+export const WatchConnectionsResponse: MessageFns<WatchConnectionsResponse> = {
+  encode(message: WatchConnectionsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== WatchConnectionsResponse_Kind.UNSPECIFIED) {
+      writer.uint32(8).int32(watchConnectionsResponse_KindToNumber(message.kind));
+    }
+    if (message.connection !== undefined) {
+      Connection.encode(message.connection, writer.uint32(18).fork()).join();
+    }
+    if (message.reason !== "") {
+      writer.uint32(26).string(message.reason);
+    }
+    if (message.detail !== "") {
+      writer.uint32(34).string(message.detail);
+    }
+    if (message.at !== undefined) {
+      Timestamp.encode(toTimestamp(message.at), writer.uint32(42).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WatchConnectionsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWatchConnectionsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.kind = watchConnectionsResponse_KindFromJSON(reader.int32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.connection = Connection.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.detail = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.at = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): WatchConnectionsResponse {
+    return {
+      kind: isSet(object.kind)
+        ? watchConnectionsResponse_KindFromJSON(object.kind)
+        : WatchConnectionsResponse_Kind.UNSPECIFIED,
+      connection: isSet(object.connection) ? Connection.fromJSON(object.connection) : undefined,
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      detail: isSet(object.detail) ? globalThis.String(object.detail) : "",
+      at: isSet(object.at) ? fromJsonTimestamp(object.at) : undefined,
+    };
+  },
+
+  toJSON(message: WatchConnectionsResponse): unknown {
+    const obj: any = {};
+    if (message.kind !== WatchConnectionsResponse_Kind.UNSPECIFIED) {
+      obj.kind = watchConnectionsResponse_KindToJSON(message.kind);
+    }
+    if (message.connection !== undefined) {
+      obj.connection = Connection.toJSON(message.connection);
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.detail !== "") {
+      obj.detail = message.detail;
+    }
+    if (message.at !== undefined) {
+      obj.at = message.at.toISOString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<WatchConnectionsResponse>): WatchConnectionsResponse {
+    return WatchConnectionsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WatchConnectionsResponse>): WatchConnectionsResponse {
+    const message = createBaseWatchConnectionsResponse();
+    message.kind = object.kind ?? WatchConnectionsResponse_Kind.UNSPECIFIED;
+    message.connection = (object.connection !== undefined && object.connection !== null)
+      ? Connection.fromPartial(object.connection)
+      : undefined;
+    message.reason = object.reason ?? "";
+    message.detail = object.detail ?? "";
+    message.at = object.at ?? undefined;
+    return message;
+  },
+};
+
+function createBaseExplainRequest(): ExplainRequest {
+  return { who: undefined, listener: "", sni: "", alpn: "" };
+}
+
+export const ExplainRequest: MessageFns<ExplainRequest> = {
+  encode(message: ExplainRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.who?.$case) {
+      case "certificate":
+        writer.uint32(10).string(message.who.value);
+        break;
+      case "identity":
+        ExplainIdentity.encode(message.who.value, writer.uint32(18).fork()).join();
+        break;
+    }
+    if (message.listener !== "") {
+      writer.uint32(26).string(message.listener);
+    }
+    if (message.sni !== "") {
+      writer.uint32(34).string(message.sni);
+    }
+    if (message.alpn !== "") {
+      writer.uint32(42).string(message.alpn);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.who = { $case: "certificate", value: reader.string() };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.who = { $case: "identity", value: ExplainIdentity.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.listener = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.sni = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.alpn = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExplainRequest {
+    return {
+      who: isSet(object.certificate)
+        ? { $case: "certificate", value: globalThis.String(object.certificate) }
+        : isSet(object.identity)
+        ? { $case: "identity", value: ExplainIdentity.fromJSON(object.identity) }
+        : undefined,
+      listener: isSet(object.listener) ? globalThis.String(object.listener) : "",
+      sni: isSet(object.sni) ? globalThis.String(object.sni) : "",
+      alpn: isSet(object.alpn) ? globalThis.String(object.alpn) : "",
+    };
+  },
+
+  toJSON(message: ExplainRequest): unknown {
+    const obj: any = {};
+    if (message.who?.$case === "certificate") {
+      obj.certificate = message.who.value;
+    } else if (message.who?.$case === "identity") {
+      obj.identity = ExplainIdentity.toJSON(message.who.value);
+    }
+    if (message.listener !== "") {
+      obj.listener = message.listener;
+    }
+    if (message.sni !== "") {
+      obj.sni = message.sni;
+    }
+    if (message.alpn !== "") {
+      obj.alpn = message.alpn;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ExplainRequest>): ExplainRequest {
+    return ExplainRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExplainRequest>): ExplainRequest {
+    const message = createBaseExplainRequest();
+    switch (object.who?.$case) {
+      case "certificate": {
+        if (object.who?.value !== undefined && object.who?.value !== null) {
+          message.who = { $case: "certificate", value: object.who.value };
+        }
+        break;
+      }
+      case "identity": {
+        if (object.who?.value !== undefined && object.who?.value !== null) {
+          message.who = { $case: "identity", value: ExplainIdentity.fromPartial(object.who.value) };
+        }
+        break;
+      }
+    }
+    message.listener = object.listener ?? "";
+    message.sni = object.sni ?? "";
+    message.alpn = object.alpn ?? "";
+    return message;
+  },
+};
+
+function createBaseExplainIdentity(): ExplainIdentity {
+  return { cn: "", dns: [], uri: [], ou: [], fingerprint: "" };
+}
+
+export const ExplainIdentity: MessageFns<ExplainIdentity> = {
+  encode(message: ExplainIdentity, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.cn !== "") {
+      writer.uint32(10).string(message.cn);
+    }
+    for (const v of message.dns) {
+      writer.uint32(18).string(v!);
+    }
+    for (const v of message.uri) {
+      writer.uint32(26).string(v!);
+    }
+    for (const v of message.ou) {
+      writer.uint32(34).string(v!);
+    }
+    if (message.fingerprint !== "") {
+      writer.uint32(42).string(message.fingerprint);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainIdentity {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainIdentity();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.cn = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.dns.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.uri.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.ou.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.fingerprint = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExplainIdentity {
+    return {
+      cn: isSet(object.cn) ? globalThis.String(object.cn) : "",
+      dns: globalThis.Array.isArray(object?.dns) ? object.dns.map((e: any) => globalThis.String(e)) : [],
+      uri: globalThis.Array.isArray(object?.uri) ? object.uri.map((e: any) => globalThis.String(e)) : [],
+      ou: globalThis.Array.isArray(object?.ou) ? object.ou.map((e: any) => globalThis.String(e)) : [],
+      fingerprint: isSet(object.fingerprint) ? globalThis.String(object.fingerprint) : "",
+    };
+  },
+
+  toJSON(message: ExplainIdentity): unknown {
+    const obj: any = {};
+    if (message.cn !== "") {
+      obj.cn = message.cn;
+    }
+    if (message.dns?.length) {
+      obj.dns = message.dns;
+    }
+    if (message.uri?.length) {
+      obj.uri = message.uri;
+    }
+    if (message.ou?.length) {
+      obj.ou = message.ou;
+    }
+    if (message.fingerprint !== "") {
+      obj.fingerprint = message.fingerprint;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ExplainIdentity>): ExplainIdentity {
+    return ExplainIdentity.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExplainIdentity>): ExplainIdentity {
+    const message = createBaseExplainIdentity();
+    message.cn = object.cn ?? "";
+    message.dns = object.dns?.map((e) => e) || [];
+    message.uri = object.uri?.map((e) => e) || [];
+    message.ou = object.ou?.map((e) => e) || [];
+    message.fingerprint = object.fingerprint ?? "";
+    return message;
+  },
+};
+
+function createBaseExplainResponse(): ExplainResponse {
+  return {
+    revision: 0n,
+    admitted: false,
+    reason: "",
+    steps: [],
+    clientId: "",
+    targetGroup: "",
+    candidates: [],
+    pick: "",
+  };
+}
+
+export const ExplainResponse: MessageFns<ExplainResponse> = {
+  encode(message: ExplainResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.revision !== 0n) {
+      if (BigInt.asUintN(64, message.revision) !== message.revision) {
+        throw new globalThis.Error("value provided for field message.revision of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.revision);
+    }
+    if (message.admitted !== false) {
+      writer.uint32(16).bool(message.admitted);
+    }
+    if (message.reason !== "") {
+      writer.uint32(26).string(message.reason);
+    }
+    for (const v of message.steps) {
+      ExplainStep.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.clientId !== "") {
+      writer.uint32(42).string(message.clientId);
+    }
+    if (message.targetGroup !== "") {
+      writer.uint32(50).string(message.targetGroup);
+    }
+    for (const v of message.candidates) {
+      ExplainCandidate.encode(v!, writer.uint32(58).fork()).join();
+    }
+    if (message.pick !== "") {
+      writer.uint32(66).string(message.pick);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.revision = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.admitted = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.steps.push(ExplainStep.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.clientId = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.targetGroup = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.candidates.push(ExplainCandidate.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.pick = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExplainResponse {
+    return {
+      revision: isSet(object.revision) ? BigInt(object.revision) : 0n,
+      admitted: isSet(object.admitted) ? globalThis.Boolean(object.admitted) : false,
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      steps: globalThis.Array.isArray(object?.steps) ? object.steps.map((e: any) => ExplainStep.fromJSON(e)) : [],
+      clientId: isSet(object.clientId)
+        ? globalThis.String(object.clientId)
+        : isSet(object.client_id)
+        ? globalThis.String(object.client_id)
+        : "",
+      targetGroup: isSet(object.targetGroup)
+        ? globalThis.String(object.targetGroup)
+        : isSet(object.target_group)
+        ? globalThis.String(object.target_group)
+        : "",
+      candidates: globalThis.Array.isArray(object?.candidates)
+        ? object.candidates.map((e: any) => ExplainCandidate.fromJSON(e))
+        : [],
+      pick: isSet(object.pick) ? globalThis.String(object.pick) : "",
+    };
+  },
+
+  toJSON(message: ExplainResponse): unknown {
+    const obj: any = {};
+    if (message.revision !== 0n) {
+      obj.revision = message.revision.toString();
+    }
+    if (message.admitted !== false) {
+      obj.admitted = message.admitted;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.steps?.length) {
+      obj.steps = message.steps.map((e) => ExplainStep.toJSON(e));
+    }
+    if (message.clientId !== "") {
+      obj.clientId = message.clientId;
+    }
+    if (message.targetGroup !== "") {
+      obj.targetGroup = message.targetGroup;
+    }
+    if (message.candidates?.length) {
+      obj.candidates = message.candidates.map((e) => ExplainCandidate.toJSON(e));
+    }
+    if (message.pick !== "") {
+      obj.pick = message.pick;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ExplainResponse>): ExplainResponse {
+    return ExplainResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExplainResponse>): ExplainResponse {
+    const message = createBaseExplainResponse();
+    message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+    message.admitted = object.admitted ?? false;
+    message.reason = object.reason ?? "";
+    message.steps = object.steps?.map((e) => ExplainStep.fromPartial(e)) || [];
+    message.clientId = object.clientId ?? "";
+    message.targetGroup = object.targetGroup ?? "";
+    message.candidates = object.candidates?.map((e) => ExplainCandidate.fromPartial(e)) || [];
+    message.pick = object.pick ?? "";
+    return message;
+  },
+};
+
+function createBaseExplainStep(): ExplainStep {
+  return { name: "", passed: false, detail: "" };
+}
+
+export const ExplainStep: MessageFns<ExplainStep> = {
+  encode(message: ExplainStep, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.passed !== false) {
+      writer.uint32(16).bool(message.passed);
+    }
+    if (message.detail !== "") {
+      writer.uint32(26).string(message.detail);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainStep {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainStep();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.passed = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.detail = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExplainStep {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      passed: isSet(object.passed) ? globalThis.Boolean(object.passed) : false,
+      detail: isSet(object.detail) ? globalThis.String(object.detail) : "",
+    };
+  },
+
+  toJSON(message: ExplainStep): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.passed !== false) {
+      obj.passed = message.passed;
+    }
+    if (message.detail !== "") {
+      obj.detail = message.detail;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ExplainStep>): ExplainStep {
+    return ExplainStep.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExplainStep>): ExplainStep {
+    const message = createBaseExplainStep();
+    message.name = object.name ?? "";
+    message.passed = object.passed ?? false;
+    message.detail = object.detail ?? "";
+    return message;
+  },
+};
+
+function createBaseExplainCandidate(): ExplainCandidate {
+  return { server: "", usable: false, why: "", health: HealthState.UNSPECIFIED, active: 0n, weight: 0 };
+}
+
+export const ExplainCandidate: MessageFns<ExplainCandidate> = {
+  encode(message: ExplainCandidate, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.server !== "") {
+      writer.uint32(10).string(message.server);
+    }
+    if (message.usable !== false) {
+      writer.uint32(16).bool(message.usable);
+    }
+    if (message.why !== "") {
+      writer.uint32(26).string(message.why);
+    }
+    if (message.health !== HealthState.UNSPECIFIED) {
+      writer.uint32(32).int32(healthStateToNumber(message.health));
+    }
+    if (message.active !== 0n) {
+      if (BigInt.asUintN(64, message.active) !== message.active) {
+        throw new globalThis.Error("value provided for field message.active of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.active);
+    }
+    if (message.weight !== 0) {
+      writer.uint32(48).uint32(message.weight);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainCandidate {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainCandidate();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.server = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.usable = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.why = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.health = healthStateFromJSON(reader.int32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.active = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.weight = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExplainCandidate {
+    return {
+      server: isSet(object.server) ? globalThis.String(object.server) : "",
+      usable: isSet(object.usable) ? globalThis.Boolean(object.usable) : false,
+      why: isSet(object.why) ? globalThis.String(object.why) : "",
+      health: isSet(object.health) ? healthStateFromJSON(object.health) : HealthState.UNSPECIFIED,
+      active: isSet(object.active) ? BigInt(object.active) : 0n,
+      weight: isSet(object.weight) ? globalThis.Number(object.weight) : 0,
+    };
+  },
+
+  toJSON(message: ExplainCandidate): unknown {
+    const obj: any = {};
+    if (message.server !== "") {
+      obj.server = message.server;
+    }
+    if (message.usable !== false) {
+      obj.usable = message.usable;
+    }
+    if (message.why !== "") {
+      obj.why = message.why;
+    }
+    if (message.health !== HealthState.UNSPECIFIED) {
+      obj.health = healthStateToJSON(message.health);
+    }
+    if (message.active !== 0n) {
+      obj.active = message.active.toString();
+    }
+    if (message.weight !== 0) {
+      obj.weight = Math.round(message.weight);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ExplainCandidate>): ExplainCandidate {
+    return ExplainCandidate.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExplainCandidate>): ExplainCandidate {
+    const message = createBaseExplainCandidate();
+    message.server = object.server ?? "";
+    message.usable = object.usable ?? false;
+    message.why = object.why ?? "";
+    message.health = object.health ?? HealthState.UNSPECIFIED;
+    message.active = (object.active !== undefined && object.active !== null) ? BigInt(object.active) : 0n;
+    message.weight = object.weight ?? 0;
+    return message;
+  },
+};
+
+function createBaseListAuditEntriesRequest(): ListAuditEntriesRequest {
+  return { since: undefined, until: undefined, actor: "", method: "", pageSize: 0, pageToken: "" };
+}
+
+export const ListAuditEntriesRequest: MessageFns<ListAuditEntriesRequest> = {
+  encode(message: ListAuditEntriesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.since !== undefined) {
+      Timestamp.encode(toTimestamp(message.since), writer.uint32(10).fork()).join();
+    }
+    if (message.until !== undefined) {
+      Timestamp.encode(toTimestamp(message.until), writer.uint32(18).fork()).join();
+    }
+    if (message.actor !== "") {
+      writer.uint32(26).string(message.actor);
+    }
+    if (message.method !== "") {
+      writer.uint32(34).string(message.method);
+    }
+    if (message.pageSize !== 0) {
+      writer.uint32(40).uint32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(50).string(message.pageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListAuditEntriesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListAuditEntriesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.since = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.until = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.actor = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.method = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.pageSize = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListAuditEntriesRequest {
+    return {
+      since: isSet(object.since) ? fromJsonTimestamp(object.since) : undefined,
+      until: isSet(object.until) ? fromJsonTimestamp(object.until) : undefined,
+      actor: isSet(object.actor) ? globalThis.String(object.actor) : "",
+      method: isSet(object.method) ? globalThis.String(object.method) : "",
+      pageSize: isSet(object.pageSize)
+        ? globalThis.Number(object.pageSize)
+        : isSet(object.page_size)
+        ? globalThis.Number(object.page_size)
+        : 0,
+      pageToken: isSet(object.pageToken)
+        ? globalThis.String(object.pageToken)
+        : isSet(object.page_token)
+        ? globalThis.String(object.page_token)
+        : "",
+    };
+  },
+
+  toJSON(message: ListAuditEntriesRequest): unknown {
+    const obj: any = {};
+    if (message.since !== undefined) {
+      obj.since = message.since.toISOString();
+    }
+    if (message.until !== undefined) {
+      obj.until = message.until.toISOString();
+    }
+    if (message.actor !== "") {
+      obj.actor = message.actor;
+    }
+    if (message.method !== "") {
+      obj.method = message.method;
+    }
+    if (message.pageSize !== 0) {
+      obj.pageSize = Math.round(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      obj.pageToken = message.pageToken;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListAuditEntriesRequest>): ListAuditEntriesRequest {
+    return ListAuditEntriesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListAuditEntriesRequest>): ListAuditEntriesRequest {
+    const message = createBaseListAuditEntriesRequest();
+    message.since = object.since ?? undefined;
+    message.until = object.until ?? undefined;
+    message.actor = object.actor ?? "";
+    message.method = object.method ?? "";
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseListAuditEntriesResponse(): ListAuditEntriesResponse {
+  return { entries: [], nextPageToken: "" };
+}
+
+export const ListAuditEntriesResponse: MessageFns<ListAuditEntriesResponse> = {
+  encode(message: ListAuditEntriesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.entries) {
+      AuditEntry.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListAuditEntriesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListAuditEntriesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.entries.push(AuditEntry.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListAuditEntriesResponse {
+    return {
+      entries: globalThis.Array.isArray(object?.entries) ? object.entries.map((e: any) => AuditEntry.fromJSON(e)) : [],
+      nextPageToken: isSet(object.nextPageToken)
+        ? globalThis.String(object.nextPageToken)
+        : isSet(object.next_page_token)
+        ? globalThis.String(object.next_page_token)
+        : "",
+    };
+  },
+
+  toJSON(message: ListAuditEntriesResponse): unknown {
+    const obj: any = {};
+    if (message.entries?.length) {
+      obj.entries = message.entries.map((e) => AuditEntry.toJSON(e));
+    }
+    if (message.nextPageToken !== "") {
+      obj.nextPageToken = message.nextPageToken;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListAuditEntriesResponse>): ListAuditEntriesResponse {
+    return ListAuditEntriesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListAuditEntriesResponse>): ListAuditEntriesResponse {
+    const message = createBaseListAuditEntriesResponse();
+    message.entries = object.entries?.map((e) => AuditEntry.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseAuditEntry(): AuditEntry {
+  return {
+    id: 0n,
+    at: undefined,
+    actor: "",
+    fingerprint: "",
+    from: "",
+    method: "",
+    request: "",
+    result: "",
+    message: "",
+    revisionBefore: 0n,
+    revisionAfter: 0n,
+  };
+}
+
+export const AuditEntry: MessageFns<AuditEntry> = {
+  encode(message: AuditEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== 0n) {
+      if (BigInt.asUintN(64, message.id) !== message.id) {
+        throw new globalThis.Error("value provided for field message.id of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.id);
+    }
+    if (message.at !== undefined) {
+      Timestamp.encode(toTimestamp(message.at), writer.uint32(18).fork()).join();
+    }
+    if (message.actor !== "") {
+      writer.uint32(26).string(message.actor);
+    }
+    if (message.fingerprint !== "") {
+      writer.uint32(34).string(message.fingerprint);
+    }
+    if (message.from !== "") {
+      writer.uint32(42).string(message.from);
+    }
+    if (message.method !== "") {
+      writer.uint32(50).string(message.method);
+    }
+    if (message.request !== "") {
+      writer.uint32(58).string(message.request);
+    }
+    if (message.result !== "") {
+      writer.uint32(66).string(message.result);
+    }
+    if (message.message !== "") {
+      writer.uint32(74).string(message.message);
+    }
+    if (message.revisionBefore !== 0n) {
+      if (BigInt.asUintN(64, message.revisionBefore) !== message.revisionBefore) {
+        throw new globalThis.Error("value provided for field message.revisionBefore of type uint64 too large");
+      }
+      writer.uint32(80).uint64(message.revisionBefore);
+    }
+    if (message.revisionAfter !== 0n) {
+      if (BigInt.asUintN(64, message.revisionAfter) !== message.revisionAfter) {
+        throw new globalThis.Error("value provided for field message.revisionAfter of type uint64 too large");
+      }
+      writer.uint32(88).uint64(message.revisionAfter);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AuditEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAuditEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.id = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.at = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.actor = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.fingerprint = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.from = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.method = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.request = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.result = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.message = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.revisionBefore = reader.uint64() as bigint;
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.revisionAfter = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AuditEntry {
+    return {
+      id: isSet(object.id) ? BigInt(object.id) : 0n,
+      at: isSet(object.at) ? fromJsonTimestamp(object.at) : undefined,
+      actor: isSet(object.actor) ? globalThis.String(object.actor) : "",
+      fingerprint: isSet(object.fingerprint) ? globalThis.String(object.fingerprint) : "",
+      from: isSet(object.from) ? globalThis.String(object.from) : "",
+      method: isSet(object.method) ? globalThis.String(object.method) : "",
+      request: isSet(object.request) ? globalThis.String(object.request) : "",
+      result: isSet(object.result) ? globalThis.String(object.result) : "",
+      message: isSet(object.message) ? globalThis.String(object.message) : "",
+      revisionBefore: isSet(object.revisionBefore)
+        ? BigInt(object.revisionBefore)
+        : isSet(object.revision_before)
+        ? BigInt(object.revision_before)
+        : 0n,
+      revisionAfter: isSet(object.revisionAfter)
+        ? BigInt(object.revisionAfter)
+        : isSet(object.revision_after)
+        ? BigInt(object.revision_after)
+        : 0n,
+    };
+  },
+
+  toJSON(message: AuditEntry): unknown {
+    const obj: any = {};
+    if (message.id !== 0n) {
+      obj.id = message.id.toString();
+    }
+    if (message.at !== undefined) {
+      obj.at = message.at.toISOString();
+    }
+    if (message.actor !== "") {
+      obj.actor = message.actor;
+    }
+    if (message.fingerprint !== "") {
+      obj.fingerprint = message.fingerprint;
+    }
+    if (message.from !== "") {
+      obj.from = message.from;
+    }
+    if (message.method !== "") {
+      obj.method = message.method;
+    }
+    if (message.request !== "") {
+      obj.request = message.request;
+    }
+    if (message.result !== "") {
+      obj.result = message.result;
+    }
+    if (message.message !== "") {
+      obj.message = message.message;
+    }
+    if (message.revisionBefore !== 0n) {
+      obj.revisionBefore = message.revisionBefore.toString();
+    }
+    if (message.revisionAfter !== 0n) {
+      obj.revisionAfter = message.revisionAfter.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AuditEntry>): AuditEntry {
+    return AuditEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AuditEntry>): AuditEntry {
+    const message = createBaseAuditEntry();
+    message.id = (object.id !== undefined && object.id !== null) ? BigInt(object.id) : 0n;
+    message.at = object.at ?? undefined;
+    message.actor = object.actor ?? "";
+    message.fingerprint = object.fingerprint ?? "";
+    message.from = object.from ?? "";
+    message.method = object.method ?? "";
+    message.request = object.request ?? "";
+    message.result = object.result ?? "";
+    message.message = object.message ?? "";
+    message.revisionBefore = (object.revisionBefore !== undefined && object.revisionBefore !== null)
+      ? BigInt(object.revisionBefore)
+      : 0n;
+    message.revisionAfter = (object.revisionAfter !== undefined && object.revisionAfter !== null)
+      ? BigInt(object.revisionAfter)
+      : 0n;
+    return message;
+  },
+};
+
+function createBaseReloadCertificatesRequest(): ReloadCertificatesRequest {
+  return {};
+}
+
+export const ReloadCertificatesRequest: MessageFns<ReloadCertificatesRequest> = {
+  encode(_: ReloadCertificatesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReloadCertificatesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReloadCertificatesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): ReloadCertificatesRequest {
+    return {};
+  },
+
+  toJSON(_: ReloadCertificatesRequest): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReloadCertificatesRequest>): ReloadCertificatesRequest {
+    return ReloadCertificatesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<ReloadCertificatesRequest>): ReloadCertificatesRequest {
+    const message = createBaseReloadCertificatesRequest();
+    return message;
+  },
+};
+
+function createBaseReloadCertificatesResponse(): ReloadCertificatesResponse {
+  return { certificates: [] };
+}
+
+export const ReloadCertificatesResponse: MessageFns<ReloadCertificatesResponse> = {
+  encode(message: ReloadCertificatesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.certificates) {
+      ServedCertificate.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReloadCertificatesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReloadCertificatesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.certificates.push(ServedCertificate.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReloadCertificatesResponse {
+    return {
+      certificates: globalThis.Array.isArray(object?.certificates)
+        ? object.certificates.map((e: any) => ServedCertificate.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ReloadCertificatesResponse): unknown {
+    const obj: any = {};
+    if (message.certificates?.length) {
+      obj.certificates = message.certificates.map((e) => ServedCertificate.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReloadCertificatesResponse>): ReloadCertificatesResponse {
+    return ReloadCertificatesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReloadCertificatesResponse>): ReloadCertificatesResponse {
+    const message = createBaseReloadCertificatesResponse();
+    message.certificates = object.certificates?.map((e) => ServedCertificate.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseListCertificatesRequest(): ListCertificatesRequest {
+  return {};
+}
+
+export const ListCertificatesRequest: MessageFns<ListCertificatesRequest> = {
+  encode(_: ListCertificatesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListCertificatesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListCertificatesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): ListCertificatesRequest {
+    return {};
+  },
+
+  toJSON(_: ListCertificatesRequest): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListCertificatesRequest>): ListCertificatesRequest {
+    return ListCertificatesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<ListCertificatesRequest>): ListCertificatesRequest {
+    const message = createBaseListCertificatesRequest();
+    return message;
+  },
+};
+
+function createBaseListCertificatesResponse(): ListCertificatesResponse {
+  return { certificates: [], revoked: [] };
+}
+
+export const ListCertificatesResponse: MessageFns<ListCertificatesResponse> = {
+  encode(message: ListCertificatesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.certificates) {
+      ServedCertificate.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.revoked) {
+      RevokedCertificate.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListCertificatesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListCertificatesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.certificates.push(ServedCertificate.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.revoked.push(RevokedCertificate.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListCertificatesResponse {
+    return {
+      certificates: globalThis.Array.isArray(object?.certificates)
+        ? object.certificates.map((e: any) => ServedCertificate.fromJSON(e))
+        : [],
+      revoked: globalThis.Array.isArray(object?.revoked)
+        ? object.revoked.map((e: any) => RevokedCertificate.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ListCertificatesResponse): unknown {
+    const obj: any = {};
+    if (message.certificates?.length) {
+      obj.certificates = message.certificates.map((e) => ServedCertificate.toJSON(e));
+    }
+    if (message.revoked?.length) {
+      obj.revoked = message.revoked.map((e) => RevokedCertificate.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListCertificatesResponse>): ListCertificatesResponse {
+    return ListCertificatesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListCertificatesResponse>): ListCertificatesResponse {
+    const message = createBaseListCertificatesResponse();
+    message.certificates = object.certificates?.map((e) => ServedCertificate.fromPartial(e)) || [];
+    message.revoked = object.revoked?.map((e) => RevokedCertificate.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseServedCertificate(): ServedCertificate {
+  return {
+    usedBy: "",
+    subject: "",
+    issuer: "",
+    serialNumber: "",
+    notBefore: undefined,
+    notAfter: undefined,
+    fingerprint: "",
+    file: "",
+  };
+}
+
+export const ServedCertificate: MessageFns<ServedCertificate> = {
+  encode(message: ServedCertificate, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.usedBy !== "") {
+      writer.uint32(10).string(message.usedBy);
+    }
+    if (message.subject !== "") {
+      writer.uint32(18).string(message.subject);
+    }
+    if (message.issuer !== "") {
+      writer.uint32(26).string(message.issuer);
+    }
+    if (message.serialNumber !== "") {
+      writer.uint32(34).string(message.serialNumber);
+    }
+    if (message.notBefore !== undefined) {
+      Timestamp.encode(toTimestamp(message.notBefore), writer.uint32(42).fork()).join();
+    }
+    if (message.notAfter !== undefined) {
+      Timestamp.encode(toTimestamp(message.notAfter), writer.uint32(50).fork()).join();
+    }
+    if (message.fingerprint !== "") {
+      writer.uint32(58).string(message.fingerprint);
+    }
+    if (message.file !== "") {
+      writer.uint32(66).string(message.file);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ServedCertificate {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseServedCertificate();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.usedBy = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.subject = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.issuer = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.serialNumber = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.notBefore = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.notAfter = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.fingerprint = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.file = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ServedCertificate {
+    return {
+      usedBy: isSet(object.usedBy)
+        ? globalThis.String(object.usedBy)
+        : isSet(object.used_by)
+        ? globalThis.String(object.used_by)
+        : "",
+      subject: isSet(object.subject) ? globalThis.String(object.subject) : "",
+      issuer: isSet(object.issuer) ? globalThis.String(object.issuer) : "",
+      serialNumber: isSet(object.serialNumber)
+        ? globalThis.String(object.serialNumber)
+        : isSet(object.serial_number)
+        ? globalThis.String(object.serial_number)
+        : "",
+      notBefore: isSet(object.notBefore)
+        ? fromJsonTimestamp(object.notBefore)
+        : isSet(object.not_before)
+        ? fromJsonTimestamp(object.not_before)
+        : undefined,
+      notAfter: isSet(object.notAfter)
+        ? fromJsonTimestamp(object.notAfter)
+        : isSet(object.not_after)
+        ? fromJsonTimestamp(object.not_after)
+        : undefined,
+      fingerprint: isSet(object.fingerprint) ? globalThis.String(object.fingerprint) : "",
+      file: isSet(object.file) ? globalThis.String(object.file) : "",
+    };
+  },
+
+  toJSON(message: ServedCertificate): unknown {
+    const obj: any = {};
+    if (message.usedBy !== "") {
+      obj.usedBy = message.usedBy;
+    }
+    if (message.subject !== "") {
+      obj.subject = message.subject;
+    }
+    if (message.issuer !== "") {
+      obj.issuer = message.issuer;
+    }
+    if (message.serialNumber !== "") {
+      obj.serialNumber = message.serialNumber;
+    }
+    if (message.notBefore !== undefined) {
+      obj.notBefore = message.notBefore.toISOString();
+    }
+    if (message.notAfter !== undefined) {
+      obj.notAfter = message.notAfter.toISOString();
+    }
+    if (message.fingerprint !== "") {
+      obj.fingerprint = message.fingerprint;
+    }
+    if (message.file !== "") {
+      obj.file = message.file;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ServedCertificate>): ServedCertificate {
+    return ServedCertificate.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ServedCertificate>): ServedCertificate {
+    const message = createBaseServedCertificate();
+    message.usedBy = object.usedBy ?? "";
+    message.subject = object.subject ?? "";
+    message.issuer = object.issuer ?? "";
+    message.serialNumber = object.serialNumber ?? "";
+    message.notBefore = object.notBefore ?? undefined;
+    message.notAfter = object.notAfter ?? undefined;
+    message.fingerprint = object.fingerprint ?? "";
+    message.file = object.file ?? "";
+    return message;
+  },
+};
+
+function createBaseRevokedCertificate(): RevokedCertificate {
+  return { fingerprint: "", comment: "", revokedAt: undefined };
+}
+
+export const RevokedCertificate: MessageFns<RevokedCertificate> = {
+  encode(message: RevokedCertificate, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.fingerprint !== "") {
+      writer.uint32(10).string(message.fingerprint);
+    }
+    if (message.comment !== "") {
+      writer.uint32(18).string(message.comment);
+    }
+    if (message.revokedAt !== undefined) {
+      Timestamp.encode(toTimestamp(message.revokedAt), writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RevokedCertificate {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRevokedCertificate();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.fingerprint = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.comment = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.revokedAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RevokedCertificate {
+    return {
+      fingerprint: isSet(object.fingerprint) ? globalThis.String(object.fingerprint) : "",
+      comment: isSet(object.comment) ? globalThis.String(object.comment) : "",
+      revokedAt: isSet(object.revokedAt)
+        ? fromJsonTimestamp(object.revokedAt)
+        : isSet(object.revoked_at)
+        ? fromJsonTimestamp(object.revoked_at)
+        : undefined,
+    };
+  },
+
+  toJSON(message: RevokedCertificate): unknown {
+    const obj: any = {};
+    if (message.fingerprint !== "") {
+      obj.fingerprint = message.fingerprint;
+    }
+    if (message.comment !== "") {
+      obj.comment = message.comment;
+    }
+    if (message.revokedAt !== undefined) {
+      obj.revokedAt = message.revokedAt.toISOString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RevokedCertificate>): RevokedCertificate {
+    return RevokedCertificate.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RevokedCertificate>): RevokedCertificate {
+    const message = createBaseRevokedCertificate();
+    message.fingerprint = object.fingerprint ?? "";
+    message.comment = object.comment ?? "";
+    message.revokedAt = object.revokedAt ?? undefined;
+    return message;
+  },
+};
+
+function createBaseRevokeCertificateRequest(): RevokeCertificateRequest {
+  return {
+    certificateId: undefined,
+    comment: "",
+    mode: CloseMode.UNSPECIFIED,
+    deadline: undefined,
+    expectedRevision: 0n,
+    requestId: "",
+  };
+}
+
+export const RevokeCertificateRequest: MessageFns<RevokeCertificateRequest> = {
+  encode(message: RevokeCertificateRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.certificateId?.$case) {
+      case "fingerprint":
+        writer.uint32(10).string(message.certificateId.value);
+        break;
+      case "certificate":
+        writer.uint32(18).string(message.certificateId.value);
+        break;
+    }
+    if (message.comment !== "") {
+      writer.uint32(26).string(message.comment);
+    }
+    if (message.mode !== CloseMode.UNSPECIFIED) {
+      writer.uint32(32).int32(closeModeToNumber(message.mode));
+    }
+    if (message.deadline !== undefined) {
+      Duration.encode(message.deadline, writer.uint32(42).fork()).join();
+    }
+    if (message.expectedRevision !== 0n) {
+      if (BigInt.asUintN(64, message.expectedRevision) !== message.expectedRevision) {
+        throw new globalThis.Error("value provided for field message.expectedRevision of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.expectedRevision);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(58).string(message.requestId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RevokeCertificateRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRevokeCertificateRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.certificateId = { $case: "fingerprint", value: reader.string() };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.certificateId = { $case: "certificate", value: reader.string() };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.comment = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.mode = closeModeFromJSON(reader.int32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.deadline = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.expectedRevision = reader.uint64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RevokeCertificateRequest {
+    return {
+      certificateId: isSet(object.fingerprint)
+        ? { $case: "fingerprint", value: globalThis.String(object.fingerprint) }
+        : isSet(object.certificate)
+        ? { $case: "certificate", value: globalThis.String(object.certificate) }
+        : undefined,
+      comment: isSet(object.comment) ? globalThis.String(object.comment) : "",
+      mode: isSet(object.mode) ? closeModeFromJSON(object.mode) : CloseMode.UNSPECIFIED,
+      deadline: isSet(object.deadline) ? Duration.fromJSON(object.deadline) : undefined,
+      expectedRevision: isSet(object.expectedRevision)
+        ? BigInt(object.expectedRevision)
+        : isSet(object.expected_revision)
+        ? BigInt(object.expected_revision)
+        : 0n,
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
+    };
+  },
+
+  toJSON(message: RevokeCertificateRequest): unknown {
+    const obj: any = {};
+    if (message.certificateId?.$case === "fingerprint") {
+      obj.fingerprint = message.certificateId.value;
+    } else if (message.certificateId?.$case === "certificate") {
+      obj.certificate = message.certificateId.value;
+    }
+    if (message.comment !== "") {
+      obj.comment = message.comment;
+    }
+    if (message.mode !== CloseMode.UNSPECIFIED) {
+      obj.mode = closeModeToJSON(message.mode);
+    }
+    if (message.deadline !== undefined) {
+      obj.deadline = Duration.toJSON(message.deadline);
+    }
+    if (message.expectedRevision !== 0n) {
+      obj.expectedRevision = message.expectedRevision.toString();
+    }
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RevokeCertificateRequest>): RevokeCertificateRequest {
+    return RevokeCertificateRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RevokeCertificateRequest>): RevokeCertificateRequest {
+    const message = createBaseRevokeCertificateRequest();
+    switch (object.certificateId?.$case) {
+      case "fingerprint": {
+        if (object.certificateId?.value !== undefined && object.certificateId?.value !== null) {
+          message.certificateId = { $case: "fingerprint", value: object.certificateId.value };
+        }
+        break;
+      }
+      case "certificate": {
+        if (object.certificateId?.value !== undefined && object.certificateId?.value !== null) {
+          message.certificateId = { $case: "certificate", value: object.certificateId.value };
+        }
+        break;
+      }
+    }
+    message.comment = object.comment ?? "";
+    message.mode = object.mode ?? CloseMode.UNSPECIFIED;
+    message.deadline = (object.deadline !== undefined && object.deadline !== null)
+      ? Duration.fromPartial(object.deadline)
+      : undefined;
+    message.expectedRevision = (object.expectedRevision !== undefined && object.expectedRevision !== null)
+      ? BigInt(object.expectedRevision)
+      : 0n;
+    message.requestId = object.requestId ?? "";
+    return message;
+  },
+};
+
+function createBaseRevokeCertificateResponse(): RevokeCertificateResponse {
+  return { revision: 0n, connectionsClosed: 0n };
+}
+
+export const RevokeCertificateResponse: MessageFns<RevokeCertificateResponse> = {
+  encode(message: RevokeCertificateResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.revision !== 0n) {
+      if (BigInt.asUintN(64, message.revision) !== message.revision) {
+        throw new globalThis.Error("value provided for field message.revision of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.revision);
+    }
+    if (message.connectionsClosed !== 0n) {
+      if (BigInt.asUintN(64, message.connectionsClosed) !== message.connectionsClosed) {
+        throw new globalThis.Error("value provided for field message.connectionsClosed of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.connectionsClosed);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RevokeCertificateResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRevokeCertificateResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.revision = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.connectionsClosed = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RevokeCertificateResponse {
+    return {
+      revision: isSet(object.revision) ? BigInt(object.revision) : 0n,
+      connectionsClosed: isSet(object.connectionsClosed)
+        ? BigInt(object.connectionsClosed)
+        : isSet(object.connections_closed)
+        ? BigInt(object.connections_closed)
+        : 0n,
+    };
+  },
+
+  toJSON(message: RevokeCertificateResponse): unknown {
+    const obj: any = {};
+    if (message.revision !== 0n) {
+      obj.revision = message.revision.toString();
+    }
+    if (message.connectionsClosed !== 0n) {
+      obj.connectionsClosed = message.connectionsClosed.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RevokeCertificateResponse>): RevokeCertificateResponse {
+    return RevokeCertificateResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RevokeCertificateResponse>): RevokeCertificateResponse {
+    const message = createBaseRevokeCertificateResponse();
+    message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+    message.connectionsClosed = (object.connectionsClosed !== undefined && object.connectionsClosed !== null)
+      ? BigInt(object.connectionsClosed)
+      : 0n;
+    return message;
+  },
+};
+
 export type AdminServiceService = typeof AdminServiceService;
 export const AdminServiceService = {
   /** The whole current state with live health and counters. Role: viewer. */
@@ -6707,6 +13116,63 @@ export const AdminServiceService = {
     responseSerialize: (value: GetStateResponse): Buffer => Buffer.from(GetStateResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetStateResponse => GetStateResponse.decode(value),
   },
+  /** What a configuration would change, and whom that would touch; nothing is changed. Role: viewer. */
+  planConfig: {
+    path: "/lb.admin.v1.AdminService/PlanConfig" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: PlanConfigRequest): Buffer => Buffer.from(PlanConfigRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PlanConfigRequest => PlanConfigRequest.decode(value),
+    responseSerialize: (value: PlanConfigResponse): Buffer => Buffer.from(PlanConfigResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): PlanConfigResponse => PlanConfigResponse.decode(value),
+  },
+  /**
+   * Makes groups and clients those of a configuration, as one change. Listeners, TLS and process settings are read at the start
+   * of lbd only; where they differ, the plan says so. Role: admin.
+   */
+  applyConfig: {
+    path: "/lb.admin.v1.AdminService/ApplyConfig" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ApplyConfigRequest): Buffer => Buffer.from(ApplyConfigRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ApplyConfigRequest => ApplyConfigRequest.decode(value),
+    responseSerialize: (value: ApplyConfigResponse): Buffer => Buffer.from(ApplyConfigResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ApplyConfigResponse => ApplyConfigResponse.decode(value),
+  },
+  /** Makes groups and clients what they were at a kept revision, as a new change. Revoked certificates stay revoked. Role: admin. */
+  rollbackConfig: {
+    path: "/lb.admin.v1.AdminService/RollbackConfig" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RollbackConfigRequest): Buffer =>
+      Buffer.from(RollbackConfigRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RollbackConfigRequest => RollbackConfigRequest.decode(value),
+    responseSerialize: (value: RollbackConfigResponse): Buffer =>
+      Buffer.from(RollbackConfigResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RollbackConfigResponse => RollbackConfigResponse.decode(value),
+  },
+  /** The accepted changes that are still kept, newest first. Role: viewer. */
+  listRevisions: {
+    path: "/lb.admin.v1.AdminService/ListRevisions" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListRevisionsRequest): Buffer => Buffer.from(ListRevisionsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListRevisionsRequest => ListRevisionsRequest.decode(value),
+    responseSerialize: (value: ListRevisionsResponse): Buffer =>
+      Buffer.from(ListRevisionsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListRevisionsResponse => ListRevisionsResponse.decode(value),
+  },
+  /** A configuration file that loads to the state as it is. Role: viewer. */
+  exportConfig: {
+    path: "/lb.admin.v1.AdminService/ExportConfig" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ExportConfigRequest): Buffer => Buffer.from(ExportConfigRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ExportConfigRequest => ExportConfigRequest.decode(value),
+    responseSerialize: (value: ExportConfigResponse): Buffer =>
+      Buffer.from(ExportConfigResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ExportConfigResponse => ExportConfigResponse.decode(value),
+  },
   /** The group's servers are probed at once and take connections after their first good probe. Role: admin. */
   addTargetGroup: {
     path: "/lb.admin.v1.AdminService/AddTargetGroup" as const,
@@ -6718,6 +13184,18 @@ export const AdminServiceService = {
     responseSerialize: (value: AddTargetGroupResponse): Buffer =>
       Buffer.from(AddTargetGroupResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): AddTargetGroupResponse => AddTargetGroupResponse.decode(value),
+  },
+  /** Changes how a group balances and checks; its servers stay. Role: admin. */
+  updateTargetGroup: {
+    path: "/lb.admin.v1.AdminService/UpdateTargetGroup" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: UpdateTargetGroupRequest): Buffer =>
+      Buffer.from(UpdateTargetGroupRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): UpdateTargetGroupRequest => UpdateTargetGroupRequest.decode(value),
+    responseSerialize: (value: UpdateTargetGroupResponse): Buffer =>
+      Buffer.from(UpdateTargetGroupResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): UpdateTargetGroupResponse => UpdateTargetGroupResponse.decode(value),
   },
   /** Refused with FAILED_PRECONDITION while a client or a listener refers to the group. Role: admin. */
   removeTargetGroup: {
@@ -6771,6 +13249,18 @@ export const AdminServiceService = {
       Buffer.from(RemoveUpstreamServerResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RemoveUpstreamServerResponse => RemoveUpstreamServerResponse.decode(value),
   },
+  /** Changes what is given and leaves the rest; live connections go on. Role: operator. */
+  setUpstreamServer: {
+    path: "/lb.admin.v1.AdminService/SetUpstreamServer" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SetUpstreamServerRequest): Buffer =>
+      Buffer.from(SetUpstreamServerRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SetUpstreamServerRequest => SetUpstreamServerRequest.decode(value),
+    responseSerialize: (value: SetUpstreamServerResponse): Buffer =>
+      Buffer.from(SetUpstreamServerResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SetUpstreamServerResponse => SetUpstreamServerResponse.decode(value),
+  },
   /** Role: viewer. */
   listUpstreamServers: {
     path: "/lb.admin.v1.AdminService/ListUpstreamServers" as const,
@@ -6796,7 +13286,21 @@ export const AdminServiceService = {
     responseSerialize: (value: AddClientResponse): Buffer => Buffer.from(AddClientResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): AddClientResponse => AddClientResponse.decode(value),
   },
-  /** Admission stops at once and the client's live connections are reset; no other connection is touched. Role: admin. */
+  /**
+   * Changes what the mask names and leaves the rest. Live connections that are not allowed any more are closed; no other
+   * connection is touched. Role: admin.
+   */
+  updateClient: {
+    path: "/lb.admin.v1.AdminService/UpdateClient" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: UpdateClientRequest): Buffer => Buffer.from(UpdateClientRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): UpdateClientRequest => UpdateClientRequest.decode(value),
+    responseSerialize: (value: UpdateClientResponse): Buffer =>
+      Buffer.from(UpdateClientResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): UpdateClientResponse => UpdateClientResponse.decode(value),
+  },
+  /** Admission stops at once and the client's live connections are closed; no other connection is touched. Role: admin. */
   removeClient: {
     path: "/lb.admin.v1.AdminService/RemoveClient" as const,
     requestStream: false as const,
@@ -6853,6 +13357,30 @@ export const AdminServiceService = {
       Buffer.from(GetFailedConnectionsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetFailedConnectionsResponse => GetFailedConnectionsResponse.decode(value),
   },
+  /** The connections being served now, oldest first. Role: viewer. */
+  listConnections: {
+    path: "/lb.admin.v1.AdminService/ListConnections" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListConnectionsRequest): Buffer =>
+      Buffer.from(ListConnectionsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListConnectionsRequest => ListConnectionsRequest.decode(value),
+    responseSerialize: (value: ListConnectionsResponse): Buffer =>
+      Buffer.from(ListConnectionsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListConnectionsResponse => ListConnectionsResponse.decode(value),
+  },
+  /** Resets the connections that the filter fits. Role: operator. */
+  closeConnections: {
+    path: "/lb.admin.v1.AdminService/CloseConnections" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: CloseConnectionsRequest): Buffer =>
+      Buffer.from(CloseConnectionsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): CloseConnectionsRequest => CloseConnectionsRequest.decode(value),
+    responseSerialize: (value: CloseConnectionsResponse): Buffer =>
+      Buffer.from(CloseConnectionsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CloseConnectionsResponse => CloseConnectionsResponse.decode(value),
+  },
   /** A snapshot of the counters at once, then one per interval. Role: viewer. */
   watchStats: {
     path: "/lb.admin.v1.AdminService/WatchStats" as const,
@@ -6872,6 +13400,82 @@ export const AdminServiceService = {
     requestDeserialize: (value: Buffer): WatchHealthRequest => WatchHealthRequest.decode(value),
     responseSerialize: (value: WatchHealthResponse): Buffer => Buffer.from(WatchHealthResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): WatchHealthResponse => WatchHealthResponse.decode(value),
+  },
+  /** The connections being served as they are, then each that is opened, closed or refused. Role: viewer. */
+  watchConnections: {
+    path: "/lb.admin.v1.AdminService/WatchConnections" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: WatchConnectionsRequest): Buffer =>
+      Buffer.from(WatchConnectionsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): WatchConnectionsRequest => WatchConnectionsRequest.decode(value),
+    responseSerialize: (value: WatchConnectionsResponse): Buffer =>
+      Buffer.from(WatchConnectionsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): WatchConnectionsResponse => WatchConnectionsResponse.decode(value),
+  },
+  /**
+   * What would happen to a connection with this certificate or identity, decided by the code that decides it for real, without
+   * using up anything. Role: viewer.
+   */
+  explain: {
+    path: "/lb.admin.v1.AdminService/Explain" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ExplainRequest): Buffer => Buffer.from(ExplainRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ExplainRequest => ExplainRequest.decode(value),
+    responseSerialize: (value: ExplainResponse): Buffer => Buffer.from(ExplainResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ExplainResponse => ExplainResponse.decode(value),
+  },
+  /** Who changed what, and who was refused, newest first; kept across restarts. Role: admin. */
+  listAuditEntries: {
+    path: "/lb.admin.v1.AdminService/ListAuditEntries" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListAuditEntriesRequest): Buffer =>
+      Buffer.from(ListAuditEntriesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListAuditEntriesRequest => ListAuditEntriesRequest.decode(value),
+    responseSerialize: (value: ListAuditEntriesResponse): Buffer =>
+      Buffer.from(ListAuditEntriesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListAuditEntriesResponse => ListAuditEntriesResponse.decode(value),
+  },
+  /** Reads certificates, keys, CA and CRL again from their files: all of them, or none when one is bad. Role: operator. */
+  reloadCertificates: {
+    path: "/lb.admin.v1.AdminService/ReloadCertificates" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ReloadCertificatesRequest): Buffer =>
+      Buffer.from(ReloadCertificatesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ReloadCertificatesRequest => ReloadCertificatesRequest.decode(value),
+    responseSerialize: (value: ReloadCertificatesResponse): Buffer =>
+      Buffer.from(ReloadCertificatesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ReloadCertificatesResponse => ReloadCertificatesResponse.decode(value),
+  },
+  /** The certificates that the listeners and the admin API serve, and the revoked ones. Role: viewer. */
+  listCertificates: {
+    path: "/lb.admin.v1.AdminService/ListCertificates" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListCertificatesRequest): Buffer =>
+      Buffer.from(ListCertificatesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListCertificatesRequest => ListCertificatesRequest.decode(value),
+    responseSerialize: (value: ListCertificatesResponse): Buffer =>
+      Buffer.from(ListCertificatesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListCertificatesResponse => ListCertificatesResponse.decode(value),
+  },
+  /**
+   * From now on nobody is admitted with this certificate, on any listener or on the admin API; its live connections are closed.
+   * Role: admin.
+   */
+  revokeCertificate: {
+    path: "/lb.admin.v1.AdminService/RevokeCertificate" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RevokeCertificateRequest): Buffer =>
+      Buffer.from(RevokeCertificateRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RevokeCertificateRequest => RevokeCertificateRequest.decode(value),
+    responseSerialize: (value: RevokeCertificateResponse): Buffer =>
+      Buffer.from(RevokeCertificateResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RevokeCertificateResponse => RevokeCertificateResponse.decode(value),
   },
   /** Takes effect in every worker at once and is not kept across a restart. Role: operator. */
   setLogLevel: {
@@ -6898,8 +13502,23 @@ export const AdminServiceService = {
 export interface AdminServiceServer extends UntypedServiceImplementation {
   /** The whole current state with live health and counters. Role: viewer. */
   getState: handleUnaryCall<GetStateRequest, GetStateResponse>;
+  /** What a configuration would change, and whom that would touch; nothing is changed. Role: viewer. */
+  planConfig: handleUnaryCall<PlanConfigRequest, PlanConfigResponse>;
+  /**
+   * Makes groups and clients those of a configuration, as one change. Listeners, TLS and process settings are read at the start
+   * of lbd only; where they differ, the plan says so. Role: admin.
+   */
+  applyConfig: handleUnaryCall<ApplyConfigRequest, ApplyConfigResponse>;
+  /** Makes groups and clients what they were at a kept revision, as a new change. Revoked certificates stay revoked. Role: admin. */
+  rollbackConfig: handleUnaryCall<RollbackConfigRequest, RollbackConfigResponse>;
+  /** The accepted changes that are still kept, newest first. Role: viewer. */
+  listRevisions: handleUnaryCall<ListRevisionsRequest, ListRevisionsResponse>;
+  /** A configuration file that loads to the state as it is. Role: viewer. */
+  exportConfig: handleUnaryCall<ExportConfigRequest, ExportConfigResponse>;
   /** The group's servers are probed at once and take connections after their first good probe. Role: admin. */
   addTargetGroup: handleUnaryCall<AddTargetGroupRequest, AddTargetGroupResponse>;
+  /** Changes how a group balances and checks; its servers stay. Role: admin. */
+  updateTargetGroup: handleUnaryCall<UpdateTargetGroupRequest, UpdateTargetGroupResponse>;
   /** Refused with FAILED_PRECONDITION while a client or a listener refers to the group. Role: admin. */
   removeTargetGroup: handleUnaryCall<RemoveTargetGroupRequest, RemoveTargetGroupResponse>;
   /** Role: viewer. */
@@ -6912,6 +13531,8 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
    * otherwise. Cancelling the call stops the report, not the removal. Role: operator.
    */
   removeUpstreamServer: handleServerStreamingCall<RemoveUpstreamServerRequest, RemoveUpstreamServerResponse>;
+  /** Changes what is given and leaves the rest; live connections go on. Role: operator. */
+  setUpstreamServer: handleUnaryCall<SetUpstreamServerRequest, SetUpstreamServerResponse>;
   /** Role: viewer. */
   listUpstreamServers: handleUnaryCall<ListUpstreamServersRequest, ListUpstreamServersResponse>;
   /**
@@ -6919,7 +13540,12 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
    * here. Role: admin.
    */
   addClient: handleUnaryCall<AddClientRequest, AddClientResponse>;
-  /** Admission stops at once and the client's live connections are reset; no other connection is touched. Role: admin. */
+  /**
+   * Changes what the mask names and leaves the rest. Live connections that are not allowed any more are closed; no other
+   * connection is touched. Role: admin.
+   */
+  updateClient: handleUnaryCall<UpdateClientRequest, UpdateClientResponse>;
+  /** Admission stops at once and the client's live connections are closed; no other connection is touched. Role: admin. */
   removeClient: handleUnaryCall<RemoveClientRequest, RemoveClientResponse>;
   /** Role: viewer. */
   listClients: handleUnaryCall<ListClientsRequest, ListClientsResponse>;
@@ -6929,10 +13555,32 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
   getDroppedRequests: handleUnaryCall<GetDroppedRequestsRequest, GetDroppedRequestsResponse>;
   /** Failed attempts to connect to upstream servers since the start. Role: viewer. */
   getFailedConnections: handleUnaryCall<GetFailedConnectionsRequest, GetFailedConnectionsResponse>;
+  /** The connections being served now, oldest first. Role: viewer. */
+  listConnections: handleUnaryCall<ListConnectionsRequest, ListConnectionsResponse>;
+  /** Resets the connections that the filter fits. Role: operator. */
+  closeConnections: handleUnaryCall<CloseConnectionsRequest, CloseConnectionsResponse>;
   /** A snapshot of the counters at once, then one per interval. Role: viewer. */
   watchStats: handleServerStreamingCall<WatchStatsRequest, WatchStatsResponse>;
   /** The health of every server as it is, then each change. Role: viewer. */
   watchHealth: handleServerStreamingCall<WatchHealthRequest, WatchHealthResponse>;
+  /** The connections being served as they are, then each that is opened, closed or refused. Role: viewer. */
+  watchConnections: handleServerStreamingCall<WatchConnectionsRequest, WatchConnectionsResponse>;
+  /**
+   * What would happen to a connection with this certificate or identity, decided by the code that decides it for real, without
+   * using up anything. Role: viewer.
+   */
+  explain: handleUnaryCall<ExplainRequest, ExplainResponse>;
+  /** Who changed what, and who was refused, newest first; kept across restarts. Role: admin. */
+  listAuditEntries: handleUnaryCall<ListAuditEntriesRequest, ListAuditEntriesResponse>;
+  /** Reads certificates, keys, CA and CRL again from their files: all of them, or none when one is bad. Role: operator. */
+  reloadCertificates: handleUnaryCall<ReloadCertificatesRequest, ReloadCertificatesResponse>;
+  /** The certificates that the listeners and the admin API serve, and the revoked ones. Role: viewer. */
+  listCertificates: handleUnaryCall<ListCertificatesRequest, ListCertificatesResponse>;
+  /**
+   * From now on nobody is admitted with this certificate, on any listener or on the admin API; its live connections are closed.
+   * Role: admin.
+   */
+  revokeCertificate: handleUnaryCall<RevokeCertificateRequest, RevokeCertificateResponse>;
   /** Takes effect in every worker at once and is not kept across a restart. Role: operator. */
   setLogLevel: handleUnaryCall<SetLogLevelRequest, SetLogLevelResponse>;
   /** Role: viewer. */
@@ -6956,6 +13604,89 @@ export interface AdminServiceClient extends Client1 {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetStateResponse) => void,
   ): ClientUnaryCall;
+  /** What a configuration would change, and whom that would touch; nothing is changed. Role: viewer. */
+  planConfig(
+    request: PlanConfigRequest,
+    callback: (error: ServiceError | null, response: PlanConfigResponse) => void,
+  ): ClientUnaryCall;
+  planConfig(
+    request: PlanConfigRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: PlanConfigResponse) => void,
+  ): ClientUnaryCall;
+  planConfig(
+    request: PlanConfigRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: PlanConfigResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Makes groups and clients those of a configuration, as one change. Listeners, TLS and process settings are read at the start
+   * of lbd only; where they differ, the plan says so. Role: admin.
+   */
+  applyConfig(
+    request: ApplyConfigRequest,
+    callback: (error: ServiceError | null, response: ApplyConfigResponse) => void,
+  ): ClientUnaryCall;
+  applyConfig(
+    request: ApplyConfigRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ApplyConfigResponse) => void,
+  ): ClientUnaryCall;
+  applyConfig(
+    request: ApplyConfigRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ApplyConfigResponse) => void,
+  ): ClientUnaryCall;
+  /** Makes groups and clients what they were at a kept revision, as a new change. Revoked certificates stay revoked. Role: admin. */
+  rollbackConfig(
+    request: RollbackConfigRequest,
+    callback: (error: ServiceError | null, response: RollbackConfigResponse) => void,
+  ): ClientUnaryCall;
+  rollbackConfig(
+    request: RollbackConfigRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RollbackConfigResponse) => void,
+  ): ClientUnaryCall;
+  rollbackConfig(
+    request: RollbackConfigRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RollbackConfigResponse) => void,
+  ): ClientUnaryCall;
+  /** The accepted changes that are still kept, newest first. Role: viewer. */
+  listRevisions(
+    request: ListRevisionsRequest,
+    callback: (error: ServiceError | null, response: ListRevisionsResponse) => void,
+  ): ClientUnaryCall;
+  listRevisions(
+    request: ListRevisionsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListRevisionsResponse) => void,
+  ): ClientUnaryCall;
+  listRevisions(
+    request: ListRevisionsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListRevisionsResponse) => void,
+  ): ClientUnaryCall;
+  /** A configuration file that loads to the state as it is. Role: viewer. */
+  exportConfig(
+    request: ExportConfigRequest,
+    callback: (error: ServiceError | null, response: ExportConfigResponse) => void,
+  ): ClientUnaryCall;
+  exportConfig(
+    request: ExportConfigRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ExportConfigResponse) => void,
+  ): ClientUnaryCall;
+  exportConfig(
+    request: ExportConfigRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ExportConfigResponse) => void,
+  ): ClientUnaryCall;
   /** The group's servers are probed at once and take connections after their first good probe. Role: admin. */
   addTargetGroup(
     request: AddTargetGroupRequest,
@@ -6971,6 +13702,22 @@ export interface AdminServiceClient extends Client1 {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: AddTargetGroupResponse) => void,
+  ): ClientUnaryCall;
+  /** Changes how a group balances and checks; its servers stay. Role: admin. */
+  updateTargetGroup(
+    request: UpdateTargetGroupRequest,
+    callback: (error: ServiceError | null, response: UpdateTargetGroupResponse) => void,
+  ): ClientUnaryCall;
+  updateTargetGroup(
+    request: UpdateTargetGroupRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: UpdateTargetGroupResponse) => void,
+  ): ClientUnaryCall;
+  updateTargetGroup(
+    request: UpdateTargetGroupRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: UpdateTargetGroupResponse) => void,
   ): ClientUnaryCall;
   /** Refused with FAILED_PRECONDITION while a client or a listener refers to the group. Role: admin. */
   removeTargetGroup(
@@ -7034,6 +13781,22 @@ export interface AdminServiceClient extends Client1 {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<RemoveUpstreamServerResponse>;
+  /** Changes what is given and leaves the rest; live connections go on. Role: operator. */
+  setUpstreamServer(
+    request: SetUpstreamServerRequest,
+    callback: (error: ServiceError | null, response: SetUpstreamServerResponse) => void,
+  ): ClientUnaryCall;
+  setUpstreamServer(
+    request: SetUpstreamServerRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: SetUpstreamServerResponse) => void,
+  ): ClientUnaryCall;
+  setUpstreamServer(
+    request: SetUpstreamServerRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: SetUpstreamServerResponse) => void,
+  ): ClientUnaryCall;
   /** Role: viewer. */
   listUpstreamServers(
     request: ListUpstreamServersRequest,
@@ -7069,7 +13832,26 @@ export interface AdminServiceClient extends Client1 {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: AddClientResponse) => void,
   ): ClientUnaryCall;
-  /** Admission stops at once and the client's live connections are reset; no other connection is touched. Role: admin. */
+  /**
+   * Changes what the mask names and leaves the rest. Live connections that are not allowed any more are closed; no other
+   * connection is touched. Role: admin.
+   */
+  updateClient(
+    request: UpdateClientRequest,
+    callback: (error: ServiceError | null, response: UpdateClientResponse) => void,
+  ): ClientUnaryCall;
+  updateClient(
+    request: UpdateClientRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: UpdateClientResponse) => void,
+  ): ClientUnaryCall;
+  updateClient(
+    request: UpdateClientRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: UpdateClientResponse) => void,
+  ): ClientUnaryCall;
+  /** Admission stops at once and the client's live connections are closed; no other connection is touched. Role: admin. */
   removeClient(
     request: RemoveClientRequest,
     callback: (error: ServiceError | null, response: RemoveClientResponse) => void,
@@ -7149,6 +13931,38 @@ export interface AdminServiceClient extends Client1 {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetFailedConnectionsResponse) => void,
   ): ClientUnaryCall;
+  /** The connections being served now, oldest first. Role: viewer. */
+  listConnections(
+    request: ListConnectionsRequest,
+    callback: (error: ServiceError | null, response: ListConnectionsResponse) => void,
+  ): ClientUnaryCall;
+  listConnections(
+    request: ListConnectionsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListConnectionsResponse) => void,
+  ): ClientUnaryCall;
+  listConnections(
+    request: ListConnectionsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListConnectionsResponse) => void,
+  ): ClientUnaryCall;
+  /** Resets the connections that the filter fits. Role: operator. */
+  closeConnections(
+    request: CloseConnectionsRequest,
+    callback: (error: ServiceError | null, response: CloseConnectionsResponse) => void,
+  ): ClientUnaryCall;
+  closeConnections(
+    request: CloseConnectionsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: CloseConnectionsResponse) => void,
+  ): ClientUnaryCall;
+  closeConnections(
+    request: CloseConnectionsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: CloseConnectionsResponse) => void,
+  ): ClientUnaryCall;
   /** A snapshot of the counters at once, then one per interval. Role: viewer. */
   watchStats(request: WatchStatsRequest, options?: Partial<CallOptions>): ClientReadableStream<WatchStatsResponse>;
   watchStats(
@@ -7163,6 +13977,102 @@ export interface AdminServiceClient extends Client1 {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<WatchHealthResponse>;
+  /** The connections being served as they are, then each that is opened, closed or refused. Role: viewer. */
+  watchConnections(
+    request: WatchConnectionsRequest,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<WatchConnectionsResponse>;
+  watchConnections(
+    request: WatchConnectionsRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<WatchConnectionsResponse>;
+  /**
+   * What would happen to a connection with this certificate or identity, decided by the code that decides it for real, without
+   * using up anything. Role: viewer.
+   */
+  explain(
+    request: ExplainRequest,
+    callback: (error: ServiceError | null, response: ExplainResponse) => void,
+  ): ClientUnaryCall;
+  explain(
+    request: ExplainRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ExplainResponse) => void,
+  ): ClientUnaryCall;
+  explain(
+    request: ExplainRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ExplainResponse) => void,
+  ): ClientUnaryCall;
+  /** Who changed what, and who was refused, newest first; kept across restarts. Role: admin. */
+  listAuditEntries(
+    request: ListAuditEntriesRequest,
+    callback: (error: ServiceError | null, response: ListAuditEntriesResponse) => void,
+  ): ClientUnaryCall;
+  listAuditEntries(
+    request: ListAuditEntriesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListAuditEntriesResponse) => void,
+  ): ClientUnaryCall;
+  listAuditEntries(
+    request: ListAuditEntriesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListAuditEntriesResponse) => void,
+  ): ClientUnaryCall;
+  /** Reads certificates, keys, CA and CRL again from their files: all of them, or none when one is bad. Role: operator. */
+  reloadCertificates(
+    request: ReloadCertificatesRequest,
+    callback: (error: ServiceError | null, response: ReloadCertificatesResponse) => void,
+  ): ClientUnaryCall;
+  reloadCertificates(
+    request: ReloadCertificatesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ReloadCertificatesResponse) => void,
+  ): ClientUnaryCall;
+  reloadCertificates(
+    request: ReloadCertificatesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ReloadCertificatesResponse) => void,
+  ): ClientUnaryCall;
+  /** The certificates that the listeners and the admin API serve, and the revoked ones. Role: viewer. */
+  listCertificates(
+    request: ListCertificatesRequest,
+    callback: (error: ServiceError | null, response: ListCertificatesResponse) => void,
+  ): ClientUnaryCall;
+  listCertificates(
+    request: ListCertificatesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListCertificatesResponse) => void,
+  ): ClientUnaryCall;
+  listCertificates(
+    request: ListCertificatesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListCertificatesResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * From now on nobody is admitted with this certificate, on any listener or on the admin API; its live connections are closed.
+   * Role: admin.
+   */
+  revokeCertificate(
+    request: RevokeCertificateRequest,
+    callback: (error: ServiceError | null, response: RevokeCertificateResponse) => void,
+  ): ClientUnaryCall;
+  revokeCertificate(
+    request: RevokeCertificateRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RevokeCertificateResponse) => void,
+  ): ClientUnaryCall;
+  revokeCertificate(
+    request: RevokeCertificateRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RevokeCertificateResponse) => void,
+  ): ClientUnaryCall;
   /** Takes effect in every worker at once and is not kept across a restart. Role: operator. */
   setLogLevel(
     request: SetLogLevelRequest,
