@@ -158,6 +158,7 @@ describe('a change to a large state', () => {
       listeners: [],
       targetGroups,
       clients: many.map((index) => sampleClient(`client-${index}`, ['web'])),
+      revocations: [],
     };
     const large = apply(EMPTY_SNAPSHOT, takeIn);
     await store.compareAndSet(0, { revision: 1, command: takeIn, actor: 'bootstrap', requestId: '', atMs: 0 }, large);

@@ -48,7 +48,7 @@ for (const [driver, freshStore] of Object.entries(DRIVERS)) {
         ],
         targetGroups: [
           sampleGroup('web', [], {
-            servers: [sampleServer('[::1]:8081', { weight: 0, maxConnections: 5, backup: true }), sampleServer('web.example.com:80')],
+            servers: [sampleServer('[::1]:8081', { weight: 0, maxConnections: 5, backup: true, mode: 'drain' }), sampleServer('web.example.com:80')],
             healthCheck: {
               type: 'http',
               intervalMs: 2500,
@@ -69,6 +69,7 @@ for (const [driver, freshStore] of Object.entries(DRIVERS)) {
             },
           }),
         ],
+        revocations: [{ fingerprint: 'cd'.repeat(32), comment: 'lost\n\u001b[31m', atMs: 1_700_000_000_000 }],
       };
       const snapshot = await append(store, EMPTY_SNAPSHOT, [everything, addGroup('db')]);
       assert.deepEqual(await store.load(), { snapshot, changedAtRunTime: true });
@@ -121,7 +122,7 @@ for (const [driver, freshStore] of Object.entries(DRIVERS)) {
     });
 
     it('says whether anybody but the config file has changed the state since the file was taken in', async (t) => {
-      const takeIn: Command = { kind: 'replaceAll', listeners: [], targetGroups: [], clients: [] };
+      const takeIn: Command = { kind: 'replaceAll', listeners: [], targetGroups: [], clients: [], revocations: [] };
       const steps: readonly [actor: string, command: Command, changed: boolean][] = [
         ['bootstrap', takeIn, false],
         ['bootstrap', { kind: 'setListeners', listeners: [] }, false],

@@ -16,6 +16,7 @@ const SEED: Command = {
   listeners: [],
   targetGroups: [sampleGroup('web', ['127.0.0.1:8081'])],
   clients: [sampleClient('clientA', ['web'], { limits: { connectionRate: RATE, concurrentConnections: undefined } })],
+  revocations: [],
 };
 const STATE = apply(EMPTY_SNAPSHOT, SEED);
 

@@ -131,6 +131,7 @@ export async function startAdmin(t: Pick<TestContext, 'after'>, options: AdminOp
       listeners: [sampleListener('main')],
       targetGroups: [sampleGroup('web', ['127.0.0.1:8082', '127.0.0.1:8081']), sampleGroup('db', ['127.0.0.1:8085'])],
       clients: [sampleClient('clientA', ['web'])],
+      revocations: [],
     },
     { actor: 'bootstrap' },
   );

@@ -27,7 +27,7 @@ export async function watchHealth(
 ): Promise<HealthWatch> {
   const authority = await Authority.open(new MemoryStore());
   const change = async (command: Command) => void (await authority.execute(command, { actor: 'test' }));
-  await change({ kind: 'replaceAll', listeners: [], targetGroups, clients: [] });
+  await change({ kind: 'replaceAll', listeners: [], targetGroups, clients: [], revocations: [] });
   const journal = new HealthJournal(Date.now());
   const events: HealthEvent[] = [];
   const logged: string[] = [];

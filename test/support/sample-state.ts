@@ -19,7 +19,7 @@ export const sampleHealthCheck: HealthCheck = {
 };
 
 export function sampleServer(address: string, changes: Partial<UpstreamServer> = {}): UpstreamServer {
-  return { address, weight: 1, maxConnections: undefined, backup: false, ...changes };
+  return { address, weight: 1, maxConnections: undefined, backup: false, mode: 'ready', ...changes };
 }
 
 export function sampleGroup(name: string, addresses: readonly string[] = [], changes: Partial<TargetGroup> = {}): TargetGroup {

@@ -75,9 +75,9 @@ test('the full config loads, and each key arrives where it belongs', () => {
     name: 'FrontEndService',
     algorithm: 'weightedLeastConnections',
     servers: [
-      { address: '127.0.0.1:8081', weight: 1, maxConnections: undefined, backup: false },
-      { address: '127.0.0.1:8082', weight: 5, maxConnections: 200, backup: false },
-      { address: '127.0.0.1:8083', weight: 1, maxConnections: undefined, backup: true },
+      { address: '127.0.0.1:8081', weight: 1, maxConnections: undefined, backup: false, mode: 'ready' },
+      { address: '127.0.0.1:8082', weight: 5, maxConnections: 200, backup: false, mode: 'ready' },
+      { address: '127.0.0.1:8083', weight: 1, maxConnections: undefined, backup: true, mode: 'drain' },
     ],
     healthCheck: {
       type: 'http',
@@ -108,6 +108,7 @@ test('the full config loads, and each key arrives where it belongs', () => {
     },
   });
   const match = { cn: undefined, dns: undefined, uri: undefined, ou: undefined, fingerprint: undefined };
+  assert.deepEqual(config.revocations, [{ fingerprint: 'a1'.repeat(32), comment: 'laptop lost', atMs: Date.UTC(2026, 0, 31, 12) }]);
   assert.equal(config.admin.rolesConfigured, true);
   assert.deepEqual(config.admin.roles.viewer, [
     { ...match, cn: 'dashboard' },
@@ -119,8 +120,8 @@ test('the full config loads, and each key arrives where it belongs', () => {
 
 for (const name of ['sample.yaml', 'full.yaml']) {
   test(`the state takes ${name} in`, () => {
-    const { listeners, targetGroups, clients } = load(name);
-    const snapshot = apply(EMPTY_SNAPSHOT, { kind: 'replaceAll', listeners, targetGroups, clients });
+    const { listeners, targetGroups, clients, revocations } = load(name);
+    const snapshot = apply(EMPTY_SNAPSHOT, { kind: 'replaceAll', listeners, targetGroups, clients, revocations });
     assert.equal(snapshot.clients.size, clients.length);
   });
 }

@@ -30,7 +30,7 @@ const inBody: Readonly<Record<string, readonly [body: string, ...problems: RegEx
   'an unknown key far from any': ['zebra: 1', /^lb\.yaml:3:1: zebra: unknown key; expected one of listenAddress, /],
   'an unknown key in a list': [
     'targetGroups:\n  - name: web\n    upstreamServers:\n      - address: "a:1"\n        wieght: 3',
-    /^lb\.yaml:7:9: targetGroups\[0\]\.upstreamServers\[0\]\.wieght: unknown key \(did you mean weight\?\); expected one of address, weight, maxConnections, backup$/,
+    /^lb\.yaml:7:9: targetGroups\[0\]\.upstreamServers\[0\]\.wieght: unknown key \(did you mean weight\?\); expected one of address, weight, maxConnections, backup, mode$/,
   ],
   'keys of JavaScript objects': [
     '__proto__: {a: 1}\nconstructor: 2',

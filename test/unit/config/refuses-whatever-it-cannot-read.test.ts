@@ -35,8 +35,8 @@ function read(text: string): Config | undefined {
 function readAndApply(text: string): Config | undefined {
   const config = read(text);
   if (config !== undefined) {
-    const { listeners, targetGroups, clients } = config;
-    apply(EMPTY_SNAPSHOT, { kind: 'replaceAll', listeners, targetGroups, clients });
+    const { listeners, targetGroups, clients, revocations } = config;
+    apply(EMPTY_SNAPSHOT, { kind: 'replaceAll', listeners, targetGroups, clients, revocations });
   }
   return config;
 }

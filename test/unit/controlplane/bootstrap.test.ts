@@ -14,6 +14,7 @@ const file: FileState = {
   listeners: [sampleListener('main')],
   targetGroups: [sampleGroup('web', ['127.0.0.1:8081']), sampleGroup('db', ['127.0.0.1:8085'])],
   clients: [sampleClient('a', ['web'])],
+  revocations: [],
 };
 const edited: FileState = { ...file, targetGroups: [...file.targetGroups, sampleGroup('mail', ['127.0.0.1:25'])] };
 const moved: FileState = { ...file, listeners: [sampleListener('main', { address: { host: '127.0.0.1', port: 9443 } })] };

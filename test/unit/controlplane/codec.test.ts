@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { decodeCommand, decodeSnapshot, encodeCommand, encodeSnapshot } from '../../../src/controlplane/store/codec.ts';
 import { DecodeError } from '../../../src/controlplane/store/decode.ts';
-import { EMPTY_SNAPSHOT } from '../../../src/domain/model.ts';
+import { ANY_NAME_MATCH, EMPTY_SNAPSHOT } from '../../../src/domain/model.ts';
 import { apply, type Command } from '../../../src/domain/state.ts';
 import { sampleClient, sampleGroup, sampleListener, sampleServer } from '../../support/sample-state.ts';
 
@@ -12,17 +12,26 @@ const commands: { readonly [K in Command['kind']]: Extract<Command, { readonly k
     listeners: [sampleListener('main')],
     targetGroups: [sampleGroup('web', ['127.0.0.1:8081'])],
     clients: [sampleClient('a', ['web'])],
+    revocations: [{ fingerprint: 'ab'.repeat(32), comment: '', atMs: 0 }],
   },
   setListeners: {
     kind: 'setListeners',
     listeners: [sampleListener('main', { routes: [{ sni: undefined, alpn: 'h2', targetGroup: 'web' }] })],
   },
   addTargetGroup: { kind: 'addTargetGroup', group: sampleGroup('db') },
+  updateTargetGroup: { kind: 'updateTargetGroup', group: sampleGroup('db', [], { algorithm: 'random' }) },
   removeTargetGroup: { kind: 'removeTargetGroup', name: 'db' },
   addUpstreamServer: { kind: 'addUpstreamServer', group: 'web', server: sampleServer('127.0.0.1:8082', { maxConnections: 9 }) },
+  setUpstreamServer: {
+    kind: 'setUpstreamServer',
+    group: 'web',
+    server: sampleServer('127.0.0.1:8082', { weight: 7, mode: 'maintenance' }),
+  },
   removeUpstreamServer: { kind: 'removeUpstreamServer', group: 'web', address: '127.0.0.1:8082' },
   addClient: { kind: 'addClient', client: sampleClient('b', ['web']) },
+  updateClient: { kind: 'updateClient', client: sampleClient('b', ['web'], { match: { ...ANY_NAME_MATCH, ou: 'x' } }) },
   removeClient: { kind: 'removeClient', clientId: 'b' },
+  revokeCertificate: { kind: 'revokeCertificate', revocation: { fingerprint: 'cd'.repeat(32), comment: 'lost', atMs: 5 } },
 };
 
 describe('the codec of state', () => {

@@ -9,7 +9,7 @@ import {
 } from '../../../src/domain/model.ts';
 
 export function upstream(address: string, changes: Partial<UpstreamServer> = {}): UpstreamServer {
-  return { address, weight: 1, maxConnections: undefined, backup: false, ...changes };
+  return { address, weight: 1, maxConnections: undefined, backup: false, mode: 'ready', ...changes };
 }
 
 export function targetGroup(name: string, changes: Partial<TargetGroup> = {}): TargetGroup {

@@ -41,6 +41,7 @@ describe('a command that fits', () => {
       listeners: [],
       targetGroups: [targetGroup('new')],
       clients: [client('bob', ['new'])],
+      revocations: [],
     });
     assert.deepEqual([[...next.targetGroups.keys()], [...next.clients.keys()], next.listeners, next.revision], [['new'], ['bob'], [], 6]);
   });
@@ -114,13 +115,13 @@ describe('a command that does not fit is refused', () => {
     },
     {
       name: 'a group listed twice',
-      command: { kind: 'replaceAll', listeners: [], targetGroups: twice('a', 'a'), clients: [] },
+      command: { kind: 'replaceAll', listeners: [], targetGroups: twice('a', 'a'), clients: [], revocations: [] },
       code: 'already_exists',
       field: 'targetGroups',
     },
     {
       name: 'a new state whose client has no group',
-      command: { kind: 'replaceAll', listeners: [], targetGroups: twice('a'), clients: [client('bob', ['web'])] },
+      command: { kind: 'replaceAll', listeners: [], targetGroups: twice('a'), clients: [client('bob', ['web'])], revocations: [] },
       code: 'not_found',
       field: 'allowedTargetGroups',
     },
@@ -177,6 +178,15 @@ const anyListeners: fc.Arbitrary<Listener[]> = fc.array(
     ),
   { maxLength: 2 },
 );
+const anyRevocation = fc.record(
+  {
+    fingerprint: fc.constantFrom('ab'.repeat(32), 'cd'.repeat(32), 'ef'.repeat(32), 'AB'),
+    comment: fc.constantFrom('', 'lost'),
+    atMs: fc.constant(1),
+  },
+  // structuredClone gives a copy another prototype than null.
+  { noNullPrototype: true },
+);
 const anyCommand: fc.Arbitrary<Command> = fc.oneof(
   fc.record({ kind: fc.constant('addTargetGroup' as const), group: anyGroup }),
   fc.record({ kind: fc.constant('addTargetGroup' as const), group: anyGroup }),
@@ -184,13 +194,19 @@ const anyCommand: fc.Arbitrary<Command> = fc.oneof(
   fc.record({ kind: fc.constant('addUpstreamServer' as const), group, server }),
   fc.record({ kind: fc.constant('removeUpstreamServer' as const), group, address }),
   fc.record({ kind: fc.constant('addClient' as const), client: anyClient }),
+  fc.record({ kind: fc.constant('addClient' as const), client: anyClient }),
   fc.record({ kind: fc.constant('removeClient' as const), clientId }),
+  fc.record({ kind: fc.constant('updateTargetGroup' as const), group: anyGroup }),
+  fc.record({ kind: fc.constant('setUpstreamServer' as const), group, server }),
+  fc.record({ kind: fc.constant('updateClient' as const), client: anyClient }),
+  fc.record({ kind: fc.constant('revokeCertificate' as const), revocation: anyRevocation }),
   fc.record({ kind: fc.constant('setListeners' as const), listeners: anyListeners }),
   fc.record({
     kind: fc.constant('replaceAll' as const),
     listeners: anyListeners,
     targetGroups: fc.array(anyGroup, { maxLength: 3 }),
     clients: fc.array(anyClient, { maxLength: 2 }),
+    revocations: fc.array(anyRevocation, { maxLength: 2 }),
   }),
 );
 
@@ -217,13 +233,18 @@ test('whatever the commands, each one gives the next revision with every invaria
         snapshot = next;
       }
     }),
-    { numRuns: 200 },
+    { numRuns: 600 },
   );
   // A run that never got anywhere would prove nothing.
   for (const outcome of [
     'replaceAll',
     'setListeners',
     'removeClient',
+    'updateTargetGroup',
+    'setUpstreamServer',
+    'updateClient',
+    'revokeCertificate',
+    'revokeCertificate already_exists',
     'removeTargetGroup',
     'removeTargetGroup in_use',
     'addClient invalid',
