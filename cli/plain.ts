@@ -4,7 +4,7 @@ import { wordOf } from './words.ts';
 export type Plain = string | number | boolean | null | readonly Plain[] | { readonly [key: string]: Plain };
 
 /** The fields of the contract that hold an enum. */
-const ENUM_FIELDS: ReadonlySet<string> = new Set(['algorithm', 'onUnhealthy', 'type', 'health', 'action', 'from', 'to', 'kind']);
+const ENUM_FIELDS: ReadonlySet<string> = new Set(['algorithm', 'onUnhealthy', 'type', 'health', 'action', 'from', 'to', 'kind', 'mode']);
 
 /**
  * A generated message as the data of `--output json` and `yaml`: its own camelCase fields, enums in the words of the configuration
@@ -22,11 +22,13 @@ export function toPlain(value: unknown): Plain {
   }
   const fields = Object.entries(value).filter(([, field]) => field !== undefined);
   return Object.fromEntries(
-    fields.map(([key, field]) => [
-      key,
-      ENUM_FIELDS.has(key) && typeof field === 'string' ? (wordOf(field) ?? 'unspecified') : toPlain(field),
-    ]),
+    fields.map(([key, field]) => [key, ENUM_FIELDS.has(key) && typeof field === 'string' ? enumWord(field) : toPlain(field)]),
   );
+}
+
+/** `from` is a health in one message and an address in another, which is no wire name. */
+function enumWord(value: string): string {
+  return wordOf(value) ?? (/^UNRECOGNIZED$|_UNSPECIFIED$/.test(value) ? 'unspecified' : value);
 }
 
 /** A 64-bit integer as a number while that is exact, else as its decimal text. */

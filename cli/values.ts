@@ -1,5 +1,5 @@
 /** Readers of command-line values for commander: each returns the value or throws InvalidArgumentError saying what was expected. */
-import { InvalidArgumentError } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
 import { parseDuration } from './durations.ts';
 import type { Words } from './words.ts';
 
@@ -71,6 +71,12 @@ export function word<Wire extends string>(words: Words<Wire>): (text: string) =>
     if (wireName === undefined) throw new InvalidArgumentError(`expected one of ${[...words.keys()].join(', ')}.`);
     return wireName;
   };
+}
+
+/** An option that takes one of these words; its help and its completion list them. */
+export function wordOption<Wire extends string>(flags: string, description: string, words: Words<Wire>): Option {
+  const option = new Option(flags, description).choices([...words.keys()]);
+  return option.argParser(word(words));
 }
 
 /** For an option that may be given several times. */

@@ -2,10 +2,14 @@
 import {
   Algorithm,
   CheckType,
+  CloseMode,
+  Difference_Kind,
   HealthState,
   LimitAction,
   OnUnhealthy,
   RateAlgorithm,
+  ServerMode,
+  WatchConnectionsResponse_Kind,
   WatchHealthResponse_Kind,
 } from '../src/gen/lb/admin/v1/admin.ts';
 
@@ -17,6 +21,8 @@ export const ON_UNHEALTHY_WORDS: Words<OnUnhealthy> = wordsOf(OnUnhealthy);
 export const CHECK_TYPE_WORDS: Words<CheckType> = wordsOf(CheckType);
 export const RATE_ALGORITHM_WORDS: Words<RateAlgorithm> = wordsOf(RateAlgorithm);
 export const LIMIT_ACTION_WORDS: Words<LimitAction> = wordsOf(LimitAction);
+export const SERVER_MODE_WORDS: Words<ServerMode> = wordsOf(ServerMode);
+export const CLOSE_MODE_WORDS: Words<CloseMode> = wordsOf(CloseMode);
 
 const WORD_OF_WIRE_NAME: ReadonlyMap<string, string> = new Map(
   [
@@ -25,6 +31,10 @@ const WORD_OF_WIRE_NAME: ReadonlyMap<string, string> = new Map(
     CHECK_TYPE_WORDS,
     RATE_ALGORITHM_WORDS,
     LIMIT_ACTION_WORDS,
+    SERVER_MODE_WORDS,
+    CLOSE_MODE_WORDS,
+    wordsOf(Difference_Kind),
+    wordsOf(WatchConnectionsResponse_Kind),
     wordsOf(HealthState),
     wordsOf(WatchHealthResponse_Kind),
   ].flatMap((words) => [...words].map(([word, wireName]): [string, string] => [wireName, word])),

@@ -6,6 +6,6 @@ const pem = (name: string) => readFileSync(`certs/${name}`);
 const addr = process.argv[2] ?? '127.0.0.1:9000';
 const admin = connectAdmin({ addr, ca: pem('rootCA.pem'), cert: pem('operator.crt'), key: pem('operator.key') });
 
-for await (const { kind, targetGroup, server, to, cause } of admin.watchHealth({ sinceRevision: 0n, targetGroup: '' })) {
+for await (const { kind, targetGroup, server, to, cause } of admin.watchHealth({ sinceRevision: 0n, targetGroup: '', server: '' })) {
   console.log(kind, targetGroup, server, to, cause);
 }

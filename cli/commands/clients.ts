@@ -11,11 +11,12 @@ import {
 import { formatDuration, fromDuration, optionalDuration } from '../durations.ts';
 import { usageError } from '../errors.ts';
 import type { Io } from '../io.ts';
+import { pages } from '../paging.ts';
 import { type Paint, table } from '../render.ts';
-import { collect, count, name, positiveDuration, word } from '../values.ts';
+import { collect, count, name, positiveDuration, wordOption } from '../values.ts';
 import { LIMIT_ACTION_WORDS, RATE_ALGORITHM_WORDS, wordOf } from '../words.ts';
+import { type CloseOptions, closedText, closeFields, closeOptions } from './closing.ts';
 import { type ChangeOptions, changeFields, changeOptions, example, withSession } from './session.ts';
-import { connections } from './upstream-servers.ts';
 
 interface LimitOptions {
   readonly requestsPerSecond?: number;
@@ -59,13 +60,9 @@ function addCommand(program: Command, io: Io): void {
     .option('--requests-per-second <n>', 'short for --limit N --window 1s', count(1))
     .option('--limit <n>', 'new connections per window (default: no bound)', count(1))
     .option('--window <duration>', 'the window of --limit (default: 1s)', positiveDuration)
-    .option('--algorithm <algorithm>', `${[...RATE_ALGORITHM_WORDS.keys()].join(', ')} (default: fixedWindow)`, word(RATE_ALGORITHM_WORDS))
+    .addOption(wordOption('--algorithm <algorithm>', 'how --limit counts (default: fixedWindow)', RATE_ALGORITHM_WORDS))
     .option('--burst <n>', 'size of the tokenBucket, depth of the leakyBucket (default: the limit)', count(1))
-    .option(
-      '--action <action>',
-      `for a connection over the limit: ${[...LIMIT_ACTION_WORDS.keys()].join(', ')} (default: reset)`,
-      word(LIMIT_ACTION_WORDS),
-    )
+    .addOption(wordOption('--action <action>', 'what becomes of a connection over the limit (default: reset)', LIMIT_ACTION_WORDS))
     .option('--max-delay <duration>', 'the longest wait with --action delay (default: 5s)', positiveDuration)
     .option('--concurrent-connections <n>', 'connections at a time (default: no bound)', count(1))
     .option('--match-cn <name>', 'its certificate has this common name', name)
@@ -93,24 +90,33 @@ function addCommand(program: Command, io: Io): void {
 function removeCommand(program: Command, io: Io): void {
   const command = program
     .command('remove-client')
-    .description('remove a client; its connections are reset, those of others are not touched')
+    .description('remove a client; its connections are closed, those of others are not touched')
     .requiredOption('--client <id>', 'the client', name);
-  changeOptions(command).action(async (options: ChangeOptions & { readonly client: string }) => {
+  changeOptions(closeOptions(command)).action(async (options: ChangeOptions & CloseOptions & { readonly client: string }) => {
     const { client: clientId } = options;
     await withSession(io, command, async ({ connection, printer }) => {
-      const reply = await connection.unary(AdminServiceService.removeClient, { clientId, ...changeFields(options) });
-      printer.sentence(reply, `removed client ${clientId}, ${connections(reply.connectionsClosed)} closed (revision ${reply.revision})`);
+      const reply = await connection.unary(AdminServiceService.removeClient, {
+        clientId,
+        ...closeFields(options),
+        ...changeFields(options),
+      });
+      printer.sentence(reply, `removed client ${clientId}, ${closedText(reply.connectionsClosed, options)} (revision ${reply.revision})`);
     });
   });
-  example(command, 'remove-client --client clientA.bardomain.com');
+  example(
+    command,
+    'remove-client --client clientA.bardomain.com',
+    'remove-client --client clientA.bardomain.com --mode drain --deadline 30s',
+  );
 }
 
 function listCommand(program: Command, io: Io): void {
   const command = program.command('list-clients').description('list the clients with their limits and counters');
   command.action(async () => {
     await withSession(io, command, async ({ connection, printer }) => {
-      const reply = await connection.unary(AdminServiceService.listClients, {});
-      printer.block(reply, clientTable(reply.clients, printer.paint));
+      const all = await Array.fromAsync(pages(connection, AdminServiceService.listClients, {}));
+      const clients = all.flatMap((page) => page.clients);
+      printer.block({ clients, revision: all.at(-1)?.revision }, clientTable(clients, printer.paint));
     });
   });
   example(command, 'list-clients', 'list-clients --output yaml');

@@ -3,7 +3,7 @@ import { AdminServiceService, type GetStateResponse, type Listener } from '../..
 import { formatAge } from '../durations.ts';
 import type { Io } from '../io.ts';
 import { type Paint, safeText, table } from '../render.ts';
-import { word } from '../values.ts';
+import { wordOption } from '../values.ts';
 import { clientTable } from './clients.ts';
 import { example, withSession } from './session.ts';
 import { targetGroupTable } from './target-groups.ts';
@@ -34,7 +34,7 @@ function logLevelCommands(program: Command, io: Io): void {
   const set = program
     .command('set-log-level')
     .description('set the log level of the running lbd, in every worker; a restart forgets it')
-    .requiredOption('--level <level>', [...LOG_LEVELS.keys()].join(', '), word(LOG_LEVELS));
+    .addOption(wordOption('--level <level>', 'the least level that is logged', LOG_LEVELS).makeOptionMandatory());
   set.action(async ({ level }: { readonly level: string }) => {
     await withSession(io, set, async ({ connection, printer }) => {
       const reply = await connection.unary(AdminServiceService.setLogLevel, { level });

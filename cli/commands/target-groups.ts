@@ -5,13 +5,14 @@ import {
   CheckType,
   type HealthCheck,
   OnUnhealthy,
+  ServerMode,
   type TargetGroup,
 } from '../../src/gen/lb/admin/v1/admin.ts';
 import { formatDuration, fromDuration, optionalDuration } from '../durations.ts';
 import { usageError } from '../errors.ts';
 import type { Io } from '../io.ts';
 import { type Paint, table } from '../render.ts';
-import { address, collect, count, name, positiveDuration, statusRange, word } from '../values.ts';
+import { address, collect, count, name, positiveDuration, statusRange, wordOption } from '../values.ts';
 import { ALGORITHM_WORDS, CHECK_TYPE_WORDS, ON_UNHEALTHY_WORDS, wordOf } from '../words.ts';
 import { type ChangeOptions, changeFields, changeOptions, example, withSession } from './session.ts';
 
@@ -49,9 +50,9 @@ export function addTargetGroupCommands(program: Command, io: Io): void {
 
 function addCommand(program: Command, io: Io): void {
   const command = nameOptions(program.command('add-target-group').description('add a target group, with its first servers if you like'))
-    .option('--algorithm <algorithm>', `${[...ALGORITHM_WORDS.keys()].join(', ')} (default: leastConnections)`, word(ALGORITHM_WORDS))
+    .addOption(wordOption('--algorithm <algorithm>', 'how it balances (default: leastConnections)', ALGORITHM_WORDS))
     .option('--server <host:port>', 'an upstream server; repeat it for several', collect(address))
-    .option('--health-check <type>', `${[...CHECK_TYPE_WORDS.keys()].join(', ')} (default: tcp)`, word(CHECK_TYPE_WORDS))
+    .addOption(wordOption('--health-check <type>', 'how its servers are probed (default: tcp)', CHECK_TYPE_WORDS))
     .option('--health-interval <duration>', 'between two probes (default: 5s)', positiveDuration)
     .option('--health-timeout <duration>', 'of a probe (default: 5s)', positiveDuration)
     .option('--health-max-interval <duration>', 'between two probes of a server that is down (default: 60s)', positiveDuration)
@@ -62,13 +63,20 @@ function addCommand(program: Command, io: Io): void {
     .option('--health-status <from-to>', 'what an http check takes as healthy (default: 200-399)', statusRange)
     .option('--connect-timeout <duration>', 'for a connection to a server (default: 5s)', positiveDuration)
     .option('--retries <n>', 'how many other servers to try after the first refuses (default: 3)', count(0))
-    .option('--on-unhealthy <what>', 'keep or close the connections of a server that fails (default: keep)', word(ON_UNHEALTHY_WORDS));
+    .addOption(
+      wordOption('--on-unhealthy <what>', 'what becomes of the connections of a server that fails (default: keep)', ON_UNHEALTHY_WORDS),
+    );
   changeOptions(command).action(async (options: AddOptions) => {
     const groupName = chosenName(options);
     const targetGroup: TargetGroup = {
       name: groupName,
       algorithm: options.algorithm ?? Algorithm.UNSPECIFIED,
-      servers: (options.server ?? []).map((server) => ({ address: server, maxConnections: 0, backup: false })),
+      servers: (options.server ?? []).map((server) => ({
+        address: server,
+        maxConnections: 0,
+        backup: false,
+        mode: ServerMode.UNSPECIFIED,
+      })),
       healthCheck: healthCheckOf(options),
       connectTimeout: optionalDuration(options.connectTimeout),
       retries: options.retries,

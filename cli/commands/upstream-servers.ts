@@ -3,13 +3,16 @@ import {
   AdminServiceService,
   HealthState,
   type RemoveUpstreamServerResponse,
+  ServerMode,
   type UpstreamServerStatus,
 } from '../../src/gen/lb/admin/v1/admin.ts';
 import { formatAge, formatDuration, fromDuration, optionalDuration } from '../durations.ts';
 import type { Io } from '../io.ts';
+import { pages } from '../paging.ts';
 import { type Cell, type Paint, safeText, table } from '../render.ts';
 import { address, count, duration, name } from '../values.ts';
 import { wordOf } from '../words.ts';
+import { connections } from './closing.ts';
 import { type ChangeOptions, changeFields, changeOptions, example, withSession } from './session.ts';
 
 interface ServerOptions extends ChangeOptions {
@@ -49,7 +52,7 @@ function addCommand(program: Command, io: Io): void {
     await withSession(io, command, async ({ connection, printer }) => {
       const reply = await connection.unary(AdminServiceService.addUpstreamServer, {
         targetGroup,
-        server: { address: server, weight, maxConnections, backup },
+        server: { address: server, weight, maxConnections, backup, mode: ServerMode.UNSPECIFIED },
         ...changeFields(options),
       });
       printer.sentence(reply, `added ${server} to ${targetGroup} (revision ${reply.revision})`);
@@ -98,8 +101,9 @@ function listCommand(program: Command, io: Io): void {
     .option('--target-group <name>', 'of this target group only', name);
   command.action(async ({ targetGroup = '' }: { readonly targetGroup?: string }) => {
     await withSession(io, command, async ({ connection, printer }) => {
-      const reply = await connection.unary(AdminServiceService.listUpstreamServers, { targetGroup });
-      printer.block(reply, upstreamServerTable(reply.servers, io.nowMs(), printer.paint));
+      const all = await Array.fromAsync(pages(connection, AdminServiceService.listUpstreamServers, { targetGroup }));
+      const servers = all.flatMap((page) => page.servers);
+      printer.block({ servers, revision: all.at(-1)?.revision }, upstreamServerTable(servers, io.nowMs(), printer.paint));
     });
   });
   example(command, 'list-upstream-servers', 'list-upstream-servers --target-group FrontEndService --output json');
@@ -139,11 +143,6 @@ function progressText({ connectionsLeft, connectionsReset, done }: RemoveUpstrea
   if (!done) return `${connections(connectionsLeft)} left`;
   const reset = connectionsReset === 0n ? '' : `, ${connections(connectionsReset)} reset`;
   return `done: ${connectionsLeft === 0n ? 'no connections' : connections(connectionsLeft)} left${reset}`;
-}
-
-/** `1 connection`, `3 connections`. */
-export function connections(amount: bigint): string {
-  return `${amount} ${amount === 1n ? 'connection' : 'connections'}`;
 }
 
 function safeLines(text: string): string {

@@ -41,7 +41,11 @@ function watchStatsCommand(program: Command, io: Io): void {
   command.action(async ({ interval, count: wanted }: StatsOptions) => {
     await withSession(io, command, async ({ connection, printer }) => {
       await untilInterrupted(io, async (signal) => {
-        const stats = connection.serverStream(AdminServiceService.watchStats, { interval: optionalDuration(interval) }, signal);
+        const stats = connection.serverStream(
+          AdminServiceService.watchStats,
+          { interval: optionalDuration(interval), targetGroup: '', server: '', clientId: '' },
+          signal,
+        );
         const lines = statsLines(printer.paint);
         let seen = 0;
         for await (const message of stats) {
@@ -64,7 +68,7 @@ function watchHealthCommand(program: Command, io: Io): void {
   command.action(async ({ targetGroup = '', sinceRevision = 0n, count: wanted }: HealthOptions) => {
     await withSession(io, command, async ({ connection, printer }) => {
       await untilInterrupted(io, async (signal) => {
-        const events = connection.serverStream(AdminServiceService.watchHealth, { targetGroup, sinceRevision }, signal);
+        const events = connection.serverStream(AdminServiceService.watchHealth, { targetGroup, server: '', sinceRevision }, signal);
         let seen = 0;
         for await (const message of events) {
           printer.event(message, healthLine(message, printer.paint));

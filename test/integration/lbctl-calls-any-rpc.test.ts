@@ -41,7 +41,7 @@ test('a reply is proto3 JSON on one line', async (t) => {
     servers: [
       {
         targetGroup: 'db',
-        server: { address: '127.0.0.1:8085', weight: 1, maxConnections: 0, backup: false },
+        server: { address: '127.0.0.1:8085', weight: 1, maxConnections: 0, backup: false, mode: 'SERVER_MODE_READY' },
         health: 'HEALTH_STATE_HEALTHY',
         lastProbe: 'connected',
         lastProbeLatency: '0.0015s',
@@ -50,6 +50,7 @@ test('a reply is proto3 JSON on one line', async (t) => {
       },
     ],
     revision: 1,
+    nextPageToken: '',
   });
 });
 

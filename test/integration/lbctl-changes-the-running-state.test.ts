@@ -32,8 +32,8 @@ test('target groups come and go with every option they have', async (t) => {
     name: 'api',
     algorithm: 'roundRobin',
     servers: [
-      { address: '127.0.0.1:9001', weight: 1, maxConnections: 0, backup: false },
-      { address: '127.0.0.1:9002', weight: 1, maxConnections: 0, backup: false },
+      { address: '127.0.0.1:9001', weight: 1, maxConnections: 0, backup: false, mode: 'ready' },
+      { address: '127.0.0.1:9002', weight: 1, maxConnections: 0, backup: false, mode: 'ready' },
     ],
     healthCheck: {
       type: 'http',

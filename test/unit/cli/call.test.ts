@@ -16,7 +16,7 @@ test('finds a method by its short name and by every way to write it in full', ()
 });
 
 test('refuses a method that is not there, or that two services have', () => {
-  assert.throws(() => findMethod(contract, 'ListNothing'), /there is no method ListNothing; expected one of GetState, AddTargetGroup/);
+  assert.throws(() => findMethod(contract, 'ListNothing'), /there is no method ListNothing; expected one of GetState, PlanConfig/);
   assert.throws(
     () => findMethod(contract, 'ServerReflectionInfo'),
     /in full: grpc\.reflection\.v1\.ServerReflection\/ServerReflectionInfo or grpc\.reflection\.v1alpha/,
@@ -35,7 +35,7 @@ test('a request keeps every kind of field', () => {
   const targetGroup = {
     name: 'g',
     algorithm: 'ALGORITHM_ROUND_ROBIN',
-    servers: [{ address: '127.0.0.1:1', weight: 0, maxConnections: 5, backup: true }],
+    servers: [{ address: '127.0.0.1:1', weight: 0, maxConnections: 5, backup: true, mode: 'SERVER_MODE_DRAIN' }],
     healthCheck: {
       type: 'CHECK_TYPE_HTTP',
       interval: '0.25s',
