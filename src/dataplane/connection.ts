@@ -2,20 +2,20 @@
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { Logger } from 'pino';
-import { decide } from '../domain/authz.ts';
-import { displayName, identityOf } from '../domain/identity.ts';
-import type { Listener, Timeouts } from '../domain/model.ts';
+import { displayName } from '../domain/identity.ts';
+import type { Timeouts } from '../domain/model.ts';
 import { type CloseReason, isRefusal, type Reason } from '../domain/reasons.ts';
 import type { LaneWriter } from '../shared/memory.ts';
 import type { ConnectionSelector } from '../shared/messages.ts';
 import type { Admission, Place } from './admission.ts';
+import { clientOf, groupNamed, identityIn, refuseIfRevoked, routeOf } from './gates.ts';
 import { endAndLinger } from './linger.ts';
 import { Refusal } from './refusal.ts';
 import { reset } from './reset.ts';
 import { Splice } from './splice.ts';
 import type { TlsFront } from './tls.ts';
 import { connectUpstream, type Dial, type Upstream } from './upstream.ts';
-import type { ClientView, GroupView, View } from './view.ts';
+import type { ClientView, View } from './view.ts';
 
 /** What a connection finds in its worker. */
 export interface ConnectionContext {
@@ -100,14 +100,10 @@ export async function handleConnection(raw: Socket, listenerName: string, front:
 function identify(downstream: TLSSocket, view: View, facts: Facts): ClientView {
   const certificate = downstream.getPeerX509Certificate();
   if (certificate === undefined) throw new Refusal('no_client_certificate', 'the certificate is gone');
-  const identity = identityOf(certificate);
-  if (identity === 'ambiguous') throw new Refusal('ambiguous_identity', 'the certificate has more than one common name');
+  const identity = identityIn(certificate);
   facts.identity = displayName(identity).slice(0, 256);
-  const revocation = view.snapshot.revocations.get(identity.fingerprint);
-  if (revocation !== undefined) throw new Refusal('certificate_revoked', `revoked at run time; fingerprint ${identity.fingerprint}`);
-  const client = view.findClient(identity);
-  if (client === 'unknown') throw new Refusal('unknown_client', `no client matches; fingerprint ${identity.fingerprint}`);
-  if (client === 'ambiguous') throw new Refusal('ambiguous_identity', 'the certificate matches more than one client');
+  refuseIfRevoked(identity.fingerprint, view);
+  const client = clientOf(identity, view);
   facts.client = client.client.clientId;
   return client;
 }
@@ -117,11 +113,10 @@ function authorise({ client }: ClientView, listenerName: string, downstream: TLS
   const requested = requestedOf(downstream);
   if (requested.sni !== undefined) facts.sni = requested.sni.slice(0, 256);
   if (requested.alpn !== undefined) facts.alpn = requested.alpn;
-  const decision = decide(client, listenerNamed(listenerName, view), requested);
-  facts.detail = decision.rule;
-  if (!decision.allowed) throw new Refusal(decision.reason, decision.rule);
-  facts.group = decision.targetGroup;
-  return decision.targetGroup;
+  const { targetGroup, rule } = routeOf(client, listenerName, requested, view);
+  facts.detail = rule;
+  facts.group = targetGroup;
+  return targetGroup;
 }
 
 /** The client may have been changed while it waited or its server was dialled: what it is not allowed now is not served. */
@@ -129,20 +124,7 @@ function refuseIfWithdrawn({ client }: ClientView, listenerName: string, downstr
   const now = view.snapshot.clients.get(client.clientId);
   if (now === client) return;
   if (now === undefined) throw new Refusal('unknown_client', `${client.clientId} was removed meanwhile`);
-  const decision = decide(now, listenerNamed(listenerName, view), requestedOf(downstream));
-  if (!decision.allowed) throw new Refusal(decision.reason, decision.rule);
-}
-
-function listenerNamed(name: string, view: View): Listener {
-  const listener = view.listener(name);
-  if (listener === undefined) throw new Refusal('no_route', `listener ${name} was removed`);
-  return listener;
-}
-
-function groupNamed(name: string, view: View): GroupView {
-  const group = view.group(name);
-  if (group === undefined) throw new Refusal('no_route', `target group ${name} was removed`);
-  return group;
+  routeOf(now, listenerName, requestedOf(downstream), view);
 }
 
 function requestedOf(downstream: TLSSocket) {

@@ -1,6 +1,6 @@
 /** Picks an upstream server, takes one of its places, dials it, and goes on to another when it does not answer. */
 import { connect, type Socket } from 'node:net';
-import { pick } from '../domain/balancing/balancer.ts';
+import { type Balancer, pick } from '../domain/balancing/balancer.ts';
 import type { RefusalReason } from '../domain/reasons.ts';
 import type { HealthCode, LaneWriter } from '../shared/memory.ts';
 import { once } from './once.ts';
@@ -87,33 +87,57 @@ export async function connectUpstream(view: GroupView, lane: LaneWriter, dial: D
   throw new Refusal(failure.reason, tried.size === 1 ? failure.message : `${failure.message} (the last of ${tried.size} tried)`);
 }
 
-/** Which servers may be chosen, best first: the next are asked only when all of the one before are out. */
-const PREFERENCES: readonly ((server: ServerView, health: HealthCode) => boolean)[] = [
-  (server, health) => !server.backup && health === 'healthy',
-  // Not probed yet: nothing is known against it, and a failed dial only costs a retry.
-  (server, health) => !server.backup && health === 'unknown',
-  (server, health) => server.backup && health !== 'unhealthy',
-];
+/** Why a server takes no connection now, whatever the others do; undefined: it may. Weight 0 is among it, as balancers have it. */
+export function obstacleTo(server: ServerView, health: HealthCode): 'drain' | 'maintenance' | 'weight' | 'unhealthy' | 'full' | undefined {
+  if (server.mode !== 'ready') return server.mode;
+  if (server.weight === 0) return 'weight';
+  if (health === 'unhealthy') return 'unhealthy';
+  if (server.active() >= server.maxConnections) return 'full';
+  return undefined;
+}
 
-/** Takes a place before anything is awaited, so that connections that arrive together see each other. */
-function reserve({ servers, balancer }: GroupView, lane: LaneWriter, tried: ReadonlySet<ServerView>): ServerView | undefined {
-  for (const preferred of PREFERENCES) {
-    const usable = (server: ServerView) =>
-      preferred(server, lane.health(server.slot)) &&
-      server.takesConnections &&
-      !tried.has(server) &&
-      server.active() < server.maxConnections;
-    for (;;) {
-      const server = pick(balancer, servers, usable);
-      if (server === undefined) break;
-      const seen = server.active();
-      if (seen < server.maxConnections && lane.reserveServer(server.slot, seen)) return server;
-    }
+/** Which servers may be chosen, best first: the next are asked only when all of the one before are out. */
+const PREFERENCES = ['healthy', 'unknown', 'backup'] as const;
+export type Preference = (typeof PREFERENCES)[number];
+
+export function preferenceOf(server: ServerView, health: HealthCode): Preference {
+  if (server.backup) return 'backup';
+  // Not probed yet: nothing is known against it, and a failed dial only costs a retry.
+  return health === 'unknown' ? 'unknown' : 'healthy';
+}
+
+const NONE: ReadonlySet<ServerView> = new Set();
+
+/** The server that the balancer chooses of those that are preferred most; undefined: none takes a connection. */
+export function choose(
+  servers: readonly ServerView[],
+  balancer: Balancer<ServerView>,
+  lane: LaneWriter,
+  tried: ReadonlySet<ServerView> = NONE,
+): ServerView | undefined {
+  for (const preference of PREFERENCES) {
+    const usable = (server: ServerView) => {
+      const health = lane.health(server.slot);
+      return preferenceOf(server, health) === preference && obstacleTo(server, health) === undefined && !tried.has(server);
+    };
+    const server = pick(balancer, servers, usable);
+    if (server !== undefined) return server;
   }
   return undefined;
 }
 
-function noneOf({ group, servers }: GroupView, lane: LaneWriter): string {
+/** Takes a place before anything is awaited, so that connections that arrive together see each other. */
+function reserve({ servers, balancer }: GroupView, lane: LaneWriter, tried: ReadonlySet<ServerView>): ServerView | undefined {
+  for (;;) {
+    const server = choose(servers, balancer, lane, tried);
+    if (server === undefined) return undefined;
+    const seen = server.active();
+    if (seen < server.maxConnections && lane.reserveServer(server.slot, seen)) return server;
+  }
+}
+
+/** Says why {@link choose} found no server. */
+export function noneOf({ group, servers }: GroupView, lane: LaneWriter): string {
   if (servers.length === 0) return `${group.name} has no servers`;
   const down = servers.filter((server) => lane.health(server.slot) === 'unhealthy').length;
   return `${group.name}: ${down} of ${servers.length} servers are unhealthy, the others are full or have weight 0`;

@@ -8,6 +8,7 @@ import {
   type Client,
   type ConnectionRate,
   type Listener,
+  type ServerMode,
   type Snapshot,
   serverKey,
   type TargetGroup,
@@ -26,8 +27,7 @@ export interface ServerView {
   readonly weight: number;
   readonly maxConnections: number;
   readonly backup: boolean;
-  /** False in drain and maintenance. */
-  readonly takesConnections: boolean;
+  readonly mode: ServerMode;
   /** Connections held now, over all workers. */
   active(): number;
 }
@@ -112,7 +112,7 @@ export class View {
       weight: server.weight,
       maxConnections: server.maxConnections ?? Number.POSITIVE_INFINITY,
       backup: server.backup,
-      takesConnections: server.mode === 'ready',
+      mode: server.mode,
       active: () => lane.serverActive(slot),
     };
   }

@@ -16,6 +16,9 @@ export interface Balancer<S extends Candidate> {
    * and asks for no more. Asking for another says that the one before was refused: the rotation then does not count it.
    */
   candidates(servers: readonly S[]): Iterable<S>;
+
+  /** A balancer that proposes what this one would propose now; asking it leaves this one's rotation as it is. */
+  fork(): Balancer<S>;
 }
 
 /**

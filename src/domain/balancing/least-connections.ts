@@ -28,6 +28,10 @@ export class LeastConnections<S extends Candidate> implements Balancer<S> {
       yield server;
     }
   }
+
+  fork(): LeastConnections<S> {
+    return new LeastConnections({ position: this.#turn.position });
+  }
 }
 
 function leastLoaded<S extends Candidate>(servers: readonly S[], start: number): Ranked<S> | undefined {

@@ -24,4 +24,9 @@ export class PowerOfTwoChoices<S extends Candidate> implements Balancer<S> {
     yield* pair;
     yield* drawAll(servers, this.#random, new Set(pair));
   }
+
+  /** Lots have no memory: one draw more changes no other. */
+  fork(): this {
+    return this;
+  }
 }

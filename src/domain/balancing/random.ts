@@ -15,4 +15,9 @@ export class WeightedRandom<S extends Candidate> implements Balancer<S> {
     yield first;
     yield* drawAll(servers, this.#random, new Set([first]));
   }
+
+  /** Lots have no memory: one draw more changes no other. */
+  fork(): this {
+    return this;
+  }
 }

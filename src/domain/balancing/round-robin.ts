@@ -18,4 +18,8 @@ export class RoundRobin<S extends Candidate> implements Balancer<S> {
       yield server;
     }
   }
+
+  fork(): RoundRobin<S> {
+    return new RoundRobin({ position: this.#turn.position });
+  }
 }

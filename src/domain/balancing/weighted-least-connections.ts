@@ -6,12 +6,20 @@ import { WeightedRoundRobin } from './weighted-round-robin.ts';
  * nginx's least_conn, so that an idle group shares by weight too.
  */
 export class WeightedLeastConnections<S extends Candidate> implements Balancer<S> {
-  readonly #turns = new WeightedRoundRobin<S>();
+  readonly #turns: WeightedRoundRobin<S>;
+
+  constructor(turns = new WeightedRoundRobin<S>()) {
+    this.#turns = turns;
+  }
 
   *candidates(servers: readonly S[]): Generator<S> {
     const least = leastLoaded(servers);
     yield* this.#turns.candidates(least);
     for (const equals of inOrder(servers, new Set(least))) yield* this.#turns.candidates(equals);
+  }
+
+  fork(): WeightedLeastConnections<S> {
+    return new WeightedLeastConnections(this.#turns.fork());
   }
 }
 

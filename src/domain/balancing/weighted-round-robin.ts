@@ -8,6 +8,12 @@ import type { Balancer, Candidate } from './balancer.ts';
 export class WeightedRoundRobin<S extends Candidate> implements Balancer<S> {
   /** What each server has gained and not paid. Kept by server, so that others may come and go. */
   readonly #balance = new WeakMap<S, number>();
+  /** For a server that this one has not offered yet: a fork reads on where it branched off. */
+  readonly #before: (server: S) => number;
+
+  constructor(before: (server: S) => number = () => 0) {
+    this.#before = before;
+  }
 
   *candidates(servers: readonly S[]): Generator<S> {
     let chosen: S | undefined;
@@ -30,6 +36,11 @@ export class WeightedRoundRobin<S extends Candidate> implements Balancer<S> {
     }
   }
 
+  /** To be asked before this one is asked again: it copies no balance until it changes one. */
+  fork(): WeightedRoundRobin<S> {
+    return new WeightedRoundRobin((server) => this.#balanceOf(server));
+  }
+
   /** Takes the payment before the server is proposed; going on after that means that it was refused, and undoes its round. */
   *#offer(server: S, round: number): Generator<S> {
     this.#change(server, -round);
@@ -44,7 +55,7 @@ export class WeightedRoundRobin<S extends Candidate> implements Balancer<S> {
   }
 
   #balanceOf(server: S): number {
-    return this.#balance.get(server) ?? 0;
+    return this.#balance.get(server) ?? this.#before(server);
   }
 
   #change(server: S, amount: number): number {

@@ -99,3 +99,30 @@ describe('pick', () => {
     assert.deepEqual(asked, ['down', 'free']);
   });
 });
+
+for (const algorithm of ALGORITHMS.filter((each) => each !== 'random' && each !== 'powerOfTwoChoices')) {
+  describe(`a fork of ${algorithm}`, () => {
+    test('proposes what its origin proposes next, and changes nothing of it however often it is asked', () => {
+      fc.assert(
+        fc.property(fc.array(anyServers, { minLength: 1, maxLength: 8 }), fc.array(fc.nat(3)), (lists, refusals) => {
+          const asked = createBalancer<TestServer>(algorithm, Math.random);
+          const left = createBalancer<TestServer>(algorithm, Math.random);
+          // A server is its object: each list comes again and again, as it does in a running group.
+          for (const [round, list] of [...lists, ...lists, ...lists].entries()) {
+            const refused = list[refusals[round % Math.max(1, refusals.length)] ?? 0];
+            const usable = (one: TestServer) => one !== refused || list.length === 1;
+            const forks = Array.from({ length: 100 }, () => pick(asked.fork(), list, usable));
+            const forked = asked.fork();
+            const inTurn = [pick(forked, list, usable), pick(forked, list, usable)];
+            const picked = pick(asked, list, usable);
+            assert.deepEqual(new Set(forks), new Set([picked]));
+            assert.equal(inTurn[0], picked);
+            assert.equal(picked, pick(left, list, usable), 'a balancer that nobody forked picks the same');
+            assert.equal(inTurn[1], pick(asked.fork(), list, usable), 'a fork takes its turns as its origin does');
+          }
+        }),
+        { numRuns: 50 },
+      );
+    });
+  });
+}

@@ -1,0 +1,47 @@
+/** The checks that stand before an upstream server is dialled, one function each: connection.ts goes through them, Explain shows them. */
+import { type Decision, decide, type Requested } from '../domain/authz.ts';
+import { type CertificateFields, type Identity, identityOf } from '../domain/identity.ts';
+import type { Client, Listener } from '../domain/model.ts';
+import { Refusal } from './refusal.ts';
+import type { ClientView, GroupView, View } from './view.ts';
+
+/** What the certificate proves. @throws Refusal `ambiguous_identity` */
+export function identityIn(certificate: CertificateFields): Identity {
+  const identity = identityOf(certificate);
+  if (identity === 'ambiguous') throw new Refusal('ambiguous_identity', 'the certificate has more than one common name');
+  return identity;
+}
+
+/** @throws Refusal `certificate_revoked` for a certificate that was revoked at run time */
+export function refuseIfRevoked(fingerprint: string, view: View): void {
+  if (view.snapshot.revocations.has(fingerprint))
+    throw new Refusal('certificate_revoked', `revoked at run time; fingerprint ${fingerprint}`);
+}
+
+/** Which client the identity is. @throws Refusal `unknown_client` or `ambiguous_identity` */
+export function clientOf(identity: Identity, view: View): ClientView {
+  const client = view.findClient(identity);
+  if (client === 'unknown') throw new Refusal('unknown_client', `no client matches; fingerprint ${identity.fingerprint}`);
+  if (client === 'ambiguous') throw new Refusal('ambiguous_identity', 'the certificate matches more than one client');
+  return client;
+}
+
+/** Where the client is let through to. @throws Refusal `no_route` or `not_authorized` */
+export function routeOf(client: Client, listenerName: string, requested: Requested, view: View): Extract<Decision, { allowed: true }> {
+  const decision = decide(client, listenerNamed(listenerName, view), requested);
+  if (!decision.allowed) throw new Refusal(decision.reason, decision.rule);
+  return decision;
+}
+
+/** @throws Refusal `no_route` when it was removed */
+export function groupNamed(name: string, view: View): GroupView {
+  const group = view.group(name);
+  if (group === undefined) throw new Refusal('no_route', `target group ${name} was removed`);
+  return group;
+}
+
+function listenerNamed(name: string, view: View): Listener {
+  const listener = view.listener(name);
+  if (listener === undefined) throw new Refusal('no_route', `listener ${name} was removed`);
+  return listener;
+}
