@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import type { ExplainQuestion, Explanation } from '../shared/explain.ts';
 import type { FromWorker, ToWorker, WorkerBirth } from '../shared/messages.ts';
 
 /** A listener that could not be opened. `code` is the system's: EADDRINUSE, EACCES, EADDRNOTAVAIL. */
@@ -24,6 +25,7 @@ export class WorkerThread {
   readonly #listening = Promise.withResolvers<ReadonlyMap<string, number>>();
   readonly #drained = Promise.withResolvers<number>();
   readonly #owed = new Map<string, (count: number) => void>();
+  readonly #explaining = new Map<number, (explanation: Explanation | undefined) => void>();
   #requests = 0;
   #error: Error | undefined;
 
@@ -38,6 +40,7 @@ export class WorkerThread {
       this.#listening.reject(error ?? new Error('the worker ended before it listened'));
       this.#drained.resolve(0);
       for (const settle of this.#owed.values()) settle(0);
+      for (const settle of this.#explaining.values()) settle(undefined);
     });
     // Whoever cares awaits it; a death before anyone does must not count as unhandled.
     this.listening.catch(() => undefined);
@@ -57,6 +60,21 @@ export class WorkerThread {
     const requestId = ++this.#requests;
     this.send(make(requestId));
     return this.#answer(`done ${requestId}`);
+  }
+
+  /** undefined: the worker died, or did not answer in time. */
+  explain(question: ExplainQuestion): Promise<Explanation | undefined> {
+    const requestId = ++this.#requests;
+    this.send({ kind: 'explain', requestId, question });
+    return new Promise((resolve) => {
+      const settle = (explanation: Explanation | undefined) => {
+        clearTimeout(timer);
+        this.#explaining.delete(requestId);
+        resolve(explanation);
+      };
+      const timer = setTimeout(() => settle(undefined), ACKNOWLEDGE_WITHIN_MS);
+      this.#explaining.set(requestId, settle);
+    });
   }
 
   async drain(deadlineMs: number): Promise<number> {
@@ -103,6 +121,9 @@ export class WorkerThread {
         break;
       case 'done':
         this.#owed.get(`done ${message.requestId}`)?.(message.count);
+        break;
+      case 'explained':
+        this.#explaining.get(message.requestId)?.(message.explanation);
         break;
       case 'log':
         writeLines(message.lines);

@@ -1,6 +1,7 @@
 /** The worker threads: born, published to, replaced when they die, drained at the end. */
 import type { LogLevel, Snapshot, TlsMaterial } from '../domain/model.ts';
 import type { CloseReason } from '../domain/reasons.ts';
+import type { ExplainQuestion, Explanation } from '../shared/explain.ts';
 import type { ConnectionSelector, SlotAssignments, WorkerBirth } from '../shared/messages.ts';
 import type { Change } from './authority.ts';
 import type { Slots } from './slots.ts';
@@ -90,6 +91,11 @@ export class Workers {
       this.#running().map((thread) => thread.request((requestId) => ({ kind: 'close', requestId, selector, reason }))),
     );
     return counts.reduce((sum, count) => sum + count, 0);
+  }
+
+  /** Asks one worker what would become of a connection; undefined: none answered. */
+  async explain(question: ExplainQuestion): Promise<Explanation | undefined> {
+    return this.#running()[0]?.explain(question);
   }
 
   setLogLevel(level: LogLevel): void {

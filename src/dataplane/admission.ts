@@ -1,6 +1,7 @@
 /** The limits of one client, asked for one connection. Exact across workers: the cells and counts are shared. */
+import type { Client, ConnectionRate } from '../domain/model.ts';
 import type { LaneWriter } from '../shared/memory.ts';
-import { DelayLine } from './delay-line.ts';
+import { DelayLine, MAX_WAITING_PER_CLIENT, type Waited } from './delay-line.ts';
 import { once } from './once.ts';
 import { Refusal } from './refusal.ts';
 import type { ClientView, RateView } from './view.ts';
@@ -36,10 +37,36 @@ export class Admission {
     }
   }
 
+  /** What {@link admit} would say of the places now, in words. Takes none. @throws Refusal `too_many_connections` */
+  peekPlace({ client, slot }: ClientView): string {
+    const limit = client.limits.concurrentConnections;
+    const held = this.#lane.clientActive(slot);
+    if (limit === undefined) return `${held} connections, no limit`;
+    if (held >= limit) throw noPlace(client, limit);
+    return `${held} of ${limit} connections`;
+  }
+
+  /** What {@link admit} would say of the rate now, in words. Uses up nothing. @throws Refusal `rate_limited` */
+  peekRate({ client, rate }: ClientView): string {
+    if (rate === undefined) return 'no limit';
+    const { limiter, cells, policy } = rate;
+    const verdict = cells.withLock(this.#lane.lane, (state) => limiter.peek(state, this.#nowMs()));
+    const delayMs = verdict.admitted ? undefined : verdict.retryAfterMs;
+    if (policy.action !== 'delay') {
+      if (delayMs !== undefined) throw overRate(policy, delayMs);
+    } else {
+      const waiting = this.#lines.get(client.clientId)?.waiting ?? 0;
+      if (waiting >= MAX_WAITING_PER_CLIENT) throw waitedInVain('line_full', policy);
+      if (waiting > 0) return `it would wait its turn behind ${waiting} others in this worker, for at most ${policy.maxDelayMs} ms`;
+      if (delayMs !== undefined && delayMs > policy.maxDelayMs) throw waitedInVain('too_long', policy);
+      if (delayMs !== undefined) return `it would wait ${Math.ceil(delayMs)} ms`;
+    }
+    return `${verdict.admitted ? verdict.remaining : 0} more now, of ${policy.limit} in ${policy.windowMs} ms (${policy.algorithm})`;
+  }
+
   #takePlace({ client, slot }: ClientView): Place {
     const limit = client.limits.concurrentConnections ?? Number.POSITIVE_INFINITY;
-    if (!this.#lane.reserveClient(slot, limit))
-      throw new Refusal('too_many_connections', `${client.clientId} holds ${limit} connections already`);
+    if (!this.#lane.reserveClient(slot, limit)) throw noPlace(client, limit);
     return { release: once(() => this.#lane.releaseClient(slot)) };
   }
 
@@ -48,15 +75,11 @@ export class Admission {
     if (policy.action !== 'delay') {
       const delayMs = this.#ask(rate);
       if (delayMs === undefined) return;
-      throw new Refusal('rate_limited', `over ${policy.limit} in ${policy.windowMs} ms; next in ${Math.ceil(delayMs)} ms`, policy.action);
+      throw overRate(policy, delayMs);
     }
     const waited = await this.#line(clientId).wait(() => this.#ask(rate), policy.maxDelayMs, gone, this.#nowMs);
     if (waited === 'gone') throw new Refusal('client_gone', 'the client left while it waited for its turn');
-    if (waited !== 'admitted')
-      throw new Refusal(
-        'rate_limited',
-        waited === 'line_full' ? 'too many are waiting already' : `would wait longer than ${policy.maxDelayMs} ms`,
-      );
+    if (waited !== 'admitted') throw waitedInVain(waited, policy);
   }
 
   /** undefined: admitted. Otherwise how long until it could be. */
@@ -72,4 +95,17 @@ export class Admission {
     this.#lines.set(clientId, line);
     return line;
   }
+}
+
+function noPlace({ clientId }: Client, limit: number): Refusal {
+  return new Refusal('too_many_connections', `${clientId} holds ${limit} connections already`);
+}
+
+function overRate({ limit, windowMs, action }: ConnectionRate, delayMs: number): Refusal {
+  const detail = `over ${limit} in ${windowMs} ms; next in ${Math.ceil(delayMs)} ms`;
+  return new Refusal('rate_limited', detail, action === 'close' ? 'close' : 'reset');
+}
+
+function waitedInVain(waited: Exclude<Waited, 'admitted' | 'gone'>, { maxDelayMs }: ConnectionRate): Refusal {
+  return new Refusal('rate_limited', waited === 'line_full' ? 'too many are waiting already' : `would wait longer than ${maxDelayMs} ms`);
 }

@@ -12,6 +12,11 @@ export class DelayLine {
   #tail: Promise<unknown> = Promise.resolve();
   #waiting = 0;
 
+  /** How many wait now. */
+  get waiting(): number {
+    return this.#waiting;
+  }
+
   /** Waits until `ask` admits, for at most `maxDelayMs`, or until the client goes. */
   async wait(ask: Ask, maxDelayMs: number, gone: AbortSignal, nowMs: () => number): Promise<Waited> {
     if (this.#waiting === 0) {

@@ -3,7 +3,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { constants } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { createServer, type SecureContextOptions, type Server, type TLSSocket, type TlsOptions } from 'node:tls';
-import type { TlsMaterial } from '../domain/model.ts';
+import type { Listener, TlsMaterial } from '../domain/model.ts';
 import { Refusal } from './refusal.ts';
 
 interface Handshake {
@@ -36,12 +36,14 @@ export class TlsFront {
   readonly #server: Server;
   readonly #budget: HandshakeBudget;
   readonly #timeoutMs: number;
+  #material: TlsMaterial;
   /** Which handshake an event of the server belongs to: the events name the TLS socket, not the socket it was made from. */
   readonly #handshakes = new AsyncLocalStorage<Handshake>();
 
   constructor(options: { material: TlsMaterial; alpn: readonly string[]; timeoutMs: number; budget: HandshakeBudget }) {
     this.#budget = options.budget;
     this.#timeoutMs = options.timeoutMs;
+    this.#material = options.material;
     this.#server = createServer({ ...contextOptions(options.material), ...serverOptions(options.alpn) });
     this.#server.on('secureConnection', (socket) => {
       // Until now a client that ended had left; from now on it may have ended only its own half.
@@ -54,6 +56,12 @@ export class TlsFront {
   /** New handshakes use this material; connections that are established do not notice. */
   reload(material: TlsMaterial): void {
     this.#server.setSecureContext(contextOptions(material));
+    this.#material = material;
+  }
+
+  /** What new handshakes use. */
+  get material(): TlsMaterial {
+    return this.#material;
   }
 
   /**
@@ -80,6 +88,11 @@ export class TlsFront {
       this.#budget.giveBack();
     }
   }
+}
+
+/** The protocols that the listener's routes tell apart. */
+export function offeredAlpn({ routes }: Listener): readonly string[] {
+  return [...new Set(routes.flatMap(({ alpn }) => alpn ?? []))];
 }
 
 /**
@@ -117,12 +130,16 @@ function verifyPeer(socket: TLSSocket): void {
   if (certificate === undefined) throw new Refusal('no_client_certificate', 'the client presented no certificate');
   if (socket.authorized) return;
   // @types/node declares an Error; at run time it is the verification code (`CERT_HAS_EXPIRED`).
-  const code = String(socket.authorizationError);
+  throw untrusted(String(socket.authorizationError), certificate.subject);
+}
+
+/** The refusal of a certificate that OpenSSL's verification ended with this code. */
+export function untrusted(code: string, subject: string): Refusal {
   // Whose it claims to be: nothing of it is proven, but it says where to look.
-  const detail = `${code}: ${certificate.subject.replaceAll('\n', ', ').slice(0, 256)}`;
-  if (EXPIRY_ERRORS.has(code)) throw new Refusal('certificate_expired', detail);
-  if (code === 'CERT_REVOKED') throw new Refusal('certificate_revoked', detail);
-  throw new Refusal('certificate_untrusted', detail);
+  const detail = `${code}: ${subject.replaceAll('\n', ', ').slice(0, 256)}`;
+  if (EXPIRY_ERRORS.has(code)) return new Refusal('certificate_expired', detail);
+  if (code === 'CERT_REVOKED') return new Refusal('certificate_revoked', detail);
+  return new Refusal('certificate_untrusted', detail);
 }
 
 const CLIENT_LEFT = 'the client left during the handshake';

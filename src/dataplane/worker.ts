@@ -5,11 +5,14 @@ import { formatAddress, type Listener } from '../domain/model.ts';
 import { apply } from '../domain/state.ts';
 import { monotonicMs } from '../shared/clock.ts';
 import { LaneWriter } from '../shared/memory.ts';
-import type { FromWorker, ToWorker, WorkerBirth } from '../shared/messages.ts';
+import { type ConnectionQuery, connectionId, type FromWorker, type ToWorker, type WorkerBirth } from '../shared/messages.ts';
 import { Admission } from './admission.ts';
-import { type ConnectionContext, handleConnection, type LiveConnection } from './connection.ts';
+import { type ConnectionContext, handleConnection } from './connection.ts';
+import { EventFeed } from './event-feed.ts';
+import { explain } from './explain.ts';
+import { LiveConnections } from './live-connections.ts';
 import { createWorkerLog } from './log.ts';
-import { HandshakeBudget, TlsFront } from './tls.ts';
+import { HandshakeBudget, offeredAlpn, TlsFront } from './tls.ts';
 import { dialTcp } from './upstream.ts';
 import { mergeSlots, View } from './view.ts';
 
@@ -17,7 +20,8 @@ class Worker {
   readonly #port: MessagePort;
   readonly #birth: WorkerBirth;
   readonly #lane: LaneWriter;
-  readonly #live = new Set<LiveConnection>();
+  readonly #live = new LiveConnections(() => this.#view);
+  readonly #events: EventFeed;
   readonly #fronts = new Map<string, TlsFront>();
   readonly #servers = new Map<string, Server>();
   readonly #context: ConnectionContext;
@@ -31,6 +35,7 @@ class Worker {
     this.#birth = birth;
     this.#lane = new LaneWriter(birth.memory, birth.lane);
     this.#view = new View(birth.snapshot, birth.slots, this.#lane);
+    this.#events = new EventFeed(birth.watched, (events) => this.#send({ kind: 'events', ...events }));
     this.#context = {
       view: () => this.#view,
       lane: this.#lane,
@@ -38,8 +43,10 @@ class Worker {
       dial: dialTcp,
       timeouts: birth.timeouts,
       nowMs: monotonicMs,
+      wallMs: Date.now,
       log: createWorkerLog(birth.logLevel, (lines) => this.#send({ kind: 'log', lines })),
       live: this.#live,
+      events: this.#events,
     };
   }
 
@@ -65,8 +72,7 @@ class Worker {
   #frontOf(listener: Listener, budget: HandshakeBudget): TlsFront {
     const material = this.#birth.tls.get(listener.name);
     if (material === undefined) throw new Error(`listener ${listener.name} came without TLS material`);
-    const alpn = [...new Set(listener.routes.flatMap((route) => route.alpn ?? []))];
-    return new TlsFront({ material, alpn, timeoutMs: this.#birth.timeouts.handshakeMs, budget });
+    return new TlsFront({ material, alpn: offeredAlpn(listener), timeoutMs: this.#birth.timeouts.handshakeMs, budget });
   }
 
   #listen(listener: Listener): Promise<number> {
@@ -102,19 +108,15 @@ class Worker {
 
   #turnAway(socket: Socket, listener: string): void {
     this.#lane.countReason('overloaded');
+    const number = this.#lane.nextNumber();
+    const id = connectionId(this.#lane.lane, number);
+    const remote = `${socket.remoteAddress}:${socket.remotePort}`;
     const detail = `this worker holds ${this.#sockets.size} connections, as many as the open-file limit allows`;
-    this.#context.log.warn(
-      {
-        reason: 'overloaded',
-        listener,
-        remote: `${socket.remoteAddress}:${socket.remotePort}`,
-        bytesUp: 0,
-        bytesDown: 0,
-        detail,
-        durationMs: 0,
-      },
-      'connection refused',
-    );
+    const facts = { id, listener, remote };
+    this.#context.log.warn({ reason: 'overloaded', ...facts, bytesUp: 0, bytesDown: 0, detail, durationMs: 0 }, 'connection refused');
+    const unknown = { clientId: '', fingerprint: '', identity: '', group: '', server: '', openedAtMs: undefined };
+    const connection = { ...facts, number, ...unknown, bytesFromClient: 0, bytesToClient: 0 };
+    this.#events.add(() => ({ kind: 'refused', atMs: Date.now(), connection, reason: 'overloaded', detail }));
     socket.on('error', () => undefined);
     socket.resetAndDestroy();
   }
@@ -124,6 +126,7 @@ class Worker {
       case 'publish': {
         const snapshot = message.commands.reduce(apply, this.#view.snapshot);
         this.#view = new View(snapshot, mergeSlots(this.#view.slots, message.slots, snapshot), this.#lane, this.#view);
+        this.#live.pardonTheAllowed();
         this.#send({ kind: 'published', revision: snapshot.revision });
         break;
       }
@@ -132,7 +135,22 @@ class Worker {
         this.#send({ kind: 'done', requestId: message.requestId, count: message.material.size });
         break;
       case 'close':
-        this.#send({ kind: 'done', requestId: message.requestId, count: this.#close(message) });
+        this.#send({ kind: 'done', requestId: message.requestId, count: this.#live.close(message.selector, message.reason) });
+        break;
+      case 'enforce':
+        this.#send({ kind: 'done', requestId: message.requestId, count: this.#live.enforce(message.enforcement) });
+        break;
+      case 'list':
+        this.#list(message.requestId, message.query);
+        break;
+      case 'watch':
+        this.#events.watch(message.on);
+        break;
+      case 'taken':
+        this.#events.taken();
+        break;
+      case 'explain':
+        void this.#explain(message);
         break;
       case 'logLevel':
         this.#context.log.level = message.level;
@@ -143,15 +161,17 @@ class Worker {
     }
   }
 
-  #close({ selector, reason }: Extract<ToWorker, { kind: 'close' }>): number {
-    const chosen = [...this.#live].filter(
-      (connection) =>
-        (selector.clientId === undefined || selector.clientId === connection.clientId) &&
-        (selector.group === undefined || selector.group === connection.group) &&
-        (selector.server === undefined || selector.server === connection.server),
-    );
-    for (const connection of chosen) connection.close(reason);
-    return chosen.length;
+  #list(requestId: number, query: ConnectionQuery): void {
+    const page = { ...this.#live.list(query), lastNumber: this.#lane.lastNumber };
+    this.#send({ kind: 'listed', requestId, page, before: this.#events.takeAll() });
+  }
+
+  async #explain({ requestId, question }: Extract<ToWorker, { kind: 'explain' }>): Promise<void> {
+    const material = this.#fronts.get(question.listener)?.material;
+    if (material === undefined) throw new Error(`main asked about a listener ${question.listener}, which this worker does not serve`);
+    const { admission } = this.#context;
+    const explanation = await explain(question, { view: this.#view, lane: this.#lane, admission, material, wallClockMs: Date.now() });
+    this.#send({ kind: 'explained', requestId, explanation });
   }
 
   #drain(deadlineMs: number): void {
@@ -166,7 +186,7 @@ class Worker {
       const left = this.#sockets.size;
       if (left === 0) return finish(0);
       this.#onIdle = () => finish(left);
-      for (const connection of this.#live) connection.close('shutdown');
+      this.#live.closeAll('shutdown');
       // Those that are not served yet, in the handshake or waiting for a server.
       for (const socket of this.#sockets) if (!socket.destroyed) socket.resetAndDestroy();
     }, deadlineMs);

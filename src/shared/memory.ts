@@ -120,6 +120,10 @@ export class LaneWriter {
     };
   }
 
+  clientActive(clientSlot: number): number {
+    return Atomics.load(this.#totals, TOTAL.clientActive + clientSlot);
+  }
+
   /** Takes one of the client's `limit` places; false when all are taken. Exact across workers. */
   reserveClient(clientSlot: number, limit: number): boolean {
     const cell = TOTAL.clientActive + clientSlot;

@@ -2,6 +2,7 @@
 import type { LogLevel, Revision, Snapshot, Timeouts, TlsMaterial } from '../domain/model.ts';
 import type { CloseReason } from '../domain/reasons.ts';
 import type { Command } from '../domain/state.ts';
+import type { Explanation, ExplainQuestion } from './explain.ts';
 import type { SharedBuffers, SharedMemory } from './memory.ts';
 
 export { LOG_LEVELS, type LogLevel } from '../domain/model.ts';
@@ -47,6 +48,7 @@ export type ToWorker =
   | { readonly kind: 'publish'; readonly from: Revision; readonly commands: readonly Command[]; readonly slots: SlotAssignments }
   | { readonly kind: 'tls'; readonly requestId: number; readonly material: ReadonlyMap<string, TlsMaterial> }
   | { readonly kind: 'close'; readonly requestId: number; readonly selector: ConnectionSelector; readonly reason: CloseReason }
+  | { readonly kind: 'explain'; readonly requestId: number; readonly question: ExplainQuestion }
   | { readonly kind: 'logLevel'; readonly level: LogLevel }
   /** Stop accepting; end when the last connection has, or reset what is left after `deadlineMs`. */
   | { readonly kind: 'drain'; readonly deadlineMs: number };
@@ -56,6 +58,7 @@ export type FromWorker =
   | { readonly kind: 'listenFailed'; readonly listener: string; readonly code: string; readonly message: string }
   | { readonly kind: 'published'; readonly revision: Revision }
   | { readonly kind: 'done'; readonly requestId: number; readonly count: number }
+  | { readonly kind: 'explained'; readonly requestId: number; readonly explanation: Explanation }
   /** Log lines as they are to be written, newline included. */
   | { readonly kind: 'log'; readonly lines: readonly string[] }
   | { readonly kind: 'drained'; readonly reset: number };

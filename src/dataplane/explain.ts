@@ -1,0 +1,145 @@
+/** What would become of a connection that came now: the checks of a real one, asked in the same order, using up nothing. */
+import { X509Certificate } from 'node:crypto';
+import { displayName } from '../domain/identity.ts';
+import type { Listener, TlsMaterial } from '../domain/model.ts';
+import type { ExplainedCandidate, ExplainedStep, ExplainQuestion, Explanation } from '../shared/explain.ts';
+import type { LaneWriter } from '../shared/memory.ts';
+import type { Admission } from './admission.ts';
+import { certificateVerdict } from './certificate-verdict.ts';
+import { clientOf, groupNamed, identityIn, refuseIfRevoked, routeOf } from './gates.ts';
+import { Refusal } from './refusal.ts';
+import { offeredAlpn } from './tls.ts';
+import { choose, noneOf, obstacleTo, preferenceOf } from './upstream.ts';
+import type { ClientView, GroupView, ServerView, View } from './view.ts';
+
+/** What the worker's connections are judged by. */
+export interface ExplainContext {
+  readonly view: View;
+  readonly lane: LaneWriter;
+  readonly admission: Admission;
+  /** The TLS material that the listener serves with now. */
+  readonly material: TlsMaterial;
+  /** Milliseconds since 1970: certificates are dated so. */
+  readonly wallClockMs: number;
+}
+
+type Draft = { -readonly [Key in 'clientId' | 'targetGroup' | 'candidates' | 'pick']?: Explanation[Key] };
+
+/** Explains one connection. @throws when the certificate is not one: parse it first */
+export async function explain(question: ExplainQuestion, context: ExplainContext): Promise<Explanation> {
+  const { view } = context;
+  const steps: ExplainedStep[] = [];
+  const found: Draft = {};
+  let refusal: Refusal | undefined;
+  try {
+    await walk(question, context, found, async (name, check) => {
+      try {
+        const { value, detail } = await check();
+        steps.push({ name, passed: true, detail });
+        return value;
+      } catch (error) {
+        if (error instanceof Refusal) steps.push({ name, passed: false, detail: error.message });
+        throw error;
+      }
+    });
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    refusal = error;
+  }
+  return {
+    revision: view.snapshot.revision,
+    refusal: refusal?.reason,
+    steps,
+    clientId: found.clientId,
+    targetGroup: found.targetGroup,
+    candidates: found.candidates ?? [],
+    pick: found.pick,
+  };
+}
+
+interface Checked<T> {
+  readonly value: T;
+  readonly detail: string;
+}
+
+type Step = <T>(name: ExplainedStep['name'], check: () => Checked<T> | Promise<Checked<T>>) => Promise<T>;
+
+/** The story of connection.ts up to the dial. @throws Refusal from the step that refuses */
+async function walk({ peer, listener, sni, alpn }: ExplainQuestion, context: ExplainContext, found: Draft, step: Step): Promise<void> {
+  const { view, lane, admission } = context;
+  if (peer.kind === 'certificate') await step('certificate', () => judged(peer.chainPem, context));
+  const identity = await step('identity', () => {
+    const identity = peer.kind === 'identity' ? peer.identity : identityIn(new X509Certificate(peer.chainPem[0]));
+    return { value: identity, detail: displayName(identity).slice(0, 256) };
+  });
+  // Its own step only when it refuses: what is revoked is the certificate, but an ambiguous one is refused as that first.
+  if (view.snapshot.revocations.has(identity.fingerprint)) await step('certificate', () => revoked(identity.fingerprint, view));
+  const client = await step('client', () => {
+    const client = clientOf(identity, view);
+    return { value: client, detail: client.client.clientId };
+  });
+  found.clientId = client.client.clientId;
+  const group = await step('route', () => {
+    const requested = { sni, alpn: agreedAlpn(view.listener(listener), alpn) };
+    const { targetGroup, rule } = routeOf(client.client, listener, requested, view);
+    return { value: groupNamed(targetGroup, view), detail: rule };
+  });
+  found.targetGroup = group.group.name;
+  await step('connections', () => ({ value: undefined, detail: admission.peekPlace(client) }));
+  await step('rate', () => ({ value: undefined, detail: admission.peekRate(client) }));
+  found.candidates = candidatesOf(group, lane);
+  found.pick = await step('server', () => picked(group, client, lane));
+}
+
+async function judged(chainPem: readonly [string, ...string[]], { material, wallClockMs }: ExplainContext): Promise<Checked<undefined>> {
+  const [leaf, ...given] = chainPem;
+  const certificate = new X509Certificate(leaf);
+  const verdict = await certificateVerdict([certificate, ...given.map((pem) => new X509Certificate(pem))], material, wallClockMs);
+  if (verdict !== undefined) throw verdict;
+  return { value: undefined, detail: `trusted, valid until ${certificate.validToDate.toISOString()}` };
+}
+
+function revoked(fingerprint: string, view: View): Checked<undefined> {
+  refuseIfRevoked(fingerprint, view);
+  return { value: undefined, detail: 'not revoked' };
+}
+
+/** What the handshake would agree on. @throws Refusal `handshake_failed` when the listener offers protocols, but none of the client's */
+function agreedAlpn(listener: Listener | undefined, wanted: string | undefined): string | undefined {
+  const offered = listener === undefined ? [] : offeredAlpn(listener);
+  if (wanted === undefined || offered.length === 0) return undefined;
+  if (!offered.includes(wanted)) throw new Refusal('handshake_failed', `the listener knows only the ALPN protocols ${offered.join(', ')}`);
+  return wanted;
+}
+
+function picked(group: GroupView, { client }: ClientView, lane: LaneWriter): Checked<string> {
+  const server = choose(group.servers, group.balancer.fork(), lane);
+  if (server === undefined) throw new Refusal('no_healthy_upstream', noneOf(group, lane));
+  return { value: server.address, detail: `${server.address} for ${client.clientId}, by ${group.group.algorithm}` };
+}
+
+/** Every server of the group, with why it is in or out; `choose` takes one of the usable ones. */
+function candidatesOf({ servers }: GroupView, lane: LaneWriter): readonly ExplainedCandidate[] {
+  const standings = servers.map((server) => {
+    const health = lane.health(server.slot);
+    return { server, health, obstacle: obstacleTo(server, health), preference: preferenceOf(server, health) };
+  });
+  const open = new Set(standings.filter(({ obstacle }) => obstacle === undefined).map(({ preference }) => preference));
+  const best = open.has('healthy') ? 'healthy' : open.has('unknown') ? 'unknown' : 'backup';
+  return standings.map(({ server, health, obstacle, preference }) => ({
+    server: server.address,
+    usable: obstacle === undefined && preference === best,
+    why: obstacle === undefined ? WHY[preference] : whyOut(obstacle, server),
+    health,
+    active: server.active(),
+    weight: server.weight,
+  }));
+}
+
+const WHY = { healthy: 'healthy', unknown: 'not probed yet', backup: 'backup' } as const;
+
+function whyOut(obstacle: NonNullable<ReturnType<typeof obstacleTo>>, server: ServerView): string {
+  if (obstacle === 'weight') return 'weight 0';
+  if (obstacle === 'full') return `full (${server.active()} of ${server.maxConnections})`;
+  return obstacle;
+}

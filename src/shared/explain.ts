@@ -1,0 +1,49 @@
+/** A dry run of one connection: the question, and what would become of it. */
+import type { Identity } from '../domain/identity.ts';
+import type { Revision } from '../domain/model.ts';
+import type { RefusalReason } from '../domain/reasons.ts';
+import type { HealthCode } from './memory.ts';
+
+/** Whose connection is explained: a certificate to judge (PEM, the leaf first, then intermediates), or what one would prove. */
+export type ExplainedPeer =
+  | { readonly kind: 'certificate'; readonly chainPem: readonly [string, ...string[]] }
+  | { readonly kind: 'identity'; readonly identity: Identity };
+
+export interface ExplainQuestion {
+  readonly peer: ExplainedPeer;
+  /** The name of a listener that there is. */
+  readonly listener: string;
+  /** Lower-case. */
+  readonly sni: string | undefined;
+  readonly alpn: string | undefined;
+}
+
+export interface ExplainedStep {
+  readonly name: 'certificate' | 'identity' | 'client' | 'route' | 'connections' | 'rate' | 'server';
+  readonly passed: boolean;
+  readonly detail: string;
+}
+
+export interface ExplainedCandidate {
+  readonly server: string;
+  /** A connection that came now might go to it. */
+  readonly usable: boolean;
+  readonly why: string;
+  readonly health: HealthCode;
+  readonly active: number;
+  readonly weight: number;
+}
+
+/** What a connection would come to if it came now. */
+export interface Explanation {
+  readonly revision: Revision;
+  /** undefined: it would be served, if a server answers. */
+  readonly refusal: RefusalReason | undefined;
+  /** In order; none after the one that refuses. */
+  readonly steps: readonly ExplainedStep[];
+  readonly clientId: string | undefined;
+  readonly targetGroup: string | undefined;
+  readonly candidates: readonly ExplainedCandidate[];
+  /** The server that it would be sent to. */
+  readonly pick: string | undefined;
+}
