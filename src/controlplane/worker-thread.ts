@@ -1,6 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import type { ExplainQuestion, Explanation } from '../shared/explain.ts';
-import type { FromWorker, ToWorker, WorkerBirth } from '../shared/messages.ts';
+import type { ConnectionEvents, ConnectionPage, ConnectionQuery, FromWorker, ToWorker, WorkerBirth } from '../shared/messages.ts';
 
 /** A listener that could not be opened. `code` is the system's: EADDRINUSE, EACCES, EADDRNOTAVAIL. */
 export class ListenError extends Error {
@@ -18,29 +18,38 @@ export class ListenError extends Error {
 /** How long a worker may take to answer: one that is stuck must not hold up the administrator, or the end, for ever. */
 const ACKNOWLEDGE_WITHIN_MS = 5_000;
 
+/** Where a worker's unasked messages go. */
+export interface WorkerNews {
+  /** Log lines as they are to be written. */
+  lines(lines: readonly string[]): void;
+  connections(events: ConnectionEvents): void;
+}
+
 /** One worker thread and what it still owes an answer for. */
 export class WorkerThread {
   readonly listening: Promise<ReadonlyMap<string, number>>;
   readonly #worker: Worker;
   readonly #listening = Promise.withResolvers<ReadonlyMap<string, number>>();
   readonly #drained = Promise.withResolvers<number>();
-  readonly #owed = new Map<string, (count: number) => void>();
-  readonly #explaining = new Map<number, (explanation: Explanation | undefined) => void>();
+  readonly #counts = new Owed<string, number>();
+  readonly #pages = new Owed<number, ConnectionPage | undefined>();
+  readonly #explanations = new Owed<number, Explanation | undefined>();
   #requests = 0;
   #error: Error | undefined;
 
-  constructor(program: URL, birth: WorkerBirth, writeLines: (lines: readonly string[]) => void) {
+  constructor(program: URL, birth: WorkerBirth, news: WorkerNews) {
     this.listening = this.#listening.promise;
     this.#worker = new Worker(program, { workerData: birth, name: `portcullis-${birth.lane}` });
-    this.#worker.on('message', (message: FromWorker) => this.#receive(message, writeLines));
+    this.#worker.on('message', (message: FromWorker) => this.#receive(message, news));
     this.#worker.on('error', (error: Error) => {
       this.#error = error;
     });
     this.onExit((error) => {
       this.#listening.reject(error ?? new Error('the worker ended before it listened'));
       this.#drained.resolve(0);
-      for (const settle of this.#owed.values()) settle(0);
-      for (const settle of this.#explaining.values()) settle(undefined);
+      this.#counts.settleAll(0);
+      this.#pages.settleAll(undefined);
+      this.#explanations.settleAll(undefined);
     });
     // Whoever cares awaits it; a death before anyone does must not count as unhandled.
     this.listening.catch(() => undefined);
@@ -66,15 +75,14 @@ export class WorkerThread {
   explain(question: ExplainQuestion): Promise<Explanation | undefined> {
     const requestId = ++this.#requests;
     this.send({ kind: 'explain', requestId, question });
-    return new Promise((resolve) => {
-      const settle = (explanation: Explanation | undefined) => {
-        clearTimeout(timer);
-        this.#explaining.delete(requestId);
-        resolve(explanation);
-      };
-      const timer = setTimeout(() => settle(undefined), ACKNOWLEDGE_WITHIN_MS);
-      this.#explaining.set(requestId, settle);
-    });
+    return new Promise((resolve) => this.#explanations.add(requestId, undefined, resolve));
+  }
+
+  /** Gives `take` a part of the live connections, or undefined when the worker does not answer. In order with the events. */
+  list(query: ConnectionQuery, take: (page: ConnectionPage | undefined) => void): void {
+    const requestId = ++this.#requests;
+    this.#pages.add(requestId, undefined, take);
+    this.send({ kind: 'list', requestId, query });
   }
 
   async drain(deadlineMs: number): Promise<number> {
@@ -95,18 +103,10 @@ export class WorkerThread {
   }
 
   #answer(key: string): Promise<number> {
-    return new Promise((resolve) => {
-      const settle = (count: number) => {
-        clearTimeout(timer);
-        this.#owed.delete(key);
-        resolve(count);
-      };
-      const timer = setTimeout(() => settle(0), ACKNOWLEDGE_WITHIN_MS);
-      this.#owed.set(key, settle);
-    });
+    return new Promise((resolve) => this.#counts.add(key, 0, resolve));
   }
 
-  #receive(message: FromWorker, writeLines: (lines: readonly string[]) => void): void {
+  #receive(message: FromWorker, news: WorkerNews): void {
     switch (message.kind) {
       case 'listening':
         this.#listening.resolve(message.ports);
@@ -117,20 +117,51 @@ export class WorkerThread {
         void this.#worker.terminate();
         break;
       case 'published':
-        this.#owed.get(`published ${message.revision}`)?.(0);
+        this.#counts.settle(`published ${message.revision}`, 0);
         break;
       case 'done':
-        this.#owed.get(`done ${message.requestId}`)?.(message.count);
+        this.#counts.settle(`done ${message.requestId}`, message.count);
         break;
       case 'explained':
-        this.#explaining.get(message.requestId)?.(message.explanation);
+        this.#explanations.settle(message.requestId, message.explanation);
         break;
       case 'log':
-        writeLines(message.lines);
+        news.lines(message.lines);
+        break;
+      case 'events':
+        news.connections(message);
+        this.send({ kind: 'taken' });
+        break;
+      case 'listed':
+        news.connections(message.before);
+        this.#pages.settle(message.requestId, message.page);
         break;
       case 'drained':
         this.#drained.resolve(message.reset);
         break;
     }
+  }
+}
+
+/** Answers that have been asked for; one that does not come in time is settled with what its asker then gets. */
+class Owed<K, T> {
+  readonly #takers = new Map<K, (answer: T) => void>();
+
+  add(key: K, otherwise: T, take: (answer: T) => void): void {
+    const timer = setTimeout(() => this.settle(key, otherwise), ACKNOWLEDGE_WITHIN_MS);
+    this.#takers.set(key, (answer) => {
+      clearTimeout(timer);
+      take(answer);
+    });
+  }
+
+  settle(key: K, answer: T): void {
+    const take = this.#takers.get(key);
+    this.#takers.delete(key);
+    take?.(answer);
+  }
+
+  settleAll(answer: T): void {
+    for (const key of [...this.#takers.keys()]) this.settle(key, answer);
   }
 }

@@ -2,7 +2,19 @@
 import type { LogLevel, Snapshot, TlsMaterial } from '../domain/model.ts';
 import type { CloseReason } from '../domain/reasons.ts';
 import type { ExplainQuestion, Explanation } from '../shared/explain.ts';
-import type { ConnectionSelector, SlotAssignments, WorkerBirth } from '../shared/messages.ts';
+import type {
+  CloseMode,
+  ConnectionEvents,
+  ConnectionPage,
+  ConnectionQuery,
+  ConnectionSelector,
+  SlotAssignments,
+  ToWorker,
+  WorkerBirth,
+} from '../shared/messages.ts';
+
+export type { ExplainQuestion, Explanation } from '../shared/explain.ts';
+
 import type { Change } from './authority.ts';
 import type { Slots } from './slots.ts';
 import { WorkerThread } from './worker-thread.ts';
@@ -25,6 +37,13 @@ export interface WorkersOptions {
   readonly log: { info(facts: object, message: string): void; error(facts: object, message: string): void };
 }
 
+/** Learns what happens to connections, while they are watched. */
+export interface ConnectionListener {
+  happened(lane: number, events: ConnectionEvents): void;
+  /** The worker is gone, its connections with it. */
+  workerDied(lane: number): void;
+}
+
 const RESPAWN_DELAY_MS = { first: 50, most: 5_000 } as const;
 /** A worker that lived this long was sound: the next death starts the delays anew. */
 const SOUND_AFTER_MS = 10_000;
@@ -37,6 +56,7 @@ export class Workers {
   #ports: ReadonlyMap<string, number> = new Map();
   #tls: ReadonlyMap<string, TlsMaterial>;
   #logLevel: LogLevel;
+  #listener: ConnectionListener | undefined;
   /** Only a worker that dies while all are at work is replaced. */
   #phase: 'starting' | 'working' | 'stopping' = 'starting';
 
@@ -67,6 +87,11 @@ export class Workers {
     return this.#ports;
   }
 
+  /** Listener name -> what new connections are served with. */
+  get tls(): ReadonlyMap<string, TlsMaterial> {
+    return this.#tls;
+  }
+
   get logLevel(): LogLevel {
     return this.#logLevel;
   }
@@ -86,11 +111,31 @@ export class Workers {
   }
 
   /** Closes the live connections that are meant; resolves with how many they were. */
-  async close(selector: ConnectionSelector, reason: CloseReason): Promise<number> {
-    const counts = await Promise.all(
-      this.#running().map((thread) => thread.request((requestId) => ({ kind: 'close', requestId, selector, reason }))),
-    );
-    return counts.reduce((sum, count) => sum + count, 0);
+  close(selector: ConnectionSelector, reason: CloseReason): Promise<number> {
+    return this.#countOver((requestId) => ({ kind: 'close', requestId, selector, reason }));
+  }
+
+  /** Ends the live connections that the state of now does not allow; resolves with how many are closed or have until the deadline. */
+  enforce(mode: CloseMode, deadlineMs: number): Promise<number> {
+    return this.#countOver((requestId) => ({ kind: 'enforce', requestId, mode, deadlineMs }));
+  }
+
+  /** Gives `take` a part of one worker's live connections; undefined when there is no such worker now or it does not answer. */
+  list(lane: number, query: ConnectionQuery, take: (page: ConnectionPage | undefined) => void): void {
+    const thread = this.#threads[lane];
+    if (thread === undefined) take(undefined);
+    else thread.list(query, take);
+  }
+
+  /** Tells the listener what happens to connections from now on; undefined: nobody. */
+  watch(listener: ConnectionListener | undefined): void {
+    this.#listener = listener;
+    for (const thread of this.#running()) thread.send({ kind: 'watch', on: listener !== undefined });
+  }
+
+  /** How many workers there are, those counted that are being replaced: lanes are numbered from 0. */
+  get count(): number {
+    return this.#options.count;
   }
 
   /** Asks one worker what would become of a connection; undefined: none answered. */
@@ -116,6 +161,11 @@ export class Workers {
     await Promise.all(this.#running().map((thread) => thread.terminate()));
   }
 
+  async #countOver(message: (requestId: number) => ToWorker): Promise<number> {
+    const counts = await Promise.all(this.#running().map((thread) => thread.request(message)));
+    return counts.reduce((sum, count) => sum + count, 0);
+  }
+
   #running(): WorkerThread[] {
     return this.#threads.filter((thread) => thread !== undefined);
   }
@@ -124,8 +174,17 @@ export class Workers {
     const { program, upbringing, slots, snapshot, writeLines } = this.#options;
     const thread = new WorkerThread(
       program,
-      { ...upbringing, lane, snapshot: snapshot(), slots: slots.all(), tls: this.#tls, ports: this.#ports, logLevel: this.#logLevel },
-      writeLines,
+      {
+        ...upbringing,
+        lane,
+        snapshot: snapshot(),
+        slots: slots.all(),
+        tls: this.#tls,
+        ports: this.#ports,
+        logLevel: this.#logLevel,
+        watched: this.#listener !== undefined,
+      },
+      { lines: writeLines, connections: (events) => this.#listener?.happened(lane, events) },
     );
     this.#threads[lane] = thread;
     const bornMs = performance.now();
@@ -136,6 +195,7 @@ export class Workers {
   #bury(lane: number, error: Error | undefined, livedMs: number): void {
     this.#threads[lane] = undefined;
     this.#options.slots.releaseLane(lane);
+    this.#listener?.workerDied(lane);
     if (this.#phase !== 'working') return;
     const deaths = livedMs > SOUND_AFTER_MS ? 0 : (this.#deaths[lane] ?? 0);
     this.#deaths[lane] = deaths + 1;

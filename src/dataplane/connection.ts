@@ -2,17 +2,20 @@
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { Logger } from 'pino';
-import { displayName } from '../domain/identity.ts';
+import { displayName, type Identity } from '../domain/identity.ts';
 import type { Timeouts } from '../domain/model.ts';
 import { type CloseReason, isRefusal, type Reason } from '../domain/reasons.ts';
 import type { LaneWriter } from '../shared/memory.ts';
-import type { ConnectionSelector } from '../shared/messages.ts';
+import { type ConnectionFacts, connectionId } from '../shared/messages.ts';
 import type { Admission, Place } from './admission.ts';
+import type { EventFeed } from './event-feed.ts';
 import { clientOf, groupNamed, identityIn, refuseIfRevoked, routeOf } from './gates.ts';
 import { endAndLinger } from './linger.ts';
+import type { LiveConnection, LiveConnections } from './live-connections.ts';
 import { Refusal } from './refusal.ts';
 import { reset } from './reset.ts';
 import { Splice } from './splice.ts';
+import { type Ground, withdrawn } from './standing.ts';
 import type { TlsFront } from './tls.ts';
 import { connectUpstream, type Dial, type Upstream } from './upstream.ts';
 import type { ClientView, View } from './view.ts';
@@ -26,17 +29,18 @@ export interface ConnectionContext {
   readonly dial: Dial;
   readonly timeouts: Timeouts;
   readonly nowMs: () => number;
+  /** Milliseconds since 1970. */
+  readonly wallMs: () => number;
   readonly log: Logger;
-  /** The connections being served, so that they can be closed from outside. */
-  readonly live: Set<LiveConnection>;
-}
-
-export interface LiveConnection extends Required<ConnectionSelector> {
-  close(reason: CloseReason): void;
+  /** The connections being served, so that they can be seen and closed from outside. */
+  readonly live: LiveConnections;
+  readonly events: EventFeed;
 }
 
 /** What the log says of a connection; filled in as the story goes. */
 interface Facts {
+  /** Given when the connection is served or refused. */
+  id?: string;
   listener: string;
   remote: string;
   identity?: string;
@@ -59,6 +63,7 @@ export async function handleConnection(raw: Socket, listenerName: string, front:
   const acceptedMs = nowMs();
   const facts: Facts = { listener: listenerName, remote: `${raw.remoteAddress}:${raw.remotePort}`, bytesUp: 0, bytesDown: 0 };
   let downstream: TLSSocket | undefined;
+  let identity: Identity | undefined;
   let client: ClientView | undefined;
   let place: Place | undefined;
   let upstream: Upstream | undefined;
@@ -74,7 +79,8 @@ export async function handleConnection(raw: Socket, listenerName: string, front:
     const givenUp = signalAfter(downstream, ['close', 'end']);
 
     // No View may stay in a variable here: a connection that lasts for days would keep its whole revision in memory.
-    client = identify(downstream, context.view(), facts);
+    identity = identify(downstream, facts);
+    client = recognise(identity, context.view(), facts);
     const targetGroup = authorise(client, listenerName, downstream, context.view(), facts);
     place = await admission.admit(client, givenUp);
     const dialledMs = nowMs();
@@ -82,12 +88,14 @@ export async function handleConnection(raw: Socket, listenerName: string, front:
     facts.server = upstream.server.address;
     facts.attempts = upstream.attempts;
     facts.connectMs = roundMs(nowMs() - dialledMs);
-    refuseIfWithdrawn(client, listenerName, downstream, context.view());
+    const ground = { identity, clientId: client.client.clientId, group: targetGroup };
+    refuseIfWithdrawn(ground, context.view());
 
-    reason = await serve(raw, downstream, client, upstream, facts, context);
+    reason = await serve(raw, downstream, client, upstream, ground, facts, context);
   } catch (error) {
     reason = refuse(raw, downstream, error, facts, context);
     upstream?.socket.destroy();
+    tellRefused(reason, identity, facts, context);
   } finally {
     upstream?.release();
     place?.release();
@@ -96,12 +104,17 @@ export async function handleConnection(raw: Socket, listenerName: string, front:
   }
 }
 
-/** Which client the certificate is. @throws Refusal */
-function identify(downstream: TLSSocket, view: View, facts: Facts): ClientView {
+/** What the certificate proves. @throws Refusal */
+function identify(downstream: TLSSocket, facts: Facts): Identity {
   const certificate = downstream.getPeerX509Certificate();
   if (certificate === undefined) throw new Refusal('no_client_certificate', 'the certificate is gone');
   const identity = identityIn(certificate);
   facts.identity = displayName(identity).slice(0, 256);
+  return identity;
+}
+
+/** Which client it is. @throws Refusal */
+function recognise(identity: Identity, view: View, facts: Facts): ClientView {
   refuseIfRevoked(identity.fingerprint, view);
   const client = clientOf(identity, view);
   facts.client = client.client.clientId;
@@ -119,12 +132,10 @@ function authorise({ client }: ClientView, listenerName: string, downstream: TLS
   return targetGroup;
 }
 
-/** The client may have been changed while it waited or its server was dialled: what it is not allowed now is not served. */
-function refuseIfWithdrawn({ client }: ClientView, listenerName: string, downstream: TLSSocket, view: View): void {
-  const now = view.snapshot.clients.get(client.clientId);
-  if (now === client) return;
-  if (now === undefined) throw new Refusal('unknown_client', `${client.clientId} was removed meanwhile`);
-  routeOf(now, listenerName, requestedOf(downstream), view);
+/** The state may have changed while the client waited or its server was dialled: what it is not allowed now is not served. */
+function refuseIfWithdrawn(ground: Ground, view: View): void {
+  const withdrawal = withdrawn(ground, view);
+  if (withdrawal !== undefined) throw new Refusal(withdrawal.refusal, withdrawal.detail);
 }
 
 function requestedOf(downstream: TLSSocket) {
@@ -143,10 +154,11 @@ async function serve(
   downstream: TLSSocket,
   client: ClientView,
   upstream: Upstream,
+  ground: Ground,
   facts: Facts,
   context: ConnectionContext,
 ): Promise<CloseReason> {
-  const { lane, live, timeouts, nowMs } = context;
+  const { lane, live, events, timeouts, nowMs, wallMs } = context;
   const { server } = upstream;
   const splice = new Splice({
     client: downstream,
@@ -163,20 +175,64 @@ async function serve(
       lane.countBytesDown(client.slot, server.slot, bytes);
     },
   });
+  const number = lane.nextNumber();
+  facts.id = connectionId(lane.lane, number);
+  const openedAtMs = wallMs();
   const connection: LiveConnection = {
-    clientId: client.client.clientId,
-    group: facts.group ?? '',
+    id: facts.id,
+    number,
+    clientId: ground.clientId,
+    fingerprint: ground.identity.fingerprint,
+    group: ground.group,
     server: server.address,
+    ground,
+    facts: () => connectionFacts(facts, number, ground.identity, openedAtMs),
     close: (reason) => splice.close(reason),
   };
   live.add(connection);
+  events.add(() => ({ kind: 'opened', atMs: openedAtMs, connection: connection.facts() }));
   lane.countAccepted(client.slot);
+  let reason: CloseReason = 'internal_error';
   try {
-    return await splice.run();
+    reason = await splice.run();
+    return reason;
   } finally {
     lane.countEnded();
     live.delete(connection);
+    events.add(() => ({ kind: 'closed', atMs: wallMs(), connection: connection.facts(), reason, detail: facts.detail ?? '' }));
   }
+}
+
+function tellRefused(reason: Reason, identity: Identity | undefined, facts: Facts, { lane, events, wallMs }: ConnectionContext): void {
+  // One that failed while it was being served has told its end.
+  if (facts.id !== undefined) return;
+  const number = lane.nextNumber();
+  facts.id = connectionId(lane.lane, number);
+  events.add(() => ({
+    kind: 'refused',
+    atMs: wallMs(),
+    connection: connectionFacts(facts, number, identity, undefined),
+    reason,
+    detail: facts.detail ?? '',
+  }));
+}
+
+/** A connection as others see it. */
+function connectionFacts(facts: Facts, number: number, identity: Identity | undefined, openedAtMs: number | undefined): ConnectionFacts {
+  return {
+    id: facts.id ?? '',
+    number,
+    listener: facts.listener,
+    remote: facts.remote,
+    clientId: facts.client ?? '',
+    identity: facts.identity ?? '',
+    fingerprint: identity?.fingerprint ?? '',
+    group: facts.group ?? '',
+    server: facts.server ?? '',
+    openedAtMs,
+    bytesFromClient: facts.bytesUp,
+    bytesToClient: facts.bytesDown,
+  };
 }
 
 /** Tells the client, and says why. */

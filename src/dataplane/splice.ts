@@ -20,6 +20,8 @@ export interface SpliceOptions {
 /** Ends that this side decides on and that the client must not take for the end of the data. */
 const RESETS_THE_CLIENT: ReadonlySet<CloseReason> = new Set([
   'client_removed',
+  'permission_removed',
+  'revoked',
   'upstream_removed',
   'upstream_unhealthy',
   'killed_by_admin',

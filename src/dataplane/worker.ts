@@ -138,7 +138,7 @@ class Worker {
         this.#send({ kind: 'done', requestId: message.requestId, count: this.#live.close(message.selector, message.reason) });
         break;
       case 'enforce':
-        this.#send({ kind: 'done', requestId: message.requestId, count: this.#live.enforce(message.enforcement) });
+        this.#send({ kind: 'done', requestId: message.requestId, count: this.#live.enforce(message.mode, message.deadlineMs) });
         break;
       case 'list':
         this.#list(message.requestId, message.query);

@@ -92,7 +92,8 @@ export class ClientIndex {
   }
 }
 
-function isClient(client: Client, identity: Identity): boolean {
+/** True when this certificate is this client's, whomever else's it may be. */
+export function isClient(client: Client, identity: Identity): boolean {
   return hasField(client.match) ? matchesIdentity(client.match, identity) : carriesName(identity, client.clientId);
 }
 

@@ -42,6 +42,8 @@ export const CLOSE_REASONS = [
   'killed_by_admin',
   'shutdown',
   'internal_error',
+  'permission_removed',
+  'revoked',
 ] as const;
 
 export const REASONS = [...REFUSAL_REASONS, ...CLOSE_REASONS] as const;
@@ -99,4 +101,6 @@ export const REASON_MEANING: Readonly<Record<Reason, string>> = {
   killed_by_admin: 'an administrator closed the connection',
   shutdown: 'the load balancer stopped and the drain deadline passed',
   internal_error: 'a defect in the load balancer; the log has the stack',
+  permission_removed: 'the client was changed while connected: it may no longer reach the target group, or is another certificate now',
+  revoked: 'the client certificate was revoked at run time while connected',
 };

@@ -48,10 +48,11 @@ const CLIENT = { active: 0, accepted: 1, bytesFrom: 2, bytesTo: 3, refused: 4, w
 const LANE = {
   accepted: 0,
   active: 1,
-  reasons: 2,
-  servers: 2 + REASONS.length,
-  clients: 2 + REASONS.length + MAX_SERVERS * SERVER.width,
-  width: 2 + REASONS.length + MAX_SERVERS * SERVER.width + MAX_CLIENTS * CLIENT.width,
+  numbered: 2,
+  reasons: 3,
+  servers: 3 + REASONS.length,
+  clients: 3 + REASONS.length + MAX_SERVERS * SERVER.width,
+  width: 3 + REASONS.length + MAX_SERVERS * SERVER.width + MAX_CLIENTS * CLIENT.width,
 } as const;
 
 // Int32 cells of the totals.
@@ -146,6 +147,17 @@ export class LaneWriter {
     this.#add(LANE.accepted, 1);
     this.#add(LANE.active, 1);
     this.#add(LANE.clients + clientSlot * CLIENT.width + CLIENT.accepted, 1);
+  }
+
+  /** How many connections have been given a number in this lane; it outlives the worker, so that no number comes twice. */
+  get lastNumber(): number {
+    return this.#own[LANE.numbered] ?? 0;
+  }
+
+  /** The number of one more connection, from 1. */
+  nextNumber(): number {
+    this.#add(LANE.numbered, 1);
+    return this.lastNumber;
   }
 
   countEnded(): void {

@@ -1,8 +1,8 @@
 /** Everything that crosses the thread wall as a message, both ways. Fast facts cross in shared memory (memory.ts). */
 import type { LogLevel, Revision, Snapshot, Timeouts, TlsMaterial } from '../domain/model.ts';
-import type { CloseReason } from '../domain/reasons.ts';
+import type { CloseReason, Reason } from '../domain/reasons.ts';
 import type { Command } from '../domain/state.ts';
-import type { Explanation, ExplainQuestion } from './explain.ts';
+import type { ExplainQuestion, Explanation } from './explain.ts';
 import type { SharedBuffers, SharedMemory } from './memory.ts';
 
 export { LOG_LEVELS, type LogLevel } from '../domain/model.ts';
@@ -34,20 +34,100 @@ export interface WorkerBirth {
   /** Over all listeners; more are refused. */
   readonly maxConnections: number;
   readonly logLevel: LogLevel;
+  /** Somebody watches connections: as after a `watch` message. */
+  readonly watched: boolean;
 }
 
 /** Which live connections are meant; every given field must match. */
 export interface ConnectionSelector {
+  /** Of {@link connectionId}. */
+  readonly id?: string;
   readonly clientId?: string;
+  /** Of the client's certificate. */
+  readonly fingerprint?: string;
   readonly group?: string;
   readonly server?: string;
 }
+
+/** True when every given field of the selector equals the connection's. */
+export function selects(selector: ConnectionSelector, connection: Required<ConnectionSelector>): boolean {
+  return (
+    (selector.id === undefined || selector.id === connection.id) &&
+    (selector.clientId === undefined || selector.clientId === connection.clientId) &&
+    (selector.fingerprint === undefined || selector.fingerprint === connection.fingerprint) &&
+    (selector.group === undefined || selector.group === connection.group) &&
+    (selector.server === undefined || selector.server === connection.server)
+  );
+}
+
+/** A connection's name for people: its worker and its number there, `0-4711`. */
+export function connectionId(lane: number, number: number): string {
+  return `${lane}-${number}`;
+}
+
+/** One connection as others see it. What a refused connection did not come to is empty. */
+export interface ConnectionFacts extends Required<ConnectionSelector> {
+  /** Rises within the worker, from 1. */
+  readonly number: number;
+  readonly listener: string;
+  /** host:port of the client. */
+  readonly remote: string;
+  /** The certificate's name. */
+  readonly identity: string;
+  /** Milliseconds since 1970; undefined: it was never served. */
+  readonly openedAtMs: number | undefined;
+  readonly bytesFromClient: number;
+  readonly bytesToClient: number;
+}
+
+/** What became of a connection, for those who watch. */
+export type ConnectionEvent =
+  | { readonly kind: 'opened'; readonly atMs: number; readonly connection: ConnectionFacts }
+  | {
+      readonly kind: 'closed' | 'refused';
+      readonly atMs: number;
+      readonly connection: ConnectionFacts;
+      readonly reason: Reason;
+      readonly detail: string;
+    };
+
+/** A part of a worker's live connections, in the order of their numbers: those after `after`, up to `upTo`, at most `limit`. */
+export interface ConnectionQuery {
+  readonly selector: ConnectionSelector;
+  readonly after: number;
+  readonly upTo: number;
+  readonly limit: number;
+}
+
+export interface ConnectionPage {
+  readonly connections: readonly ConnectionFacts[];
+  /** There may be more of them after the last. */
+  readonly more: boolean;
+  /** The highest number that was given so far: later connections have higher ones. */
+  readonly lastNumber: number;
+}
+
+/** What happened, in order. `lost`: more happened between these and those before than there was room for. */
+export interface ConnectionEvents {
+  readonly events: readonly ConnectionEvent[];
+  readonly lost: number;
+}
+
+/** How live connections that are no longer allowed end: now, or at a deadline unless they are allowed again by then. */
+export type CloseMode = 'reset' | 'drain';
 
 export type ToWorker =
   /** Apply these commands to the snapshot of revision `from`; the slots are those that are new or changed. */
   | { readonly kind: 'publish'; readonly from: Revision; readonly commands: readonly Command[]; readonly slots: SlotAssignments }
   | { readonly kind: 'tls'; readonly requestId: number; readonly material: ReadonlyMap<string, TlsMaterial> }
   | { readonly kind: 'close'; readonly requestId: number; readonly selector: ConnectionSelector; readonly reason: CloseReason }
+  /** End the connections that are not allowed any more by the state of now; the answer is how many they are. */
+  | { readonly kind: 'enforce'; readonly requestId: number; readonly mode: CloseMode; readonly deadlineMs: number }
+  | { readonly kind: 'list'; readonly requestId: number; readonly query: ConnectionQuery }
+  /** Tell what happens to connections from now on, or stop telling. */
+  | { readonly kind: 'watch'; readonly on: boolean }
+  /** The last events that were told have been taken: the next may come. */
+  | { readonly kind: 'taken' }
   | { readonly kind: 'explain'; readonly requestId: number; readonly question: ExplainQuestion }
   | { readonly kind: 'logLevel'; readonly level: LogLevel }
   /** Stop accepting; end when the last connection has, or reset what is left after `deadlineMs`. */
@@ -58,6 +138,9 @@ export type FromWorker =
   | { readonly kind: 'listenFailed'; readonly listener: string; readonly code: string; readonly message: string }
   | { readonly kind: 'published'; readonly revision: Revision }
   | { readonly kind: 'done'; readonly requestId: number; readonly count: number }
+  /** `before`: what happened before this and was not told yet. */
+  | { readonly kind: 'listed'; readonly requestId: number; readonly page: ConnectionPage; readonly before: ConnectionEvents }
+  | ({ readonly kind: 'events' } & ConnectionEvents)
   | { readonly kind: 'explained'; readonly requestId: number; readonly explanation: Explanation }
   /** Log lines as they are to be written, newline included. */
   | { readonly kind: 'log'; readonly lines: readonly string[] }

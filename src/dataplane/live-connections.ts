@@ -1,0 +1,110 @@
+/** The connections that a worker serves: listed, closed, and ended when what let them in is withdrawn. */
+import type { CloseReason } from '../domain/reasons.ts';
+import {
+  type CloseMode,
+  type ConnectionFacts,
+  type ConnectionPage,
+  type ConnectionQuery,
+  type ConnectionSelector,
+  selects,
+} from '../shared/messages.ts';
+import { type Ground, withdrawn } from './standing.ts';
+import type { View } from './view.ts';
+
+export interface LiveConnection extends Required<ConnectionSelector> {
+  readonly number: number;
+  readonly ground: Ground;
+  facts(): ConnectionFacts;
+  close(reason: CloseReason): void;
+}
+
+/** A connection that may go on until its deadline. */
+interface Reprieve {
+  readonly reason: CloseReason;
+  readonly deadline: NodeJS.Timeout;
+}
+
+export class LiveConnections {
+  /** By number, which rises: the order of insertion is theirs. */
+  readonly #connections = new Map<number, LiveConnection>();
+  readonly #reprieves = new Map<LiveConnection, Reprieve>();
+  readonly #view: () => View;
+
+  /** `view` gives the state of now. */
+  constructor(view: () => View) {
+    this.#view = view;
+  }
+
+  /** Numbers must rise. */
+  add(connection: LiveConnection): void {
+    this.#connections.set(connection.number, connection);
+  }
+
+  delete(connection: LiveConnection): void {
+    this.#connections.delete(connection.number);
+    this.#pardon(connection);
+  }
+
+  list({ selector, after, upTo, limit }: ConnectionQuery): Omit<ConnectionPage, 'lastNumber'> {
+    const connections: ConnectionFacts[] = [];
+    for (const connection of this.#connections.values()) {
+      if (connection.number <= after) continue;
+      if (connection.number > upTo) break;
+      if (!selects(selector, connection)) continue;
+      if (connections.length === limit) return { connections, more: true };
+      connections.push(connection.facts());
+    }
+    return { connections, more: false };
+  }
+
+  /** Closes the connections that are meant, and says how many they are. */
+  close(selector: ConnectionSelector, reason: CloseReason): number {
+    const chosen = this.#those((connection) => selects(selector, connection));
+    for (const connection of chosen) connection.close(reason);
+    return chosen.length;
+  }
+
+  closeAll(reason: CloseReason): void {
+    for (const connection of this.#those(() => true)) connection.close(reason);
+  }
+
+  /**
+   * Ends the connections whose ground is gone, and says how many they are. Those that have their deadline already, for the same
+   * reason, keep it and are not counted again.
+   */
+  enforce(mode: CloseMode, deadlineMs: number): number {
+    const view = this.#view();
+    let count = 0;
+    for (const connection of this.#those(() => true)) {
+      const withdrawal = withdrawn(connection.ground, view);
+      if (withdrawal === undefined || withdrawal.close === this.#reprieves.get(connection)?.reason) continue;
+      count++;
+      if (mode === 'reset') connection.close(withdrawal.close);
+      else this.#reprieve(connection, withdrawal.close, deadlineMs);
+    }
+    return count;
+  }
+
+  /** Call it when the state has changed: what is allowed again has no deadline any more. */
+  pardonTheAllowed(): void {
+    const view = this.#view();
+    for (const connection of [...this.#reprieves.keys()]) {
+      if (withdrawn(connection.ground, view) === undefined) this.#pardon(connection);
+    }
+  }
+
+  #reprieve(connection: LiveConnection, reason: CloseReason, deadlineMs: number): void {
+    this.#pardon(connection);
+    this.#reprieves.set(connection, { reason, deadline: setTimeout(() => connection.close(reason), deadlineMs) });
+  }
+
+  #pardon(connection: LiveConnection): void {
+    clearTimeout(this.#reprieves.get(connection)?.deadline);
+    this.#reprieves.delete(connection);
+  }
+
+  /** A copy, because closing a connection may take it out at once. */
+  #those(fit: (connection: LiveConnection) => boolean): LiveConnection[] {
+    return [...this.#connections.values()].filter(fit);
+  }
+}

@@ -1,0 +1,37 @@
+import { type Identity, isClient } from '../domain/identity.ts';
+import type { CloseReason, RefusalReason } from '../domain/reasons.ts';
+import type { View } from './view.ts';
+
+/** On what ground a connection was let in. */
+export interface Ground {
+  readonly identity: Identity;
+  readonly clientId: string;
+  readonly group: string;
+}
+
+/** The ground is gone: why a connection that stands on it is not served, or not any longer. */
+export interface Withdrawal {
+  readonly refusal: RefusalReason;
+  readonly close: CloseReason;
+  readonly detail: string;
+}
+
+/**
+ * What has been withdrawn of what let a connection in; undefined: nothing. The certificate, the client, that the certificate is
+ * the client's, and the permission are each looked at; which group the routes of now lead to is not, since a changed
+ * route forbids nothing.
+ */
+export function withdrawn({ identity, clientId, group }: Ground, { snapshot }: View): Withdrawal | undefined {
+  if (snapshot.revocations.has(identity.fingerprint)) {
+    return { refusal: 'certificate_revoked', close: 'revoked', detail: `revoked at run time; fingerprint ${identity.fingerprint}` };
+  }
+  const client = snapshot.clients.get(clientId);
+  if (client === undefined) return { refusal: 'unknown_client', close: 'client_removed', detail: `${clientId} was removed meanwhile` };
+  if (!isClient(client, identity)) {
+    return { refusal: 'unknown_client', close: 'permission_removed', detail: `the certificate is no longer that of ${clientId}` };
+  }
+  if (!client.allowedTargetGroups.includes(group)) {
+    return { refusal: 'not_authorized', close: 'permission_removed', detail: `${clientId} may no longer reach ${group}` };
+  }
+  return undefined;
+}
