@@ -6,6 +6,7 @@ import type { Config } from './config/config.ts';
 import { loadTlsMaterial } from './config/tls-files.ts';
 import { type Address, formatAddress } from './domain/model.ts';
 import { type BoundListener, LoadBalancer } from './load-balancer.ts';
+import { ServedCertificates } from './served-certificates.ts';
 
 export interface DaemonOptions {
   readonly log: Logger;
@@ -30,11 +31,13 @@ export class AdminListenError extends Error {
 export class Daemon {
   readonly balancer: LoadBalancer;
   readonly #admin: AdminServer;
+  readonly #certificates: ServedCertificates;
   readonly #options: DaemonOptions;
 
-  private constructor(balancer: LoadBalancer, admin: AdminServer, options: DaemonOptions) {
+  private constructor(balancer: LoadBalancer, admin: AdminServer, certificates: ServedCertificates, options: DaemonOptions) {
     this.balancer = balancer;
     this.#admin = admin;
+    this.#certificates = certificates;
     this.#options = options;
   }
 
@@ -45,8 +48,10 @@ export class Daemon {
     for (const warning of warnings) log.warn({ admin: formatAddress(config.admin.address) }, warning);
     const balancer = await LoadBalancer.start(config, { log, writeLogLines, allowInsecureKeyPermissions });
     try {
-      const admin = await listenAsAdmin(config, adminContext(balancer, options), material);
-      const daemon = new Daemon(balancer, admin, options);
+      const certificates = new ServedCertificates(balancer, material, options);
+      const admin = await listenAsAdmin(config, adminContext(balancer, certificates, options), material);
+      certificates.onReload((renewed) => admin.reload(renewed));
+      const daemon = new Daemon(balancer, admin, certificates, options);
       daemon.#announce();
       return daemon;
     } catch (error) {
@@ -66,16 +71,8 @@ export class Daemon {
 
   /** Takes certificates, keys, CA and CRL anew from their files: all of them, or none when one is bad. Says in the log which. */
   async reload(): Promise<void> {
-    const { log, allowInsecureKeyPermissions } = this.#options;
-    try {
-      const { material } = loadTlsMaterial(this.balancer.config.admin.tls, { allowInsecureKeyPermissions });
-      await this.balancer.reloadCertificates();
-      this.#admin.reload(material);
-      log.info('certificates reloaded');
-    } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      log.error({ why }, 'certificates not reloaded: the ones in force stay');
-    }
+    // What went wrong is in the log, and a signal has nobody to tell it to.
+    await this.#certificates.reload().catch(() => undefined);
   }
 
   /** Drains and stops; connections that outlive `deadlineMs` (drainTimeout unless given) are reset. */
@@ -127,13 +124,15 @@ async function listenAsAdmin(
   }
 }
 
-function adminContext(balancer: LoadBalancer, { log, version }: DaemonOptions): AdminContext {
+function adminContext(balancer: LoadBalancer, certificates: ServedCertificates, { log, version }: DaemonOptions): AdminContext {
   return {
     authority: balancer.authority,
     stats: balancer.stats,
     health: balancer.health,
     journal: balancer.journal,
     connections: { close: (selector, reason) => balancer.closeConnections(selector, reason) },
+    certificates,
+    explain: (question) => balancer.explain(question),
     logLevel: { get: () => balancer.logLevel, set: (level) => balancer.setLogLevel(level) },
     listeners: () => balancer.listeners(),
     workers: balancer.config.workers,

@@ -27,6 +27,7 @@ import {
 } from './domain/model.ts';
 import type { CloseReason } from './domain/reasons.ts';
 import type { Command } from './domain/state.ts';
+import type { ExplainQuestion, Explanation } from './shared/explain.ts';
 import { createSharedBuffers, type HealthCode, SharedLedger } from './shared/memory.ts';
 import type { ConnectionSelector } from './shared/messages.ts';
 
@@ -197,6 +198,11 @@ export class LoadBalancer {
     return { ...accepted, connectionsClosed: await this.closeConnections({ clientId }, 'client_removed') };
   }
 
+  /** What would become of a connection that came now; nothing is used up. undefined: no worker answered. */
+  explain(question: ExplainQuestion): Promise<Explanation | undefined> {
+    return this.#workers.explain(question);
+  }
+
   /** How every server is now; {@link journal} tells each change. */
   serverHealth(): readonly ServerHealth[] {
     return this.health.list();
@@ -205,6 +211,11 @@ export class LoadBalancer {
   /** Ends the live connections that every given field fits; resolves with how many they were. */
   closeConnections(selector: ConnectionSelector, reason: CloseReason): Promise<number> {
     return this.#workers.close(selector, reason);
+  }
+
+  /** What each listener serves new connections with, by its name. */
+  get tlsMaterial(): ReadonlyMap<string, TlsMaterial> {
+    return this.#workers.tls;
   }
 
   /**

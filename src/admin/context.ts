@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import type { Authority } from '../controlplane/authority.ts';
 import type { HealthJournal, ServerHealth } from '../controlplane/health-journal.ts';
 import type { Stats } from '../controlplane/stats.ts';
+import type { Explanation, ExplainQuestion } from '../controlplane/workers.ts';
 import type { LogLevel, Route } from '../domain/model.ts';
 import type { CloseReason } from '../domain/reasons.ts';
 
@@ -29,6 +30,21 @@ export interface BoundListener {
   readonly routes: readonly Route[];
 }
 
+/** A certificate that is served, with its intermediates. */
+export interface ServedChain {
+  /** A listener's name, or `admin`. */
+  readonly usedBy: string;
+  readonly file: string;
+  readonly certificatePem: string;
+}
+
+export interface Certificates {
+  /** What is served now, whatever the files say meanwhile. */
+  served(): readonly ServedChain[];
+  /** Takes all of them anew from their files; otherwise says in one line what is wrong, and the old ones all stay. */
+  reload(): Promise<string | undefined>;
+}
+
 /** Everything that the admin API reads and changes; the composition root puts it together. */
 export interface AdminContext {
   readonly authority: Authority;
@@ -36,6 +52,9 @@ export interface AdminContext {
   readonly health: HealthView;
   readonly journal: HealthJournal;
   readonly connections: LiveConnections;
+  readonly certificates: Certificates;
+  /** What would become of a connection; undefined: no worker answered. */
+  explain(question: ExplainQuestion): Promise<Explanation | undefined>;
   readonly logLevel: { get(): LogLevel; set(level: LogLevel): void };
   listeners(): readonly BoundListener[];
   readonly workers: number;

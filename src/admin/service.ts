@@ -3,7 +3,9 @@ import type { AdminServiceServer } from '../gen/lb/admin/v1/admin.ts';
 import type { Changes } from './changes.ts';
 import type { AdminContext } from './context.ts';
 import { removeUpstreamServer } from './remove-upstream-server.ts';
+import { certificateMethods } from './service-certificates.ts';
 import { changeMethods } from './service-changes.ts';
+import { explainMethods } from './service-explain.ts';
 import { readMethods } from './service-reads.ts';
 import { watchHealth } from './watch-health.ts';
 import { watchStats } from './watch-stats.ts';
@@ -13,6 +15,8 @@ export function adminService(context: AdminContext, changes: Changes, stopping: 
   return {
     ...readMethods(context),
     ...changeMethods(context, changes),
+    ...explainMethods(context),
+    ...certificateMethods(context, changes),
     removeUpstreamServer: removeUpstreamServer(context, changes, stopping),
     watchStats: watchStats(context),
     watchHealth: watchHealth(context),

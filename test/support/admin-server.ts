@@ -156,6 +156,8 @@ export async function startAdmin(t: Pick<TestContext, 'after'>, options: AdminOp
         return admin.onClose({ selector, reason });
       },
     },
+    certificates: { served: () => [], reload: async () => undefined },
+    explain: async () => undefined,
     logLevel: {
       get: () => logLevel.current,
       set: (level) => {

@@ -1,0 +1,63 @@
+/** Which certificates are served, and taking them anew from their files. */
+import { X509Certificate } from 'node:crypto';
+import { status as Code } from '@grpc/grpc-js';
+import type { Revocation } from '../domain/model.ts';
+import type { AdminServiceServer, RevokedCertificate, ServedCertificate } from '../gen/lb/admin/v1/admin.ts';
+import type { Changes } from './changes.ts';
+import type { AdminContext, ServedChain } from './context.ts';
+import { AdminError } from './errors.ts';
+import { unary } from './rpc.ts';
+
+const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
+
+export function certificateMethods(
+  { authority, certificates, log }: AdminContext,
+  changes: Changes,
+): Pick<AdminServiceServer, 'listCertificates' | 'reloadCertificates'> {
+  const served = () => certificates.served().flatMap(servedMessages);
+  return {
+    listCertificates: unary(log, () => ({
+      certificates: served(),
+      revoked: [...authority.snapshot.revocations.values()].sort(newestFirst).map(revokedMessage),
+    })),
+
+    reloadCertificates: unary(log, async (_request, caller) => {
+      await changes.recorded('ReloadCertificates', caller, async () => {
+        const problem = await certificates.reload();
+        if (problem === undefined) return { replayed: false };
+        throw new AdminError(Code.FAILED_PRECONDITION, 'TLS_FILE_REFUSED', `${problem}; the certificates in force stay`);
+      });
+      return { certificates: served() };
+    }),
+  };
+}
+
+/** The certificate and its intermediates, as they are sent in the handshake. */
+function servedMessages({ usedBy, file, certificatePem }: ServedChain): ServedCertificate[] {
+  return [...certificatePem.matchAll(PEM_CERTIFICATE)].map(([pem]) => {
+    const { subject, issuer, serialNumber, validFromDate, validToDate, fingerprint256 } = new X509Certificate(pem);
+    return {
+      usedBy,
+      subject: inOneLine(subject),
+      issuer: inOneLine(issuer),
+      serialNumber,
+      notBefore: validFromDate,
+      notAfter: validToDate,
+      fingerprint: fingerprint256.replaceAll(':', '').toLowerCase(),
+      file,
+    };
+  });
+}
+
+function inOneLine(name: string): string {
+  return name.replaceAll('\n', ', ');
+}
+
+function revokedMessage({ fingerprint, comment, atMs }: Revocation): RevokedCertificate {
+  // 0 stands for a time that nobody wrote down.
+  return { fingerprint, comment, revokedAt: atMs === 0 ? undefined : new Date(atMs) };
+}
+
+function newestFirst(a: Revocation, b: Revocation): number {
+  return b.atMs - a.atMs || (a.fingerprint < b.fingerprint ? -1 : 1);
+}
