@@ -1,6 +1,6 @@
 /** Answers put together from the state and the counters. Lists are in the order of names, whatever order the state has. */
 import type { HealthEvent, ServerHealth } from '../controlplane/health-journal.ts';
-import type { ClientCounters, ServerCounters } from '../controlplane/stats.ts';
+import type { ServerCounters, Stats } from '../controlplane/stats.ts';
 import type { Client, Snapshot, TargetGroup, UpstreamServer } from '../domain/model.ts';
 import { isRefusal, type Reason } from '../domain/reasons.ts';
 import * as proto from '../gen/lb/admin/v1/admin.ts';
@@ -42,7 +42,7 @@ export function serverStatus({ health, stats }: AdminContext, group: string, ser
 }
 
 export function clientStatus({ stats }: AdminContext, client: Client): proto.ClientStatus {
-  return { client: clientMessage(client), counters: clientCounters(stats.client(client.clientId)) };
+  return { client: clientMessage(client), counters: clientCounters(stats, client) };
 }
 
 export function listenerMessage({ name, address, targetGroup = '', routes }: BoundListener): proto.Listener {
@@ -74,7 +74,7 @@ export function statsMessage({ authority, stats, health }: AdminContext, at: Dat
       counters: serverCounters(stats.server(group, address)),
       health: HEALTH[health.statusOf(group, address)?.health ?? 'unknown'],
     })),
-    clients: clientsById(snapshot).map(({ clientId }) => ({ clientId, counters: clientCounters(stats.client(clientId)) })),
+    clients: clientsById(snapshot).map((client) => ({ clientId: client.clientId, counters: clientCounters(stats, client) })),
   };
 }
 
@@ -138,7 +138,8 @@ function serverCounters(counters: ServerCounters): proto.ServerCounters {
   };
 }
 
-function clientCounters({ active, accepted, refused, bytesFromClient, bytesToClient }: ClientCounters): proto.ClientCounters {
+function clientCounters(stats: Stats, client: Client): proto.ClientCounters {
+  const { active, accepted, refused, bytesFromClient, bytesToClient } = stats.client(client.clientId);
   return {
     active: count(active),
     accepted: count(accepted),
@@ -146,6 +147,7 @@ function clientCounters({ active, accepted, refused, bytesFromClient, bytesToCli
     refusedByReason: reasonCounts(refused),
     bytesFromClient: count(bytesFromClient),
     bytesToClient: count(bytesToClient),
+    rateHeadroom: stats.rateHeadroom(client),
   };
 }
 

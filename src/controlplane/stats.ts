@@ -1,5 +1,8 @@
+import type { Client } from '../domain/model.ts';
+import { limiterFor } from '../domain/ratelimit/algorithms.ts';
 import { REASONS, type Reason, type RefusalReason } from '../domain/reasons.ts';
-import type { ClientTotals, ServerTotals, SharedLedger } from '../shared/memory.ts';
+import { monotonicMs } from '../shared/clock.ts';
+import { CellLock, type ClientTotals, type ServerTotals, type SharedLedger } from '../shared/memory.ts';
 import type { Slots } from './slots.ts';
 
 export interface ServerCounters extends ServerTotals {
@@ -49,6 +52,15 @@ export class Stats {
     if (slot === undefined)
       return { active: 0, accepted: 0, bytesFromClient: 0, bytesToClient: 0, refused: new Map<RefusalReason, number>() };
     return { active: this.#ledger.clientActive(slot), ...this.#ledger.client(slot) };
+  }
+
+  /** How many connections the client's rate limit would admit now; undefined: it has none. Uses up nothing. */
+  rateHeadroom({ clientId, limits }: Client): number | undefined {
+    const cells = this.#slots.limiterCells(clientId);
+    if (limits.connectionRate === undefined || cells === undefined) return undefined;
+    const limiter = limiterFor(limits.connectionRate);
+    const verdict = new CellLock(cells).glance((state) => limiter.peek(state, monotonicMs()));
+    return verdict.admitted ? verdict.remaining : 0;
   }
 
   totals(): Totals {

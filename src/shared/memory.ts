@@ -295,6 +295,10 @@ export class SharedLedger {
   }
 }
 
+/** Holds a lock for the main thread; workers hold it as their lane plus 1. */
+const GLANCING = -1;
+const GLANCE_SPINS = 1_000;
+
 /**
  * A limiter's state: 64-bit cells behind a lock, so that a decision over several cells is one step for all workers. The lock
  * is held for the length of one arithmetic decision. It names its holder, so a worker that dies holding it can be cleared.
@@ -323,6 +327,22 @@ export class CellLock {
       return decide(this.cells);
     } finally {
       Atomics.store(this.#lock, 0, 0);
+    }
+  }
+
+  /**
+   * Runs `look`, which changes nothing, without ever waiting for long: the main thread must not, because the holder may be a
+   * worker that died, whose lock only the main thread frees. In that case what it sees may be in the middle of a change.
+   */
+  glance<T>(look: (cells: Float64Array) => T): T {
+    let isMine = false;
+    for (let spins = 0; spins < GLANCE_SPINS && !isMine; spins++) {
+      isMine = Atomics.compareExchange(this.#lock, 0, 0, GLANCING) === 0;
+    }
+    try {
+      return look(this.cells);
+    } finally {
+      if (isMine) Atomics.store(this.#lock, 0, 0);
     }
   }
 
