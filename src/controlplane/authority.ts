@@ -1,7 +1,15 @@
 import type { Revision, Snapshot } from '../domain/model.ts';
 import { EMPTY_SNAPSHOT } from '../domain/model.ts';
 import { apply, type Command } from '../domain/state.ts';
-import { changedAtRunTimeAfter, RevisionConflictError, type Store, type StoredState } from './store/store.ts';
+import {
+  type Archive,
+  type AuditRecord,
+  changedAtRunTimeAfter,
+  RequestIdReusedError,
+  RevisionConflictError,
+  type Store,
+  type StoredState,
+} from './store/store.ts';
 
 /** Who wants a change, and under which conditions. */
 export interface Intent {
@@ -11,7 +19,14 @@ export interface Intent {
   readonly expectedRevision?: Revision | undefined;
   /** The same id again is answered with the revision that it made the first time, without a second change. */
   readonly requestId?: string | undefined;
+  /** Another digest with the same request id is another request, and refused. */
+  readonly requestDigest?: string;
+  /** What the audit trail keeps of the change, in one step with it. */
+  readonly audit?: Attempt;
 }
+
+/** Who asks for what, as the audit trail tells it. */
+export type Attempt = Pick<AuditRecord, 'actor' | 'fingerprint' | 'from' | 'method' | 'request'>;
 
 export interface Accepted {
   readonly revision: Revision;
@@ -70,6 +85,11 @@ export class Authority {
     return this.#changedAtRunTime;
   }
 
+  /** How the state came to be, and who tried what. */
+  get archive(): Archive {
+    return this.#store;
+  }
+
   subscribe(subscriber: Subscriber): () => void {
     this.#subscribers.add(subscriber);
     return () => this.#subscribers.delete(subscriber);
@@ -78,7 +98,7 @@ export class Authority {
   /**
    * Makes one change. Resolves when it is durable and every worker serves it.
    * @throws DomainError when it does not fit the state, RevisionConflictError when `expectedRevision` is not the current one,
-   * StoreUnavailableError when it cannot be kept; in each case nothing has changed.
+   * RequestIdReusedError when the request id has made another change, StoreUnavailableError when it cannot be kept; in each case nothing has changed.
    */
   execute(wanted: Wanted, intent: Intent): Promise<Accepted> {
     const result = this.#queue.then(() => this.#change(wanted, intent));
@@ -86,10 +106,12 @@ export class Authority {
     return result;
   }
 
-  async #change(wanted: Wanted, { actor, expectedRevision, requestId = '' }: Intent): Promise<Accepted> {
-    if (requestId !== '') {
-      const made = await this.#store.findRequest(requestId);
-      if (made !== undefined) return { revision: made, replayed: true };
+  async #change(wanted: Wanted, intent: Intent): Promise<Accepted> {
+    const { actor, expectedRevision, requestId = '', requestDigest = '' } = intent;
+    const made = requestId === '' ? undefined : await this.#store.findRequest(requestId);
+    if (made !== undefined) {
+      if (made.digest !== requestDigest) throw new RequestIdReusedError(requestId, made.revision);
+      return { revision: made.revision, replayed: true };
     }
     const previous = this.#snapshot;
     if (expectedRevision !== undefined && expectedRevision !== previous.revision) {
@@ -98,7 +120,17 @@ export class Authority {
     const command = typeof wanted === 'function' ? wanted(previous) : wanted;
     const next = apply(previous, command);
     this.#vet(next);
-    await this.#store.compareAndSet(previous.revision, { revision: next.revision, command, actor, requestId, atMs: this.#nowMs() }, next);
+    const atMs = this.#nowMs();
+    const audit = intent.audit && {
+      ...intent.audit,
+      atMs,
+      result: 'OK',
+      message: '',
+      revisionBefore: previous.revision,
+      revisionAfter: next.revision,
+    };
+    const stored = { revision: next.revision, command, actor, requestId, requestDigest, atMs };
+    await this.#store.compareAndSet(previous.revision, stored, next, audit);
     this.#snapshot = next;
     this.#changedAtRunTime = changedAtRunTimeAfter(this.#changedAtRunTime, { actor, command });
     const change: Change = { command, previous, next };

@@ -5,7 +5,13 @@ import { DatabaseSync } from 'node:sqlite';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { SqliteStore } from '../../src/controlplane/store/sqlite.ts';
-import { StoreCorruptError, type StoredChange, type StoredState, type StoreUnavailableError } from '../../src/controlplane/store/store.ts';
+import {
+  DEFAULT_RETENTION,
+  StoreCorruptError,
+  type StoredChange,
+  type StoredState,
+  type StoreUnavailableError,
+} from '../../src/controlplane/store/store.ts';
 import { temporaryFolder } from '../support/temp-dir.ts';
 import { addGroups } from './adding-groups.ts';
 
@@ -50,17 +56,17 @@ describe('a state file', () => {
 
   it('of a later layout or format is refused', async (t) => {
     const later = await stateFile(t);
-    withDatabase(later.file, 'PRAGMA user_version = 2');
-    await assert.rejects(read(later.file), refusal(StoreCorruptError, /layout is version 2; this lbd reads version 1/));
+    withDatabase(later.file, 'PRAGMA user_version = 3');
+    await assert.rejects(read(later.file), refusal(StoreCorruptError, /layout is version 3; this lbd reads versions up to 2/));
   });
 
   it('with a missing, altered or foreign change is refused', async (t) => {
     const damages = {
-      'DELETE FROM changes WHERE revision = 6': /revision 7: expected revision 6 first/,
+      'DELETE FROM changes WHERE revision = 7': /revision 8: expected revision 7 first/,
       'DELETE FROM changes WHERE revision = 12': /revision 13: expected revision 12 first/,
       'DELETE FROM changes': /revision 10: expected the change that made it/,
-      'DELETE FROM snapshots': /revision 4: expected revision 1 first/,
-      "UPDATE changes SET command = replace(command, '8081', '8082') WHERE revision = 5": /revision 5: expected its checksum to match/,
+      'DELETE FROM snapshots': /revision 6: expected revision 1 first/,
+      "UPDATE changes SET command = replace(command, '8081', '8082') WHERE revision = 7": /revision 7: expected its checksum to match/,
       "UPDATE changes SET actor = 'bootstrap' WHERE revision = 13": /revision 13: expected its checksum to match/,
       'UPDATE changes SET changed_at_run_time = 0 WHERE revision = 13': /revision 13: expected its checksum to match/,
       "UPDATE snapshots SET json = replace(json, '8081', '8082')": /snapshot 10: expected its checksum to match/,
@@ -113,7 +119,7 @@ describe('a state file', () => {
 /** A closed state file with a snapshot at revision 10 and three changes after it, and what is in it. */
 async function stateFile(t: Parameters<typeof temporaryFolder>[0]) {
   const file = path.join(await temporaryFolder(t), 'lbd.state.db');
-  const store = await SqliteStore.open(file, undefined, { snapshotEvery: 5, changesKept: 7 });
+  const store = await SqliteStore.open(file, undefined, { ...DEFAULT_RETENTION, snapshotEvery: 5, changesKept: 5 });
   await addGroups(store, 13);
   await store.close();
   return { file, ...(await read(file)) };

@@ -22,7 +22,7 @@ it('keeps every acknowledged change when its process is killed in mid-stream', a
       [...(snapshot?.targetGroups.keys() ?? [])],
       Array.from({ length: newest }, (_, index) => `group-${index + 1}`),
     );
-    assert.equal(await store.findRequest(`request-${acknowledged}`), acknowledged);
+    assert.equal((await store.findRequest(`request-${acknowledged}`))?.revision, acknowledged);
     await store.close();
   }
 });

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, it } from 'node:test';
 import { SqliteStore } from '../../src/controlplane/store/sqlite.ts';
-import { StoreUnavailableError } from '../../src/controlplane/store/store.ts';
+import { DEFAULT_RETENTION, StoreUnavailableError } from '../../src/controlplane/store/store.ts';
 import { EMPTY_SNAPSHOT } from '../../src/domain/model.ts';
 import { apply, type Command } from '../../src/domain/state.ts';
 import { sampleClient, sampleGroup, sampleServer } from '../support/sample-state.ts';
@@ -58,6 +58,7 @@ describe('a state file that cannot be written', () => {
     it(`takes back ${kind} that was refused by a failing disk but written after all`, async (t) => {
       let failing = false;
       const store = await SqliteStore.open(await freshFile(t), (file) => new CommitThenFail(file, () => failing), {
+        ...DEFAULT_RETENTION,
         snapshotEvery: 5,
         changesKept: 5,
       });
@@ -67,6 +68,7 @@ describe('a state file that cannot be written', () => {
       await assert.rejects(addGroups(store, 1), unavailable(/failed \(disk I\/O error\): look at the disk/));
       failing = false;
       assert.deepEqual((await store.load())?.snapshot, before);
+      assert.deepEqual((await store.auditEntries({ limit: 1 }))[0]?.revisionAfter, revision - 1);
       assert.equal((await addGroups(store, 1)).revision, revision);
       assert.equal((await addGroups(store, 20)).revision, revision + 20);
     });
@@ -93,7 +95,9 @@ describe('a state file that cannot be written', () => {
       SqliteStore.open(path.join(folder, 'missing', 'lbd.state.db')),
       unavailable(/its folder must exist and lbd must be allowed to write both$/),
     );
+    chmodSync(folder, 0o755);
     await assert.rejects(SqliteStore.open(folder), unavailable(/cannot be opened/));
+    assert.equal(statSync(folder).mode & 0o777, 0o755, 'a folder named by mistake is left as it was');
     chmodSync(file, 0o400);
     await asOrdinaryUser(folder, file, () => assert.rejects(SqliteStore.open(file), unavailable(/cannot be locked: it is read-only/)));
   });
@@ -161,13 +165,17 @@ describe('a change to a large state', () => {
       revocations: [],
     };
     const large = apply(EMPTY_SNAPSHOT, takeIn);
-    await store.compareAndSet(0, { revision: 1, command: takeIn, actor: 'bootstrap', requestId: '', atMs: 0 }, large);
+    await store.compareAndSet(0, { revision: 1, command: takeIn, actor: 'bootstrap', requestId: '', requestDigest: '', atMs: 0 }, large);
     const written = () => statSync(`${file}-wal`).size;
     // Once the log has been moved into the file it is written from its beginning again: grow it anew before measuring.
     await store.close();
     await store.load();
     const command: Command = { kind: 'addUpstreamServer', group: 'web', server: sampleServer('10.1.0.1:80') };
-    await store.compareAndSet(1, { revision: 2, command, actor: 'operator', requestId: 'x', atMs: 0 }, apply(large, command));
+    await store.compareAndSet(
+      1,
+      { revision: 2, command, actor: 'operator', requestId: 'x', requestDigest: '', atMs: 0 },
+      apply(large, command),
+    );
     assert.ok(written() > 0 && written() < 32_768, `${written()} bytes`);
   });
 });

@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { MemoryStore } from '../../src/controlplane/store/memory.ts';
 import { SqliteStore } from '../../src/controlplane/store/sqlite.ts';
 import {
+  type AuditQuery,
   DEFAULT_RETENTION,
   type Retention,
   RevisionConflictError,
@@ -16,6 +17,7 @@ import { EMPTY_SNAPSHOT, type Snapshot } from '../../src/domain/model.ts';
 import { apply, type Command } from '../../src/domain/state.ts';
 import { sampleClient, sampleGroup, sampleListener, sampleServer } from '../support/sample-state.ts';
 import { temporaryFolder } from '../support/temp-dir.ts';
+import { addGroups, auditOf } from './adding-groups.ts';
 
 /** Every driver, and how one test gets a fresh store. */
 const DRIVERS: Record<string, (t: TestContext, retention?: Retention) => Promise<Store>> = {
@@ -48,7 +50,10 @@ for (const [driver, freshStore] of Object.entries(DRIVERS)) {
         ],
         targetGroups: [
           sampleGroup('web', [], {
-            servers: [sampleServer('[::1]:8081', { weight: 0, maxConnections: 5, backup: true, mode: 'drain' }), sampleServer('web.example.com:80')],
+            servers: [
+              sampleServer('[::1]:8081', { weight: 0, maxConnections: 5, backup: true, mode: 'drain' }),
+              sampleServer('web.example.com:80'),
+            ],
             healthCheck: {
               type: 'http',
               intervalMs: 2500,
@@ -92,15 +97,15 @@ for (const [driver, freshStore] of Object.entries(DRIVERS)) {
 
     it('knows which revision a request id made, and takes each id once', async (t) => {
       const store = await freshStore(t);
-      let snapshot = await append(store, EMPTY_SNAPSHOT, [addGroup('web')], { requestId: 'first' });
+      let snapshot = await append(store, EMPTY_SNAPSHOT, [addGroup('web')], { requestId: 'first', requestDigest: 'ab12' });
       snapshot = await append(store, snapshot, [addGroup('db'), addGroup('mail')]);
-      assert.equal(await store.findRequest('first'), 1);
+      assert.deepEqual(await store.findRequest('first'), { revision: 1, digest: 'ab12' });
       assert.equal(await store.findRequest(''), undefined);
       assert.equal(await store.findRequest('second'), undefined);
       await assert.rejects(append(store, snapshot, [addGroup('late')], { requestId: 'first' }));
       assert.equal((await store.load())?.snapshot.revision, 3);
       await append(store, snapshot, [addGroup('next')], { requestId: 'second' });
-      assert.equal(await store.findRequest('second'), 4);
+      assert.deepEqual(await store.findRequest('second'), { revision: 4, digest: '' });
     });
 
     it('tells the newest changes first', async (t) => {
@@ -112,6 +117,7 @@ for (const [driver, freshStore] of Object.entries(DRIVERS)) {
         actor: 'operator\n\u001b[31m',
         atMs: 1_700_000_000_123,
         requestId: 'x',
+        requestDigest: 'ab12',
       };
       await store.compareAndSet(1, written, apply(snapshot, written.command));
       assert.deepEqual(await store.history(1), [written]);
@@ -119,6 +125,68 @@ for (const [driver, freshStore] of Object.entries(DRIVERS)) {
         (await store.history(10)).map(({ revision }) => revision),
         [2, 1],
       );
+      assert.deepEqual(
+        (await store.history(10, 2)).map(({ revision }) => revision),
+        [1],
+      );
+    });
+
+    it('gives every revision of the kept history back, and none that is not kept', async (t) => {
+      const store = await freshStore(t, { ...DEFAULT_RETENTION, snapshotEvery: 4, changesKept: 6 });
+      const states = [EMPTY_SNAPSHOT];
+      for (let revision = 1; revision <= 30; revision++) {
+        states.push(await append(store, states.at(-1) ?? EMPTY_SNAPSHOT, [addGroup(`group-${revision}`)]));
+        const kept = (await store.history(100)).map((change) => change.revision);
+        assert.ok(kept.length >= Math.min(revision, 6), `${kept.length} changes kept`);
+        for (const each of kept) assert.deepEqual(await store.stateAt(each), states[each], `revision ${each} at ${revision}`);
+        assert.equal(await store.stateAt(revision + 1), undefined);
+      }
+      assert.equal(await store.stateAt(1), undefined);
+    });
+
+    it('pages through the newest of a long history', async (t) => {
+      const store = await freshStore(t, { ...DEFAULT_RETENTION, snapshotEvery: 4, changesKept: 6 });
+      await addGroups(store, 23);
+      const seen: number[] = [];
+      for (let page = await store.history(3); page.length > 0; page = await store.history(3, seen.at(-1)))
+        seen.push(...page.map(({ revision }) => revision));
+      assert.deepEqual(
+        seen,
+        (await store.history(100)).map(({ revision }) => revision),
+      );
+    });
+
+    it('finds audit entries by time, actor and method, newest first, page by page', async (t) => {
+      const store = await freshStore(t);
+      await addGroups(store, 3);
+      const tried = { actor: 'bob', method: 'RemoveClient', result: 'PERMISSION_DENIED', message: 'no\u001b[2J\ud800', revisionBefore: 3 };
+      await store.recordAudit([auditOf(4, { ...tried, revisionAfter: 3 }), auditOf(5, { actor: 'bob' })]);
+      const ids = async (query: Partial<AuditQuery>) => (await store.auditEntries({ limit: 10, ...query })).map(({ id }) => id);
+      assert.deepEqual(await ids({}), [5, 4, 3, 2, 1]);
+      assert.deepEqual(await ids({ sinceMs: 2000, untilMs: 4000 }), [3, 2]);
+      assert.deepEqual(await ids({ actor: 'bob' }), [5, 4]);
+      assert.deepEqual(await ids({ actor: 'bob', method: 'RemoveClient' }), [4]);
+      assert.deepEqual(await ids({ limit: 2, beforeId: 4 }), [3, 2]);
+      const [, second, first] = await store.auditEntries({ limit: 3 });
+      assert.deepEqual(first, { id: 3, ...auditOf(3) });
+      assert.deepEqual([second?.message.slice(0, 6), second?.result], ['no\u001b[2J', 'PERMISSION_DENIED']);
+    });
+
+    it('keeps the newest audit entries only', async (t) => {
+      const store = await freshStore(t, { ...DEFAULT_RETENTION, auditEntriesKept: 10 });
+      await addGroups(store, 25);
+      await store.recordAudit([auditOf(26), auditOf(27)]);
+      const kept = (await store.auditEntries({ limit: 100 })).map(({ id }) => id);
+      assert.ok(kept.length >= 10 && kept.length <= 11, `${kept.length} entries`);
+      assert.equal(kept[0], 27);
+    });
+
+    it('keeps no audit entry of a change that it refused', async (t) => {
+      const store = await freshStore(t);
+      const snapshot = await addGroups(store, 1);
+      const change = { revision: 3, command: addGroup('late'), actor: 'operator', requestId: '', requestDigest: '', atMs: 0 };
+      await assert.rejects(store.compareAndSet(2, change, snapshot, auditOf(3)), RevisionConflictError);
+      assert.equal((await store.auditEntries({ limit: 10 })).length, 1);
     });
 
     it('says whether anybody but the config file has changed the state since the file was taken in', async (t) => {
@@ -133,7 +201,7 @@ for (const [driver, freshStore] of Object.entries(DRIVERS)) {
         ['operator', takeIn, true],
         ['bootstrap', takeIn, false],
       ];
-      const store = await freshStore(t, { snapshotEvery: 3, changesKept: 3 });
+      const store = await freshStore(t, { ...DEFAULT_RETENTION, snapshotEvery: 3, changesKept: 3 });
       let snapshot = EMPTY_SNAPSHOT;
       for (const [actor, command, changed] of steps) {
         snapshot = await append(store, snapshot, [command], { actor });
@@ -142,7 +210,7 @@ for (const [driver, freshStore] of Object.entries(DRIVERS)) {
     });
 
     it('keeps a bounded history and the whole state', async (t) => {
-      const retention = { snapshotEvery: 5, changesKept: 12 };
+      const retention = { ...DEFAULT_RETENTION, snapshotEvery: 5, changesKept: 12 };
       const store = await freshStore(t, retention);
       let snapshot = await append(store, EMPTY_SNAPSHOT, [addGroup('web')], { requestId: 'old' });
       const additions = Array.from({ length: 60 }, (_, index) => addGroup(`group-${index}`));
@@ -159,13 +227,13 @@ for (const [driver, freshStore] of Object.entries(DRIVERS)) {
         `${revisions.length} changes kept`,
       );
       assert.equal(await store.findRequest('old'), undefined);
-      assert.equal(await store.findRequest('new'), snapshot.revision);
+      assert.equal((await store.findRequest('new'))?.revision, snapshot.revision);
     });
 
     it('gives back what any sequence of changes made', async (t) => {
       await fc.assert(
         fc.asyncProperty(fc.array(anyCommand, { maxLength: 40 }), async (commands) => {
-          const store = await freshStore(t, { snapshotEvery: 4, changesKept: 6 });
+          const store = await freshStore(t, { ...DEFAULT_RETENTION, snapshotEvery: 4, changesKept: 6 });
           let snapshot = EMPTY_SNAPSHOT;
           for (const command of commands) {
             try {
@@ -202,12 +270,12 @@ async function append(
   store: Store,
   snapshot: Snapshot,
   commands: readonly Command[],
-  { actor = 'operator', requestId = '' }: { readonly actor?: string; readonly requestId?: string } = {},
+  { actor = 'operator', requestId = '', requestDigest = '' }: Partial<Pick<StoredChange, 'actor' | 'requestId' | 'requestDigest'>> = {},
 ): Promise<Snapshot> {
   let current = snapshot;
   for (const command of commands) {
     const next = apply(current, command);
-    await store.compareAndSet(current.revision, { revision: next.revision, command, actor, requestId, atMs: 0 }, next);
+    await store.compareAndSet(current.revision, { revision: next.revision, command, actor, requestId, requestDigest, atMs: 0 }, next);
     current = next;
   }
   return current;

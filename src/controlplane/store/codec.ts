@@ -22,7 +22,7 @@ import {
   type UpstreamServer,
 } from '../../domain/model.ts';
 import { assertInvariants, type Command } from '../../domain/state.ts';
-import { type Decode, DecodeError, flag, list, object, oneOf, optional, text, whole } from './decode.ts';
+import { type Decode, DecodeError, flag, list, object, oneOf, optional, orElse, text, whole } from './decode.ts';
 
 const FORMAT = 1;
 
@@ -95,7 +95,7 @@ const server = object<UpstreamServer>({
   weight: whole,
   maxConnections: optional(whole),
   backup: flag,
-  mode: oneOf(SERVER_MODES),
+  mode: orElse(oneOf(SERVER_MODES), 'ready'),
 });
 
 const httpCheck = object<HttpCheck>({ path: text, host: optional(text), statusFrom: whole, statusTo: whole });
@@ -152,7 +152,7 @@ const COMMANDS: { readonly [K in Kind]: Decode<CommandOf<K>> } = {
     listeners: list(listener),
     targetGroups: list(group),
     clients: list(client),
-    revocations: list(revocation),
+    revocations: orElse(list(revocation), []),
   }),
   setListeners: object<CommandOf<'setListeners'>>({ kind: oneOf(['setListeners']), listeners: list(listener) }),
   addTargetGroup: object<CommandOf<'addTargetGroup'>>({ kind: oneOf(['addTargetGroup']), group }),
@@ -194,5 +194,5 @@ const snapshotDocument = object<SnapshotDocument>({
   listeners: list(listener),
   targetGroups: list(group),
   clients: list(client),
-  revocations: list(revocation),
+  revocations: orElse(list(revocation), []),
 });

@@ -39,6 +39,11 @@ export function optional<T>(decode: Decode<T>): Decode<T | undefined> {
   return (value, at) => (value === undefined ? undefined : decode(value, at));
 }
 
+/** A field that an older version did not write, and what it stands for then. */
+export function orElse<T>(decode: Decode<T>, missing: T): Decode<T> {
+  return (value, at) => (value === undefined ? missing : decode(value, at));
+}
+
 export function list<T>(decode: Decode<T>): Decode<readonly T[]> {
   return (value, at) => {
     if (!Array.isArray(value)) throw new DecodeError(at, 'a list');

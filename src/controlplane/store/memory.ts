@@ -1,47 +1,80 @@
-import type { Revision, Snapshot } from '../../domain/model.ts';
+import { EMPTY_SNAPSHOT, type Revision, type Snapshot } from '../../domain/model.ts';
+import { apply } from '../../domain/state.ts';
 import {
+  type AuditEntry,
+  type AuditQuery,
+  type AuditRecord,
   changedAtRunTimeAfter,
   DEFAULT_RETENTION,
   type Retention,
   RevisionConflictError,
   type Store,
   type StoredChange,
+  type StoredRequest,
   type StoredState,
 } from './store.ts';
 
 /** Keeps changes for the life of the process: the config file alone says what the next one starts with. */
 export class MemoryStore implements Store {
-  readonly #changesKept: number;
+  readonly #retention: Retention;
   #state: StoredState | undefined;
-  /** Oldest first. */
+  /** Oldest first; those after the first base. */
   #changes: StoredChange[] = [];
-  readonly #requests = new Map<string, Revision>();
+  /** A state in every snapshotEvery, oldest first: what changes are replayed on to have an old state back. */
+  #bases: Snapshot[] = [EMPTY_SNAPSHOT];
+  readonly #requests = new Map<string, StoredRequest>();
+  /** Oldest first. */
+  #audit: AuditEntry[] = [];
+  #nextAuditId = 1;
 
   constructor(retention: Retention = DEFAULT_RETENTION) {
-    this.#changesKept = retention.changesKept;
+    this.#retention = retention;
   }
 
   async load(): Promise<StoredState | undefined> {
     return this.#state;
   }
 
-  async compareAndSet(expected: Revision, change: StoredChange, next: Snapshot): Promise<void> {
+  async compareAndSet(expected: Revision, change: StoredChange, next: Snapshot, audit?: AuditRecord): Promise<void> {
     const newest = this.#state?.snapshot.revision ?? 0;
     if (newest !== expected) throw new RevisionConflictError(expected, newest);
     if (this.#requests.has(change.requestId)) throw new Error(`request id ${JSON.stringify(change.requestId)} has made a revision already`);
     this.#state = { snapshot: next, changedAtRunTime: changedAtRunTimeAfter(this.#state?.changedAtRunTime ?? false, change) };
     this.#changes.push(change);
-    if (change.requestId !== '') this.#requests.set(change.requestId, change.revision);
-    const dropped = this.#changes.length > this.#changesKept ? this.#changes.shift() : undefined;
-    if (dropped !== undefined) this.#requests.delete(dropped.requestId);
+    if (change.requestId !== '') this.#requests.set(change.requestId, { revision: change.revision, digest: change.requestDigest });
+    if (audit !== undefined) this.#append(audit);
+    this.#compactIfDue(next);
   }
 
-  async findRequest(requestId: string): Promise<Revision | undefined> {
+  async findRequest(requestId: string): Promise<StoredRequest | undefined> {
     return this.#requests.get(requestId);
   }
 
-  async history(limit: number): Promise<readonly StoredChange[]> {
-    return this.#changes.slice(-limit).reverse();
+  async history(limit: number, before: Revision = Number.POSITIVE_INFINITY): Promise<readonly StoredChange[]> {
+    const first = this.#changes[0]?.revision ?? 0;
+    const end = Math.min(this.#changes.length, Math.max(0, before - first));
+    return this.#changes.slice(Math.max(0, end - limit), end).reverse();
+  }
+
+  async stateAt(revision: Revision): Promise<Snapshot | undefined> {
+    const base = this.#bases.findLast((each) => each.revision <= revision);
+    if (base === undefined || revision > (this.#state?.snapshot.revision ?? 0)) return undefined;
+    return this.#changes
+      .filter((change) => change.revision > base.revision && change.revision <= revision)
+      .reduce((snapshot, { command }) => apply(snapshot, command), base);
+  }
+
+  async recordAudit(records: readonly AuditRecord[]): Promise<void> {
+    for (const record of records) this.#append(record);
+  }
+
+  async auditEntries({ limit, ...wanted }: AuditQuery): Promise<readonly AuditEntry[]> {
+    const found: AuditEntry[] = [];
+    for (let index = this.#audit.length - 1; index >= 0 && found.length < limit; index--) {
+      const entry = this.#audit[index];
+      if (entry !== undefined && fits(entry, wanted)) found.push(entry);
+    }
+    return found;
   }
 
   watch(): () => void {
@@ -49,4 +82,33 @@ export class MemoryStore implements Store {
   }
 
   async close(): Promise<void> {}
+
+  #append(record: AuditRecord): void {
+    this.#audit.push({ ...record, id: this.#nextAuditId++ });
+    // A tenth at a time: dropping the first of a long list moves all the others.
+    const { auditEntriesKept } = this.#retention;
+    if (this.#audit.length > auditEntriesKept * 1.1) this.#audit = this.#audit.slice(-auditEntriesKept);
+  }
+
+  #compactIfDue(next: Snapshot): void {
+    const { snapshotEvery, changesKept } = this.#retention;
+    if (next.revision - (this.#bases.at(-1)?.revision ?? 0) < snapshotEvery) return;
+    this.#bases.push(next);
+    const base = this.#bases.findLastIndex(({ revision }) => revision <= next.revision - changesKept);
+    if (base <= 0) return;
+    this.#bases = this.#bases.slice(base);
+    const oldest = this.#bases[0]?.revision ?? 0;
+    for (const { revision, requestId } of this.#changes) if (revision <= oldest) this.#requests.delete(requestId);
+    this.#changes = this.#changes.filter(({ revision }) => revision > oldest);
+  }
+}
+
+function fits(entry: AuditEntry, { sinceMs, untilMs, actor, method, beforeId }: Omit<AuditQuery, 'limit'>): boolean {
+  return (
+    (beforeId === undefined || entry.id < beforeId) &&
+    (sinceMs === undefined || entry.atMs >= sinceMs) &&
+    (untilMs === undefined || entry.atMs < untilMs) &&
+    (actor === undefined || entry.actor === actor) &&
+    (method === undefined || entry.method === method)
+  );
 }

@@ -9,8 +9,9 @@ export type OpenDatabase = (path: string) => DatabaseSync;
 
 /** "Port", so that `file` and the daemon tell a state file from other SQLite files. */
 const APPLICATION_ID = 0x506f7274;
-const LAYOUT_VERSION = 1;
+const LAYOUT_VERSION = 2;
 
+/** Version 1, and then what each later version adds to the one before. */
 const LAYOUT = `
   CREATE TABLE changes (
     revision INTEGER PRIMARY KEY,
@@ -27,6 +28,25 @@ const LAYOUT = `
     json TEXT NOT NULL,
     crc32 INTEGER NOT NULL
   ) STRICT;
+`;
+
+const SINCE_VERSION_1 = `
+  ALTER TABLE changes ADD COLUMN request_digest TEXT NOT NULL DEFAULT '';
+  CREATE TABLE audit (
+    id INTEGER PRIMARY KEY,
+    at_ms INTEGER NOT NULL,
+    actor TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    origin TEXT NOT NULL,
+    method TEXT NOT NULL,
+    request TEXT NOT NULL,
+    result TEXT NOT NULL,
+    message TEXT NOT NULL,
+    revision_before INTEGER NOT NULL,
+    revision_after INTEGER NOT NULL
+  ) STRICT;
+  CREATE INDEX audit_by_actor ON audit (actor);
+  CREATE INDEX audit_by_method ON audit (method);
 `;
 
 export const openDatabaseSync: OpenDatabase = (path) => new DatabaseSync(path, { timeout: 0 });
@@ -51,7 +71,9 @@ export function createIfMissing(path: string): void {
     closeSync(openSync(unfinished, 'wx', 0o600));
     const database = new DatabaseSync(unfinished);
     try {
-      database.exec(`BEGIN; ${LAYOUT} PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${LAYOUT_VERSION}; COMMIT`);
+      database.exec(
+        `BEGIN; ${LAYOUT} ${SINCE_VERSION_1} PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${LAYOUT_VERSION}; COMMIT`,
+      );
     } finally {
       database.close();
     }
@@ -84,6 +106,8 @@ export function openStateFile(path: string, openDatabase: OpenDatabase): StateFi
       .all()
       .flatMap((row) => Object.values(row));
     if (findings.length !== 1 || findings[0] !== 'ok') throw corrupt(path, `damaged: ${String(findings[0]).slice(0, 200)}`);
+    if (pragma(database, 'user_version') === 1)
+      database.exec(`BEGIN IMMEDIATE; ${SINCE_VERSION_1} PRAGMA user_version = ${LAYOUT_VERSION}; COMMIT`);
   } catch (error) {
     database.close();
     throw error;
@@ -101,7 +125,8 @@ function checkKind(path: string, database: DatabaseSync): void {
   const applicationId = pragma(database, 'application_id');
   if (applicationId !== APPLICATION_ID) throw corrupt(path, 'it is a SQLite database, but not one of lbd');
   const version = pragma(database, 'user_version');
-  if (version !== LAYOUT_VERSION) throw corrupt(path, `its layout is version ${version}; this lbd reads version ${LAYOUT_VERSION}`);
+  if (version !== 1 && version !== LAYOUT_VERSION)
+    throw corrupt(path, `its layout is version ${version}; this lbd reads versions up to ${LAYOUT_VERSION}`);
 }
 
 function pragma(database: DatabaseSync, name: 'application_id' | 'user_version'): unknown {
@@ -111,7 +136,7 @@ function pragma(database: DatabaseSync, name: 'application_id' | 'user_version')
 /** Nobody but the owner reads client names and addresses. Never opens the file: closing it again would drop SQLite's lock. */
 function makePrivate(path: string): void {
   const found = statSync(path, { throwIfNoEntry: false });
-  if (found !== undefined && (found.mode & 0o077) !== 0) chmodSync(path, 0o600);
+  if (found?.isFile() === true && (found.mode & 0o077) !== 0) chmodSync(path, 0o600);
 }
 
 /** Makes the new name itself survive a power cut. */

@@ -1,48 +1,22 @@
-import { crc32 } from 'node:zlib';
 import { EMPTY_SNAPSHOT, type Revision, type Snapshot } from '../../domain/model.ts';
-import { apply } from '../../domain/state.ts';
-import { decodeCommand, decodeSnapshot, encodeCommand, encodeSnapshot } from './codec.ts';
-import { DecodeError, object, text, whole } from './decode.ts';
+import { DecodeError, text, whole } from './decode.ts';
+import { deleteAuditOf, insertAudit, selectAudit } from './sqlite-audit.ts';
 import { isPassing, storeErrorOf } from './sqlite-errors.ts';
 import { createIfMissing, type OpenDatabase, openDatabaseSync, openStateFile, type StateFile } from './sqlite-file.ts';
+import { type ChangeRow, changeOf, changeRowOf, readChange, readSnapshot, replay, snapshotRowOf } from './sqlite-rows.ts';
 import {
-  changedAtRunTimeAfter,
+  type AuditEntry,
+  type AuditQuery,
+  type AuditRecord,
   DEFAULT_RETENTION,
   type Retention,
   RevisionConflictError,
   type Store,
   type StoredChange,
+  type StoredRequest,
   type StoredState,
   StoreUnavailableError,
 } from './store.ts';
-
-/** A row of the log of changes; the flag says whether the state counted as changed at run time once this change was made. */
-interface ChangeRow {
-  readonly revision: number;
-  readonly command: string;
-  readonly actor: string;
-  readonly at_ms: number;
-  readonly request_id: string;
-  readonly changed_at_run_time: number;
-  readonly crc32: number;
-}
-
-interface SnapshotRow {
-  readonly revision: number;
-  readonly json: string;
-  readonly crc32: number;
-}
-
-const changeRow = object<ChangeRow>({
-  revision: whole,
-  command: text,
-  actor: text,
-  at_ms: whole,
-  request_id: text,
-  changed_at_run_time: whole,
-  crc32: whole,
-});
-const snapshotRow = object<SnapshotRow>({ revision: whole, json: text, crc32: whole });
 
 /**
  * Keeps changes in a SQLite file that one lbd at a time holds: an append-only log with a snapshot now and then, so that a
@@ -85,17 +59,16 @@ export class SqliteStore implements Store {
     return this.#using(readState);
   }
 
-  async compareAndSet(expected: Revision, change: StoredChange, next: Snapshot): Promise<void> {
+  async compareAndSet(expected: Revision, change: StoredChange, next: Snapshot, audit?: AuditRecord): Promise<void> {
     this.#using((file) => {
-      if (!file.isInPlace()) {
-        throw new StoreUnavailableError(`the state file ${this.#path} was moved or deleted while in use: put it back, or start lbd anew`);
-      }
+      this.#refuseIfMoved(file);
       const { database } = file;
       database.exec('BEGIN IMMEDIATE');
       const newest = newestChange(file);
       if ((newest?.revision ?? 0) !== expected) throw new RevisionConflictError(expected, newest?.revision ?? 0);
-      const row = rowOf(change, newest?.changed_at_run_time === 1);
+      const row = changeRowOf(change, newest?.changed_at_run_time === 1);
       insertChange(file, row);
+      if (audit !== undefined) insertAudit(database, [audit], this.#retention.auditEntriesKept);
       this.#compactIfDue(file, next);
       this.#inDoubt = row;
       database.exec('COMMIT');
@@ -103,21 +76,42 @@ export class SqliteStore implements Store {
     });
   }
 
-  async findRequest(requestId: string): Promise<Revision | undefined> {
+  async findRequest(requestId: string): Promise<StoredRequest | undefined> {
     if (requestId === '') return undefined;
     return this.#using(({ database }) => {
-      const found = database.prepare('SELECT revision FROM changes WHERE request_id = ?').get(requestId);
-      return found === undefined ? undefined : whole(found['revision'], 'changes.revision');
+      const found = database.prepare('SELECT revision, request_digest FROM changes WHERE request_id = ?').get(requestId);
+      if (found === undefined) return undefined;
+      return {
+        revision: whole(found['revision'], 'changes.revision'),
+        digest: text(found['request_digest'], 'changes.request_digest'),
+      };
     });
   }
 
-  async history(limit: number): Promise<readonly StoredChange[]> {
+  async history(limit: number, before: Revision = Number.MAX_SAFE_INTEGER): Promise<readonly StoredChange[]> {
     return this.#using(({ database }) =>
       database
-        .prepare('SELECT * FROM changes ORDER BY revision DESC LIMIT ?')
-        .all(limit)
+        .prepare('SELECT * FROM changes WHERE revision < ? ORDER BY revision DESC LIMIT ?')
+        .all(before, limit)
         .map((row) => changeOf(readChange(row))),
     );
+  }
+
+  async stateAt(revision: Revision): Promise<Snapshot | undefined> {
+    return this.#using((file) => readStateAt(file, revision));
+  }
+
+  async recordAudit(records: readonly AuditRecord[]): Promise<void> {
+    this.#using((file) => {
+      this.#refuseIfMoved(file);
+      file.database.exec('BEGIN IMMEDIATE');
+      insertAudit(file.database, records, this.#retention.auditEntriesKept);
+      file.database.exec('COMMIT');
+    });
+  }
+
+  async auditEntries(query: AuditQuery): Promise<readonly AuditEntry[]> {
+    return this.#using(({ database }) => selectAudit(database, query));
   }
 
   watch(): () => void {
@@ -153,6 +147,11 @@ export class SqliteStore implements Store {
     }
   }
 
+  #refuseIfMoved(file: StateFile): void {
+    if (file.isInPlace()) return;
+    throw new StoreUnavailableError(`the state file ${this.#path} was moved or deleted while in use: put it back, or start lbd anew`);
+  }
+
   #recover(error: unknown): void {
     const database = this.#file?.database;
     if (database === undefined) return;
@@ -177,13 +176,15 @@ export class SqliteStore implements Store {
     const { snapshotEvery, changesKept } = this.#retention;
     const newest = database.prepare('SELECT max(revision) AS revision FROM snapshots').get()?.['revision'] ?? 0;
     if (next.revision - whole(newest, 'snapshots.revision') < snapshotEvery) return;
-    const json = encodeSnapshot(next);
-    database
-      .prepare('INSERT INTO snapshots (revision, json, crc32) VALUES (?, ?, ?)')
-      .run(next.revision, json, snapshotCrc(next.revision, json));
-    // The one before the newest stays: it is what remains if this very change has to be taken back.
-    database.prepare('DELETE FROM snapshots WHERE revision < ?').run(newest);
-    database.prepare('DELETE FROM changes WHERE revision <= ?').run(next.revision - changesKept);
+    const { revision, json, crc32 } = snapshotRowOf(next);
+    database.prepare('INSERT INTO snapshots (revision, json, crc32) VALUES (?, ?, ?)').run(revision, json, crc32);
+    // Changes go up to a snapshot, which stays: every revision that is still kept can be had back.
+    const base = database.prepare('SELECT max(revision) AS revision FROM snapshots WHERE revision <= ?').get(revision - changesKept)?.[
+      'revision'
+    ];
+    if (typeof base !== 'number') return;
+    database.prepare('DELETE FROM snapshots WHERE revision < ?').run(base);
+    database.prepare('DELETE FROM changes WHERE revision <= ?').run(base);
   }
 }
 
@@ -204,13 +205,17 @@ function readState({ database }: StateFile): StoredState | undefined {
   return { snapshot, changedAtRunTime: newest.changed_at_run_time === 1 };
 }
 
-function replay(snapshot: Snapshot, row: ChangeRow): Snapshot {
-  const { command } = changeOf(row);
-  try {
-    return apply(snapshot, command);
-  } catch (error) {
-    throw new DecodeError(`revision ${row.revision}`, 'a change that fits the state before it', { cause: error });
+/** Replays the changes on the nearest snapshot before them; undefined when either is no longer kept. */
+function readStateAt({ database }: StateFile, revision: Revision): Snapshot | undefined {
+  const stored = database.prepare('SELECT * FROM snapshots WHERE revision <= ? ORDER BY revision DESC LIMIT 1').get(revision);
+  let snapshot = stored === undefined ? EMPTY_SNAPSHOT : readSnapshot(stored);
+  const changes = database.prepare('SELECT * FROM changes WHERE revision > ? AND revision <= ? ORDER BY revision');
+  for (const kept of changes.iterate(snapshot.revision, revision)) {
+    const row = readChange(kept);
+    if (row.revision !== snapshot.revision + 1) return undefined;
+    snapshot = replay(snapshot, row);
   }
+  return snapshot.revision === revision ? snapshot : undefined;
 }
 
 function newestChange({ database }: StateFile): ChangeRow | undefined {
@@ -223,51 +228,15 @@ function takeBack({ database }: StateFile, { revision, crc32 }: ChangeRow): void
   database.exec('BEGIN IMMEDIATE');
   if (database.prepare('DELETE FROM changes WHERE revision = ? AND crc32 = ?').run(revision, crc32).changes === 1) {
     database.prepare('DELETE FROM snapshots WHERE revision = ?').run(revision);
+    deleteAuditOf(database, revision);
   }
   database.exec('COMMIT');
 }
 
 function insertChange({ database }: StateFile, row: ChangeRow): void {
-  const { revision, command, actor, at_ms, request_id, changed_at_run_time, crc32 } = row;
-  const columns = 'revision, command, actor, at_ms, request_id, changed_at_run_time, crc32';
+  const { revision, command, actor, at_ms, request_id, changed_at_run_time, crc32, request_digest } = row;
+  const columns = 'revision, command, actor, at_ms, request_id, changed_at_run_time, crc32, request_digest';
   database
-    .prepare(`INSERT INTO changes (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?)`)
-    .run(revision, command, actor, at_ms, request_id, changed_at_run_time, crc32);
-}
-
-function rowOf({ revision, command, actor, atMs, requestId }: StoredChange, changedBefore: boolean): ChangeRow {
-  // SQLite keeps UTF-8: a lone surrogate would come back as another character, and the checksum would not match.
-  const row = {
-    revision,
-    command: encodeCommand(command),
-    actor: actor.toWellFormed(),
-    at_ms: atMs,
-    request_id: requestId.toWellFormed(),
-    changed_at_run_time: changedAtRunTimeAfter(changedBefore, { actor, command }) ? 1 : 0,
-  };
-  return { ...row, crc32: changeCrc(row) };
-}
-
-function changeOf({ revision, command, actor, at_ms, request_id }: ChangeRow): StoredChange {
-  return { revision, command: decodeCommand(command), actor, atMs: at_ms, requestId: request_id };
-}
-
-function readChange(row: unknown): ChangeRow {
-  const change = changeRow(row, 'changes');
-  if (changeCrc(change) !== change.crc32) throw new DecodeError(`revision ${change.revision}`, 'its checksum to match');
-  return change;
-}
-
-function readSnapshot(row: unknown): Snapshot {
-  const { revision, json, crc32 } = snapshotRow(row, 'snapshots');
-  if (snapshotCrc(revision, json) !== crc32) throw new DecodeError(`snapshot ${revision}`, 'its checksum to match');
-  return decodeSnapshot(json);
-}
-
-function changeCrc({ revision, command, actor, at_ms, request_id, changed_at_run_time }: Omit<ChangeRow, 'crc32'>): number {
-  return crc32(JSON.stringify([revision, command, actor, at_ms, request_id, changed_at_run_time]));
-}
-
-function snapshotCrc(revision: number, json: string): number {
-  return crc32(`${revision} ${json}`);
+    .prepare(`INSERT INTO changes (${columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`)
+    .run(revision, command, actor, at_ms, request_id, changed_at_run_time, crc32, request_digest);
 }

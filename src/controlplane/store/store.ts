@@ -15,6 +15,55 @@ export interface StoredChange {
   readonly atMs: number;
   /** The caller's idempotency key; empty when it gave none. */
   readonly requestId: string;
+  /** Tells this request from another one with the same id; empty when nothing does. */
+  readonly requestDigest: string;
+}
+
+/** What a request id stands for. */
+export interface StoredRequest {
+  /** The revision that it made. */
+  readonly revision: Revision;
+  readonly digest: string;
+}
+
+/** What somebody did, or tried to do, through the admin API. */
+export interface AuditRecord {
+  /** Milliseconds since 1970. */
+  readonly atMs: number;
+  /** The name in the admin certificate. */
+  readonly actor: string;
+  /** Of that certificate: SHA-256, hex digits. */
+  readonly fingerprint: string;
+  /** host:port */
+  readonly from: string;
+  /** Without the service: AddClient. */
+  readonly method: string;
+  /** As bounded JSON without secrets. */
+  readonly request: string;
+  /** OK, or the gRPC status code of the refusal. */
+  readonly result: string;
+  readonly message: string;
+  readonly revisionBefore: Revision;
+  /** The same as before when nothing was changed. */
+  readonly revisionAfter: Revision;
+}
+
+export interface AuditEntry extends AuditRecord {
+  /** Grows by one with each entry. */
+  readonly id: number;
+}
+
+/** Which entries are wanted: those that fit everything that is given, the newest `limit` of them. */
+export interface AuditQuery {
+  /** Not before this time. */
+  readonly sinceMs?: number | undefined;
+  /** Before this time. */
+  readonly untilMs?: number | undefined;
+  readonly actor?: string | undefined;
+  readonly method?: string | undefined;
+  /** Older than the entry with this id. */
+  readonly beforeId?: number | undefined;
+  readonly limit: number;
 }
 
 /** What a store that has been written gives back. */
@@ -30,9 +79,22 @@ export interface Retention {
   readonly snapshotEvery: number;
   /** At least so many of the newest changes stay readable; older ones are dropped when a snapshot is written. Not below snapshotEvery. */
   readonly changesKept: number;
+  readonly auditEntriesKept: number;
 }
 
-export const DEFAULT_RETENTION: Retention = { snapshotEvery: 1000, changesKept: 10_000 };
+export const DEFAULT_RETENTION: Retention = { snapshotEvery: 1000, changesKept: 10_000, auditEntriesKept: 100_000 };
+
+/** What the store remembers besides the state: how it came to be, and who tried what. */
+export interface Archive {
+  /** The newest `limit` changes, newest first; with `before`, of those below that revision. */
+  history(limit: number, before?: Revision): Promise<readonly StoredChange[]>;
+  /** The state as it was at a revision; undefined when the kept history does not reach it. */
+  stateAt(revision: Revision): Promise<Snapshot | undefined>;
+  /** Appends what changed nothing: refused attempts, and actions outside the state. Older entries make room. */
+  recordAudit(records: readonly AuditRecord[]): Promise<void>;
+  /** Newest first. */
+  auditEntries(query: AuditQuery): Promise<readonly AuditEntry[]>;
+}
 
 /**
  * Where accepted changes are kept. The contract, which one test suite holds every driver to:
@@ -41,18 +103,18 @@ export const DEFAULT_RETENTION: Retention = { snapshotEvery: 1000, changesKept: 
  * - `compareAndSet` appends a change made on top of `expected`; it resolves only when the change would survive a crash of
  *   this process, and rejects with a RevisionConflictError, having written nothing, when the newest revision is another.
  *   `next` is the state that the change makes. A request id that has made a revision already is a defect of the caller: it
- *   rejects with a plain Error, having written nothing.
- * - `findRequest` gives the revision that a request id made, if it did within the kept history.
+ *   rejects with a plain Error, having written nothing. What the audit trail is to say of the change is kept with it, or
+ *   neither is.
+ * - `findRequest` gives what a request id made, if it did within the kept history.
+ * - `stateAt` gives every revision of the kept history back.
  * - `watch` calls back for changes that OTHERS made to the same store; a driver with one writer never calls.
  * - Each of them rejects with a StoreUnavailableError while the store cannot do its work; nothing has changed then, and the
  *   next call tries anew.
  */
-export interface Store {
+export interface Store extends Archive {
   load(): Promise<StoredState | undefined>;
-  compareAndSet(expected: Revision, change: StoredChange, next: Snapshot): Promise<void>;
-  findRequest(requestId: string): Promise<Revision | undefined>;
-  /** The newest `limit` changes, newest first. */
-  history(limit: number): Promise<readonly StoredChange[]>;
+  compareAndSet(expected: Revision, change: StoredChange, next: Snapshot, audit?: AuditRecord): Promise<void>;
+  findRequest(requestId: string): Promise<StoredRequest | undefined>;
   watch(listener: (change: StoredChange) => void): () => void;
   close(): Promise<void>;
 }
@@ -72,6 +134,14 @@ export class RevisionConflictError extends Error {
     this.name = 'RevisionConflictError';
     this.expected = expected;
     this.actual = actual;
+  }
+}
+
+/** A request id has made a revision already, and it was for another request. */
+export class RequestIdReusedError extends Error {
+  constructor(requestId: string, revision: Revision) {
+    super(`request id "${requestId.slice(0, 128)}" was used for another request, which made revision ${revision}; take a new id`);
+    this.name = 'RequestIdReusedError';
   }
 }
 
