@@ -52,7 +52,7 @@ export class Authorisation {
 
   /** For the server's list of interceptors. */
   readonly interceptor: ServerInterceptor = (method, call) => {
-    const caller = callerOf(call);
+    const caller = callerOf(call, method.path);
     const refusal = this.refusal(method.path, caller);
     if (refusal !== undefined) {
       this.#onRefused(method.path, caller, refusal);

@@ -2,22 +2,33 @@ import { X509Certificate } from 'node:crypto';
 import type { ServerInterceptingCallInterface } from '@grpc/grpc-js';
 import { displayName, type Identity, identityOf } from '../domain/identity.ts';
 
-/** Who makes a call: what its certificate proves, and the name and address that go into the log. */
+/** Who makes a call, and what for: what the certificate proves, what goes into the log and the audit trail. */
 export interface Caller {
   /** undefined: the certificate carries more than one common name, or the connection has no verified certificate. */
   readonly identity: Identity | undefined;
   readonly name: string;
+  /** SHA-256 of the certificate, 64 lower-case hex digits; empty without one. */
+  readonly fingerprint: string;
   /** host:port of the other end. */
   readonly from: string;
+  /** Without the service: AddClient. */
+  readonly method: string;
+  /** The request message; undefined when the call was refused before it was read. */
+  readonly request: unknown;
 }
 
 /** Reads the caller from the connection's verified certificate. */
-export function callerOf(call: Pick<ServerInterceptingCallInterface, 'getAuthContext' | 'getPeer'>): Caller {
+export function callerOf(
+  call: Pick<ServerInterceptingCallInterface, 'getAuthContext' | 'getPeer'>,
+  path: string,
+  request?: unknown,
+): Caller {
   const raw = call.getAuthContext().sslPeerCertificate?.raw;
-  const from = call.getPeer();
-  if (raw === undefined) return { identity: undefined, name: '', from };
+  const about = { from: call.getPeer(), method: path.slice(path.lastIndexOf('/') + 1), request };
+  if (raw === undefined) return { identity: undefined, name: '', fingerprint: '', ...about };
   const certificate = new X509Certificate(raw);
+  const fingerprint = certificate.fingerprint256.replaceAll(':', '').toLowerCase();
   const identity = identityOf(certificate);
-  if (identity === 'ambiguous') return { identity: undefined, name: certificate.fingerprint256, from };
-  return { identity, name: displayName(identity), from };
+  if (identity === 'ambiguous') return { identity: undefined, name: certificate.fingerprint256, fingerprint, ...about };
+  return { identity, name: displayName(identity), fingerprint, ...about };
 }

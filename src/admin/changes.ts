@@ -1,10 +1,11 @@
 import { status as Code } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
-import type { Accepted, Authority, Intent } from '../controlplane/authority.ts';
+import { AuditTrail } from '../controlplane/audit-trail.ts';
+import type { Accepted, Attempt, Authority, Intent, Wanted } from '../controlplane/authority.ts';
 import { DomainError } from '../domain/errors.ts';
-import type { Command } from '../domain/state.ts';
 import type { Caller } from './caller.ts';
 import { INTERNAL_ERROR, type Refusal, refusalOf } from './errors.ts';
+import { auditedRequest, requestDigest } from './request-text.ts';
 
 /** The conditions that every mutation carries. */
 export interface Conditions {
@@ -16,53 +17,78 @@ export interface Conditions {
 
 const MAX_REQUEST_ID = 128;
 
-/** What a mutation wants done, and how its result reads in the log. */
+/** Runs mutations, and tells the log and the audit trail of each, whether it was accepted or refused. */
 export class Changes {
   readonly #authority: Authority;
   readonly #log: Logger;
+  readonly #trail: AuditTrail;
 
   constructor(authority: Authority, log: Logger) {
     this.#authority = authority;
     this.#log = log;
+    this.#trail = new AuditTrail(authority.archive, (err, count) =>
+      log.error({ err, count }, 'audit entries lost: the store could not take them'),
+    );
   }
 
-  /** Runs a mutation and writes its one line into the log, whether it is accepted or refused. `run` checks the request too. */
+  /** Runs a mutation and records it, refused ones too. `run` checks the request too. */
   async recorded<T extends Partial<Accepted>>(method: string, caller: Caller, run: () => Promise<T> | T): Promise<T> {
     try {
       const done = await run();
       const result = done.replayed === true ? 'replayed' : 'accepted';
       this.#log.info({ ...about(method, caller), result, revision: done.revision }, 'admin change');
+      // A change of state is in the trail already, in one step with the change.
+      const isChange = done.revision !== undefined && done.replayed !== true;
+      if (!isChange) await this.#audit(caller, 'OK', done.replayed === true && done.revision !== undefined ? 'a repeated request' : '');
       return done;
     } catch (error) {
-      this.recordRefused(method, caller, refusalOf(error) ?? INTERNAL_ERROR);
+      await this.recordRefused(method, caller, refusalOf(error) ?? INTERNAL_ERROR);
       throw error;
     }
   }
 
-  recordRefused(method: string, caller: Caller, { code, reason, message }: Refusal): void {
+  /** Resolves when it is in the audit trail, or could not be brought there. */
+  async recordRefused(method: string, caller: Caller, { code, reason, message }: Refusal): Promise<void> {
     this.#log.warn({ ...about(method, caller), result: Code[code], reason, why: message }, 'admin change');
+    await this.#audit(caller, Code[code], message);
   }
 
   /**
-   * Hands the command to the authority. `within` is the field of the request that the command was made from: a DomainError
-   * about one of its fields then names the whole path.
+   * Hands the command, or what makes one from the current state, to the authority. `within` is the field of the request that
+   * the command was made from: a DomainError about one of its fields then names the whole path.
    * @throws what Authority.execute throws
    */
-  async execute(command: Command, caller: Caller, conditions: Conditions, within = ''): Promise<Accepted> {
+  async execute(wanted: Wanted, caller: Caller, conditions: Conditions, within = ''): Promise<Accepted> {
     try {
-      return await this.#authority.execute(command, intentOf(caller, conditions));
+      return await this.#authority.execute(wanted, intentOf(caller, conditions));
     } catch (error) {
       if (error instanceof DomainError && within !== '') throw new DomainError(error.code, `${within}.${error.field}`, error.message);
       throw error;
     }
   }
+
+  #audit(caller: Caller, result: string, message: string): Promise<void> {
+    const { revision } = this.#authority.snapshot;
+    const seen = { atMs: Date.now(), result, message, revisionBefore: revision, revisionAfter: revision };
+    return this.#trail.record({ ...attemptOf(caller), ...seen });
+  }
 }
 
-function intentOf({ name }: Caller, { expectedRevision, requestId }: Conditions): Intent {
+function intentOf(caller: Caller, { expectedRevision, requestId }: Conditions): Intent {
   if (requestId.length > MAX_REQUEST_ID)
     throw new DomainError('invalid', 'requestId', `a request id has at most ${MAX_REQUEST_ID} characters`);
-  // Not the bare name: a certificate may be called "bootstrap".
-  return { actor: `certificate ${name}`, expectedRevision: expectedRevision === 0n ? undefined : Number(expectedRevision), requestId };
+  return {
+    // Not the bare name: a certificate may be called "bootstrap".
+    actor: `certificate ${caller.name}`,
+    expectedRevision: expectedRevision === 0n ? undefined : Number(expectedRevision),
+    requestId,
+    requestDigest: requestId === '' ? '' : requestDigest(caller.method, caller.request),
+    audit: attemptOf(caller),
+  };
+}
+
+function attemptOf({ name, fingerprint, from, method, request }: Caller): Attempt {
+  return { actor: name.slice(0, 256), fingerprint, from, method, request: auditedRequest(request) };
 }
 
 function about(method: string, { name, from }: Caller): { method: string; admin: string; from: string } {

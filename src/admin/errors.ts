@@ -1,6 +1,6 @@
 /** Errors of the domain and of the admin API -> canonical gRPC codes with google.rpc details. */
 import { status as Code, Metadata, type StatusObject } from '@grpc/grpc-js';
-import { RevisionConflictError, StoreUnavailableError } from '../controlplane/store/store.ts';
+import { RequestIdReusedError, RevisionConflictError, StoreUnavailableError } from '../controlplane/store/store.ts';
 import { DomainError, type DomainErrorCode } from '../domain/errors.ts';
 import { BadRequest, ErrorInfo } from '../gen/google/rpc/error_details.ts';
 import { Status } from '../gen/google/rpc/status.ts';
@@ -12,12 +12,14 @@ export const ERROR_DOMAIN = 'portcullis';
 export class AdminError extends Error {
   readonly code: Code;
   readonly reason: string;
+  readonly violations: readonly Violation[];
 
-  constructor(code: Code, reason: string, message: string) {
+  constructor(code: Code, reason: string, message: string, violations: readonly Violation[] = []) {
     super(message);
     this.name = 'AdminError';
     this.code = code;
     this.reason = reason;
+    this.violations = violations;
   }
 }
 
@@ -30,13 +32,27 @@ export interface Refusal {
   readonly message: string;
   /** The path to the field at fault, as the .proto files name it; empty when no single field is. */
   readonly field: string;
+  /** Every problem of the request, where it may have more than one. */
+  readonly violations?: readonly Violation[];
+}
+
+/** One problem of a request. */
+export interface Violation {
+  readonly field: string;
+  readonly description: string;
 }
 
 /** What to answer to an error; undefined for a defect, whose text nobody outside may see. */
 export function refusalOf(error: unknown): Refusal | undefined {
-  if (error instanceof AdminError) return { code: error.code, reason: error.reason, message: presentable(error.message), field: '' };
+  if (error instanceof AdminError) {
+    const { code, reason, message, violations } = error;
+    return { code, reason, message: presentable(message), field: '', violations };
+  }
   if (error instanceof RevisionConflictError) {
     return { code: Code.ABORTED, reason: 'REVISION_CONFLICT', message: error.message, field: 'expected_revision' };
+  }
+  if (error instanceof RequestIdReusedError) {
+    return { code: Code.FAILED_PRECONDITION, reason: 'REQUEST_ID_REUSED', message: presentable(error.message), field: 'request_id' };
   }
   if (error instanceof StoreUnavailableError) {
     return { code: Code.UNAVAILABLE, reason: 'STORE_UNAVAILABLE', message: presentable(error.message), field: '' };
@@ -56,12 +72,12 @@ export const INTERNAL_ERROR: Refusal = {
 };
 
 /** The refusal as a gRPC status; the details are in the trailer grpc-status-details-bin. */
-export function statusOf({ code, reason, message, field }: Refusal): StatusObject {
+export function statusOf({ code, reason, message, field, violations = [] }: Refusal): StatusObject {
   const info = ErrorInfo.fromPartial({ reason, domain: ERROR_DOMAIN, metadata: field === '' ? {} : { field } });
   const details = [packed('google.rpc.ErrorInfo', ErrorInfo.encode(info).finish())];
-  if (code === Code.INVALID_ARGUMENT && field !== '') {
-    details.push(packed('google.rpc.BadRequest', BadRequest.encode({ fieldViolations: [{ field, description: message }] }).finish()));
-  }
+  const own = code === Code.INVALID_ARGUMENT && field !== '' ? [{ field, description: message }] : [];
+  const fieldViolations = [...own, ...boundedViolations(violations)];
+  if (fieldViolations.length > 0) details.push(packed('google.rpc.BadRequest', BadRequest.encode({ fieldViolations }).finish()));
   const metadata = new Metadata();
   metadata.set('grpc-status-details-bin', Buffer.from(Status.encode({ code, message, details }).finish()));
   return { code, details: message, metadata };
@@ -104,6 +120,22 @@ function protoPath(field: string): string {
 function presentable(message: string): string {
   const text = message.length > 500 ? `${message.slice(0, 499)}…` : message;
   return text.toWellFormed().replace(/\p{C}/gu, '?');
+}
+
+/** In bytes. Clients take 8 KiB of trailers, in which this is written as base64: what is more would hide the news itself. */
+const MAX_VIOLATIONS = 4096;
+
+function boundedViolations(violations: readonly Violation[]): Violation[] {
+  const told: Violation[] = [];
+  let left = MAX_VIOLATIONS;
+  for (const violation of violations) {
+    const field = presentable(violation.field).slice(0, 120);
+    const description = presentable(violation.description);
+    left -= Buffer.byteLength(field) + Buffer.byteLength(description);
+    if (left < 0) return [...told, { field: 'and', description: `${violations.length - told.length} more` }];
+    told.push({ field, description });
+  }
+  return told;
 }
 
 function packed(type: string, value: Uint8Array): { typeUrl: string; value: Buffer } {

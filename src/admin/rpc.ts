@@ -10,7 +10,7 @@ export function unary<Request, Response>(
   answer: (request: Request, caller: Caller) => Response | Promise<Response>,
 ): handleUnaryCall<Request, Response> {
   return (call, callback) => {
-    const caller = callerOf(call);
+    const caller = callerOf(call, call.getPath(), call.request);
     const answered = async () => answer(call.request, caller);
     answered().then(
       (response) => callback(null, response),
@@ -36,7 +36,7 @@ export function serverStream<Request, Response>(
   answer: (request: Request, replies: Replies<Response>, caller: Caller) => Promise<void>,
 ): handleServerStreamingCall<Request, Response> {
   return (call) => {
-    const caller = callerOf(call);
+    const caller = callerOf(call, call.getPath(), call.request);
     const left = new AbortController();
     call.on('cancelled', () => left.abort());
     answer(call.request, repliesTo(call, left.signal), caller).then(

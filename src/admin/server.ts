@@ -58,7 +58,7 @@ export class AdminServer {
     this.#context = context;
     this.#health = new HealthService(log);
     this.#authorisation = new Authorisation(authority, roles, (path, caller, refusal) => {
-      if (changesState(path)) changes.recordRefused(path.slice(path.lastIndexOf('/') + 1), caller, refusal);
+      if (changesState(path)) void changes.recordRefused(path.slice(path.lastIndexOf('/') + 1), caller, refusal);
     });
     this.#grpc = new GrpcServer({ ...LIMITS, interceptors: [this.#authorisation.interceptor] });
     this.#grpc.addService(AdminServiceService, adminService(context, changes, this.#stopping.signal));
