@@ -1,7 +1,7 @@
 /** What would become of a connection that came now: the checks of a real one, asked in the same order, using up nothing. */
 import { X509Certificate } from 'node:crypto';
 import { displayName } from '../domain/identity.ts';
-import type { Listener, TlsMaterial } from '../domain/model.ts';
+import type { TlsMaterial } from '../domain/model.ts';
 import type { ExplainedCandidate, ExplainedStep, ExplainQuestion, Explanation } from '../shared/explain.ts';
 import type { LaneWriter } from '../shared/memory.ts';
 import type { Admission } from './admission.ts';
@@ -67,20 +67,24 @@ type Step = <T>(name: ExplainedStep['name'], check: () => Checked<T> | Promise<C
 /** The story of connection.ts up to the dial. @throws Refusal from the step that refuses */
 async function walk({ peer, listener, sni, alpn }: ExplainQuestion, context: ExplainContext, found: Draft, step: Step): Promise<void> {
   const { view, lane, admission } = context;
+  const configured = view.listener(listener);
+  const agree = () => agreedAlpn(configured === undefined ? [] : offeredAlpn(configured), alpn);
+  // Shown only when it refuses: ALPN is agreed on before certificates are seen, and belongs to the route otherwise.
+  const agreed = await silently('route', agree, step);
   if (peer.kind === 'certificate') await step('certificate', () => judged(peer.chainPem, context));
   const identity = await step('identity', () => {
     const identity = peer.kind === 'identity' ? peer.identity : identityIn(new X509Certificate(peer.chainPem[0]));
     return { value: identity, detail: displayName(identity).slice(0, 256) };
   });
-  // Its own step only when it refuses: what is revoked is the certificate, but an ambiguous one is refused as that first.
-  if (view.snapshot.revocations.has(identity.fingerprint)) await step('certificate', () => revoked(identity.fingerprint, view));
+  // What is revoked is the certificate, but an ambiguous one is refused as that first.
+  await silently('certificate', () => refuseIfRevoked(identity.fingerprint, view), step);
   const client = await step('client', () => {
     const client = clientOf(identity, view);
     return { value: client, detail: client.client.clientId };
   });
   found.clientId = client.client.clientId;
   const group = await step('route', () => {
-    const requested = { sni, alpn: agreedAlpn(view.listener(listener), alpn) };
+    const requested = { sni, alpn: agreed };
     const { targetGroup, rule } = routeOf(client.client, listener, requested, view);
     return { value: groupNamed(targetGroup, view), detail: rule };
   });
@@ -91,6 +95,17 @@ async function walk({ peer, listener, sni, alpn }: ExplainQuestion, context: Exp
   found.pick = await step('server', () => picked(group, client, lane));
 }
 
+/** A check that is worth a step only when it refuses. */
+async function silently<T>(name: ExplainedStep['name'], check: () => T, step: Step): Promise<T> {
+  try {
+    return check();
+  } catch (error) {
+    return step(name, () => {
+      throw error;
+    });
+  }
+}
+
 async function judged(chainPem: readonly [string, ...string[]], { material, wallClockMs }: ExplainContext): Promise<Checked<undefined>> {
   const [leaf, ...given] = chainPem;
   const certificate = new X509Certificate(leaf);
@@ -99,14 +114,8 @@ async function judged(chainPem: readonly [string, ...string[]], { material, wall
   return { value: undefined, detail: `trusted, valid until ${certificate.validToDate.toISOString()}` };
 }
 
-function revoked(fingerprint: string, view: View): Checked<undefined> {
-  refuseIfRevoked(fingerprint, view);
-  return { value: undefined, detail: 'not revoked' };
-}
-
-/** What the handshake would agree on. @throws Refusal `handshake_failed` when the listener offers protocols, but none of the client's */
-function agreedAlpn(listener: Listener | undefined, wanted: string | undefined): string | undefined {
-  const offered = listener === undefined ? [] : offeredAlpn(listener);
+/** The protocol that the handshake would agree on; undefined: none. @throws Refusal `handshake_failed` as the handshake would fail */
+function agreedAlpn(offered: readonly string[], wanted: string | undefined): string | undefined {
   if (wanted === undefined || offered.length === 0) return undefined;
   if (!offered.includes(wanted)) throw new Refusal('handshake_failed', `the listener knows only the ALPN protocols ${offered.join(', ')}`);
   return wanted;
