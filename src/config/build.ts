@@ -48,6 +48,7 @@ export function buildConfig(written: ConfigFile, file: string, resolvePath: Reso
     workers: written.workers ?? Math.min(availableParallelism(), 64),
     maxPendingHandshakes: written.maxPendingHandshakes,
     admin: adminOf(written, tlsOf),
+    metrics: written.metrics,
     store: storeOf(written, file),
     logLevel: written.logLevel,
   });

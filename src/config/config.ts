@@ -17,6 +17,8 @@ export interface Config {
   /** Unfinished TLS handshakes that one worker holds at most. */
   readonly maxPendingHandshakes: number;
   readonly admin: AdminConfig;
+  /** undefined: there is no metrics endpoint. */
+  readonly metrics: { readonly address: Address } | undefined;
   readonly store: StoreConfig;
   readonly logLevel: LogLevel;
 }

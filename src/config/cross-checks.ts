@@ -61,9 +61,12 @@ function checkListeners(root: SourceNode, report: Report): void {
     names,
   );
 
-  const addresses = [short, ...listeners.map((listener) => listener.children.get('address')), at(root, 'admin', 'address')].filter(
-    (node) => node !== undefined,
-  );
+  const addresses = [
+    short,
+    ...listeners.map((listener) => listener.children.get('address')),
+    at(root, 'admin', 'address'),
+    at(root, 'metrics', 'address'),
+  ].filter((node) => node !== undefined);
   const taken = new Map<string, string>();
   if (at(root, 'admin', 'address') === undefined) taken.set(DEFAULT_ADMIN, 'the admin API, unless admin.address says otherwise');
   for (const node of addresses) {

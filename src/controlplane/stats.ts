@@ -2,6 +2,7 @@ import type { Client } from '../domain/model.ts';
 import { limiterFor } from '../domain/ratelimit/algorithms.ts';
 import { REASONS, type Reason, type RefusalReason } from '../domain/reasons.ts';
 import { monotonicMs } from '../shared/clock.ts';
+import type { LatencyTotals } from '../shared/latency.ts';
 import { CellLock, type ClientTotals, type ServerTotals, type SharedLedger } from '../shared/memory.ts';
 import type { Slots } from './slots.ts';
 
@@ -61,6 +62,11 @@ export class Stats {
     const limiter = limiterFor(limits.connectionRate);
     const verdict = new CellLock(cells).glance((state) => limiter.peek(state, monotonicMs()));
     return verdict.admitted ? verdict.remaining : 0;
+  }
+
+  /** Times from accept to a verified handshake, and from the first dial to a connected server. */
+  latencies(): { readonly handshake: LatencyTotals; readonly connect: LatencyTotals } {
+    return { handshake: this.#ledger.handshakes(), connect: this.#ledger.connects() };
   }
 
   totals(): Totals {

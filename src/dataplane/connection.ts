@@ -72,7 +72,9 @@ export async function handleConnection(raw: Socket, listenerName: string, front:
   raw.on('error', () => undefined);
   try {
     downstream = await front.handshake(raw);
-    facts.handshakeMs = roundMs(nowMs() - acceptedMs);
+    const handshakeMs = nowMs() - acceptedMs;
+    facts.handshakeMs = roundMs(handshakeMs);
+    lane.countHandshake(handshakeMs / 1000);
     downstream.on('error', () => undefined);
     const gone = signalAfter(downstream, ['close']);
     // A client that ends without having said a word does not wait for its turn any longer.
@@ -87,7 +89,9 @@ export async function handleConnection(raw: Socket, listenerName: string, front:
     upstream = await connectUpstream(groupNamed(targetGroup, context.view()), lane, dial, gone);
     facts.server = upstream.server.address;
     facts.attempts = upstream.attempts;
-    facts.connectMs = roundMs(nowMs() - dialledMs);
+    const connectMs = nowMs() - dialledMs;
+    facts.connectMs = roundMs(connectMs);
+    lane.countConnect(connectMs / 1000);
     const ground = { identity, clientId: client.client.clientId, group: targetGroup };
     refuseIfWithdrawn(ground, context.view());
 

@@ -10,6 +10,7 @@
  * The buffers have a fixed capacity; the system commits a page only when it is first written.
  */
 import { REASONS, REFUSAL_REASONS, type Reason, type RefusalReason, reasonIndex } from '../domain/reasons.ts';
+import { countLatency, LATENCY_WORDS, type LatencyTotals, readLatency } from './latency.ts';
 
 export const MAX_SERVERS = 16_384;
 export const MAX_CLIENTS = 16_384;
@@ -45,14 +46,18 @@ export interface ClientTotals {
 // Rows of a lane, in 64-bit words.
 const SERVER = { active: 0, connected: 1, failed: 2, bytesTo: 3, bytesFrom: 4, width: 5 } as const;
 const CLIENT = { active: 0, accepted: 1, bytesFrom: 2, bytesTo: 3, refused: 4, width: 4 + REFUSAL_REASONS.length } as const;
+/** What a lane has once, before its rows. */
+const HEAD_WORDS = 3 + REASONS.length + 2 * LATENCY_WORDS;
 const LANE = {
   accepted: 0,
   active: 1,
   numbered: 2,
   reasons: 3,
-  servers: 3 + REASONS.length,
-  clients: 3 + REASONS.length + MAX_SERVERS * SERVER.width,
-  width: 3 + REASONS.length + MAX_SERVERS * SERVER.width + MAX_CLIENTS * CLIENT.width,
+  handshake: 3 + REASONS.length,
+  connect: 3 + REASONS.length + LATENCY_WORDS,
+  servers: HEAD_WORDS,
+  clients: HEAD_WORDS + MAX_SERVERS * SERVER.width,
+  width: HEAD_WORDS + MAX_SERVERS * SERVER.width + MAX_CLIENTS * CLIENT.width,
 } as const;
 
 // Int32 cells of the totals.
@@ -160,6 +165,16 @@ export class LaneWriter {
     return this.lastNumber;
   }
 
+  /** `seconds` from accept to a verified handshake. */
+  countHandshake(seconds: number): void {
+    countLatency(this.#own, LANE.handshake, seconds);
+  }
+
+  /** `seconds` from the first dial to a connected upstream server, retries included. */
+  countConnect(seconds: number): void {
+    countLatency(this.#own, LANE.connect, seconds);
+  }
+
   countEnded(): void {
     this.#add(LANE.active, -1);
   }
@@ -229,6 +244,14 @@ export class SharedLedger {
 
   reason(reason: Reason): number {
     return this.#sum(LANE.reasons + reasonIndex(reason));
+  }
+
+  handshakes(): LatencyTotals {
+    return readLatency((index) => this.#sum(LANE.handshake + index));
+  }
+
+  connects(): LatencyTotals {
+    return readLatency((index) => this.#sum(LANE.connect + index));
   }
 
   server(serverSlot: number): ServerTotals {

@@ -19,6 +19,7 @@ import {
   wholeNumber,
 } from './fields.ts';
 import { listener } from './listeners.ts';
+import { metrics } from './metrics.ts';
 import { targetGroup } from './target-groups.ts';
 import { tlsParams } from './tls.ts';
 
@@ -110,6 +111,7 @@ export const fileSchema = mapping({
     256,
   ),
   admin: documented(admin.prefault({}), 'The admin API.', '127.0.0.1:9000 with tlsParams', { address: '127.0.0.1:9000' }),
+  metrics: documented(metrics.optional(), 'The Prometheus endpoint.', 'none: there is no endpoint', { address: '127.0.0.1:9100' }),
   store: documented(store.prefault({}), 'Where run-time changes are kept.', 'sqlite beside the config file', { kind: 'memory' }),
 });
 
