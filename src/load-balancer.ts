@@ -6,6 +6,8 @@ import { type ClientDocument, clientFrom } from './config/document.ts';
 import { loadTlsMaterial } from './config/tls-files.ts';
 import { type Accepted, Authority, type Intent } from './controlplane/authority.ts';
 import { type Seeding, seed } from './controlplane/bootstrap.ts';
+import { type ConnectionListing, listConnections } from './controlplane/connection-list.ts';
+import { type ConnectionReader, ConnectionWatch, type WatchFilter } from './controlplane/connection-watch.ts';
 import { HealthChecker } from './controlplane/health-checker.ts';
 import { HealthJournal, type ServerHealth } from './controlplane/health-journal.ts';
 import { connectionsPerWorker } from './controlplane/open-files.ts';
@@ -29,7 +31,7 @@ import type { CloseReason } from './domain/reasons.ts';
 import type { Command } from './domain/state.ts';
 import type { ExplainQuestion, Explanation } from './shared/explain.ts';
 import { createSharedBuffers, type HealthCode, SharedLedger } from './shared/memory.ts';
-import type { ConnectionSelector } from './shared/messages.ts';
+import type { CloseMode, ConnectionSelector } from './shared/messages.ts';
 
 export interface LoadBalancerOptions {
   /** Where the log goes; nowhere unless given. */
@@ -57,6 +59,9 @@ export interface BoundListener {
 /** The worker's program beside this file: TypeScript in a checkout, JavaScript in an installed package. */
 const WORKER_PROGRAM = new URL(import.meta.url.endsWith('.ts') ? './dataplane/worker.ts' : './dataplane/worker.js', import.meta.url);
 
+/** The changes after which a live connection may be one that is not allowed. */
+const MAY_FORBID: ReadonlySet<Command['kind']> = new Set(['replaceAll', 'updateClient', 'removeClient', 'revokeCertificate']);
+
 export class LoadBalancer {
   readonly config: Config;
   readonly authority: Authority;
@@ -66,6 +71,7 @@ export class LoadBalancer {
   readonly startedAtMs: number;
   readonly seeding: Seeding;
   readonly #workers: Workers;
+  readonly #connectionWatch: ConnectionWatch;
   readonly #store: Store;
   readonly #options: LoadBalancerOptions;
   readonly #log: Logger;
@@ -83,6 +89,7 @@ export class LoadBalancer {
     this.startedAtMs = parts.startedAtMs;
     this.seeding = parts.seeding;
     this.#workers = wiring.workers;
+    this.#connectionWatch = new ConnectionWatch(wiring.workers);
     this.#store = wiring.store;
     this.#options = wiring.options;
     this.#log = wiring.log;
@@ -169,9 +176,11 @@ export class LoadBalancer {
     });
   }
 
-  /** Makes one change to the state. @throws as Authority.execute does; nothing has changed then */
-  execute(command: Command, intent: Intent = { actor: 'library' }): Promise<Accepted> {
-    return this.authority.execute(command, intent);
+  /** Makes one change to the state, and resets the connections that it forbids. @throws as Authority.execute does; nothing has changed then */
+  async execute(command: Command, intent: Intent = { actor: 'library' }): Promise<Accepted> {
+    const accepted = await this.authority.execute(command, intent);
+    if (MAY_FORBID.has(command.kind)) await this.enforce('reset');
+    return accepted;
   }
 
   /** Resolves when every worker sends connections to the server, if its first probe (of at most a second) found it well. @throws as execute */
@@ -194,8 +203,8 @@ export class LoadBalancer {
 
   /** Lets the client in no more, and resets the connections that it has: `connectionsClosed` says how many. @throws as execute */
   async removeClient(clientId: string): Promise<Accepted & { readonly connectionsClosed: number }> {
-    const accepted = await this.execute({ kind: 'removeClient', clientId });
-    return { ...accepted, connectionsClosed: await this.closeConnections({ clientId }, 'client_removed') };
+    const accepted = await this.authority.execute({ kind: 'removeClient', clientId }, { actor: 'library' });
+    return { ...accepted, connectionsClosed: await this.enforce('reset') };
   }
 
   /** What would become of a connection that came now; nothing is used up. undefined: no worker answered. */
@@ -211,6 +220,24 @@ export class LoadBalancer {
   /** Ends the live connections that every given field fits; resolves with how many they were. */
   closeConnections(selector: ConnectionSelector, reason: CloseReason): Promise<number> {
     return this.#workers.close(selector, reason);
+  }
+
+  /**
+   * Ends the live connections that the state of now does not allow; resolves with how many. With `drain` they may go on until
+   * the deadline, and those that are allowed again by then for good.
+   */
+  enforce(mode: CloseMode, deadlineMs = 0): Promise<number> {
+    return this.#workers.enforce(mode, deadlineMs);
+  }
+
+  /** At most `limit` live connections that every given field fits, oldest first; go on after what `next` of the answer says. */
+  listConnections(selector: ConnectionSelector, after: readonly number[], limit: number): Promise<ConnectionListing> {
+    return listConnections(this.#workers, selector, after, limit);
+  }
+
+  /** The live connections as they are, then what happens to them; close the reader at the end. */
+  watchConnections(filter: WatchFilter): ConnectionReader {
+    return this.#connectionWatch.open(filter);
   }
 
   /** What each listener serves new connections with, by its name. */

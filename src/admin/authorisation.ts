@@ -40,6 +40,9 @@ export class Authorisation {
     if (identity === undefined) {
       return denied('AMBIGUOUS_IDENTITY', 'the certificate does not carry exactly one identity; use one with a single common name');
     }
+    if (this.#authority.snapshot.revocations.has(identity.fingerprint)) {
+      return denied('CERTIFICATE_REVOKED', `certificate "${name}" is revoked and opens nothing`);
+    }
     if (this.#clients().find(identity) !== 'unknown') {
       return denied('DATA_PLANE_CERTIFICATE', `certificate "${name}" is a load-balanced client's and opens nothing here`);
     }
@@ -61,7 +64,7 @@ export class Authorisation {
     return method.responseStream ? this.#followed(method.path, caller, call) : new ServerInterceptingCall(call);
   };
 
-  /** Ends the streams whose caller may not have them any more; call it when the clients have changed. */
+  /** Ends the streams whose caller may not have them any more; call it when clients or revocations have changed. */
   recheck(): void {
     for (const stream of this.#streams) {
       const refusal = this.refusal(stream.path, stream.caller);

@@ -1,8 +1,10 @@
 import type { Logger } from 'pino';
 import type { Authority } from '../controlplane/authority.ts';
+import type { ConnectionListing, ConnectionSelector } from '../controlplane/connection-list.ts';
+import type { ConnectionReader, WatchFilter } from '../controlplane/connection-watch.ts';
 import type { HealthJournal, ServerHealth } from '../controlplane/health-journal.ts';
 import type { Stats } from '../controlplane/stats.ts';
-import type { Explanation, ExplainQuestion } from '../controlplane/workers.ts';
+import type { ExplainQuestion, Explanation } from '../controlplane/workers.ts';
 import type { LogLevel, Route } from '../domain/model.ts';
 import type { CloseReason } from '../domain/reasons.ts';
 
@@ -18,7 +20,16 @@ export interface HealthView {
 /** The data plane's live connections, over all workers. */
 export interface LiveConnections {
   /** Resets the connections that every given field fits, and says how many they were. */
-  close(selector: { readonly clientId?: string; readonly group?: string; readonly server?: string }, reason: CloseReason): Promise<number>;
+  close(selector: ConnectionSelector, reason: CloseReason): Promise<number>;
+  /**
+   * Ends the connections that the state of now does not allow: at once, or at the deadline those that are not allowed again by
+   * then. Says how many are reset or have until the deadline. Call it after every change that may take something away.
+   */
+  enforce(mode: 'reset' | 'drain', deadlineMs: number): Promise<number>;
+  /** At most `limit` of those that are meant, oldest first, after what `after` says (none: from the beginning). */
+  list(selector: ConnectionSelector, after: readonly number[], limit: number): Promise<ConnectionListing>;
+  /** Those that are meant, then what happens to them; close the reader at the end. */
+  watch(filter: WatchFilter): Pick<ConnectionReader, 'next' | 'onNews' | 'failed' | 'close'>;
 }
 
 /** A listener as it runs. */

@@ -15,6 +15,7 @@ import {
   type IdentityMatch,
   RATE_ALGORITHMS,
   SERVER_MODES,
+  type ServerMode,
   type TargetGroup,
   type UpstreamServer,
 } from '../domain/model.ts';
@@ -38,6 +39,15 @@ const SERVER_MODE = {
   drain: proto.ServerMode.DRAIN,
   maintenance: proto.ServerMode.MAINTENANCE,
 } as const;
+
+const CLOSE_MODES = ['reset', 'drain'] as const;
+const CLOSE_MODE = { reset: proto.CloseMode.RESET, drain: proto.CloseMode.DRAIN } as const;
+
+/** How connections end that are no longer allowed; with `drain` they have until the deadline. */
+export interface Closing {
+  readonly mode: (typeof CLOSE_MODES)[number];
+  readonly deadlineMs: number;
+}
 
 const ON_UNHEALTHY_CHOICES = ['keep', 'close'] as const;
 const ON_UNHEALTHY = { keep: proto.OnUnhealthy.KEEP, close: proto.OnUnhealthy.CLOSE } as const;
@@ -91,6 +101,29 @@ export function upstreamServerFrom(server: proto.UpstreamServer | undefined, at:
     backup,
     mode: choiceFrom(SERVER_MODES, SERVER_MODE, mode, 'ready', `${at}.mode`),
   };
+}
+
+/** undefined: as it is. @throws DomainError `invalid` */
+export function serverModeFrom(mode: proto.ServerMode, at: string): ServerMode | undefined {
+  return mode === proto.ServerMode.UNSPECIFIED ? undefined : choiceFrom(SERVER_MODES, SERVER_MODE, mode, 'ready', at);
+}
+
+/** How connections that are no longer allowed end. @throws DomainError `invalid` */
+export function closingFrom(
+  { mode, deadline }: { readonly mode: proto.CloseMode; readonly deadline: Duration | undefined },
+  drainTimeoutMs: number,
+): Closing {
+  const chosen = choiceFrom(CLOSE_MODES, CLOSE_MODE, mode, 'reset', 'mode');
+  if (chosen === 'drain') return { mode: chosen, deadlineMs: msFrom(deadline, 'deadline') ?? drainTimeoutMs };
+  if (deadline !== undefined) throw new DomainError('invalid', 'deadline', 'a deadline is for the mode CLOSE_MODE_DRAIN only');
+  return { mode: chosen, deadlineMs: 0 };
+}
+
+/** A SHA-256 fingerprint in lower-case hex digits without colons. @throws DomainError `invalid` */
+export function fingerprintFrom(text: string, at: string): string {
+  const hex = text.replaceAll(':', '').toLowerCase();
+  if (/^[\da-f]{64}$/.test(hex)) return hex;
+  throw new DomainError('invalid', at, 'a fingerprint is the SHA-256 of the certificate: 64 hex digits, with colons or without');
 }
 
 /** The address as the state writes it: a host name in lower case, IPv6 in brackets. @throws DomainError `invalid` */
@@ -162,20 +195,12 @@ function httpCheckFrom(http: proto.HttpCheck | undefined, at: string): HttpCheck
 }
 
 function matchFrom({ cn, dns, uri, ou, fingerprint }: proto.IdentityMatch, at: string): IdentityMatch {
-  const hex = fingerprint.replaceAll(':', '').toLowerCase();
-  if (hex !== '' && !/^[\da-f]{64}$/.test(hex)) {
-    throw new DomainError(
-      'invalid',
-      `${at}.fingerprint`,
-      'a fingerprint is the SHA-256 of the certificate: 64 hex digits, with colons or without',
-    );
-  }
   return {
     cn: unlessEmpty(cn),
     dns: unlessEmpty(dns.toLowerCase()),
     uri: unlessEmpty(uri),
     ou: unlessEmpty(ou),
-    fingerprint: unlessEmpty(hex),
+    fingerprint: fingerprint === '' ? undefined : fingerprintFrom(fingerprint, `${at}.fingerprint`),
   };
 }
 

@@ -73,7 +73,7 @@ export class AdminServer {
       socket.once('close', () => this.#sockets.delete(socket));
     });
     this.#unsubscribe = authority.subscribe(({ previous, next }) => {
-      if (previous.clients !== next.clients) this.#authorisation.recheck();
+      if (previous.clients !== next.clients || previous.revocations !== next.revocations) this.#authorisation.recheck();
     });
   }
 

@@ -5,8 +5,12 @@ import type { AdminContext } from './context.ts';
 import { removeUpstreamServer } from './remove-upstream-server.ts';
 import { certificateMethods } from './service-certificates.ts';
 import { changeMethods } from './service-changes.ts';
+import { connectionMethods } from './service-connections.ts';
 import { explainMethods } from './service-explain.ts';
 import { readMethods } from './service-reads.ts';
+import { updateMethods } from './service-updates.ts';
+import { withdrawalMethods } from './service-withdrawals.ts';
+import { watchConnections } from './watch-connections.ts';
 import { watchHealth } from './watch-health.ts';
 import { watchStats } from './watch-stats.ts';
 
@@ -15,10 +19,14 @@ export function adminService(context: AdminContext, changes: Changes, stopping: 
   return {
     ...readMethods(context),
     ...changeMethods(context, changes),
+    ...updateMethods(context, changes),
+    ...withdrawalMethods(context, changes),
+    ...connectionMethods(context, changes),
     ...explainMethods(context),
     ...certificateMethods(context, changes),
     removeUpstreamServer: removeUpstreamServer(context, changes, stopping),
     watchStats: watchStats(context),
     watchHealth: watchHealth(context),
+    watchConnections: watchConnections(context),
   };
 }

@@ -40,6 +40,8 @@ interface Watched {
   readonly server: string;
   readonly address: Address;
   check: HealthCheck;
+  /** In maintenance: not probed, and its health stays as it was. */
+  resting: boolean;
   health: Health;
   lastProbe: string;
   lastProbeMs: number;
@@ -133,15 +135,18 @@ export class HealthChecker {
   }
 
   #watchAll({ name, servers, healthCheck }: TargetGroup): void {
-    for (const { address } of servers) {
+    for (const { address, mode } of servers) {
       const key = serverKey(name, address);
       const known = this.#watched.get(key);
-      if (known !== undefined && isDeepStrictEqual(known.check, healthCheck)) continue;
+      const resting = mode === 'maintenance';
+      if (known?.resting === resting && isDeepStrictEqual(known.check, healthCheck)) continue;
       const watched = known ?? unwatched(name, address, healthCheck, this.#nowMs());
       this.#watched.set(key, watched);
       this.#pause(watched);
       watched.check = healthCheck;
-      this.#due.add(watched);
+      watched.resting = resting;
+      if (resting) watched.firstProbe.resolve();
+      else this.#due.add(watched);
     }
     this.#probeDue();
   }
@@ -239,6 +244,7 @@ function unwatched(group: string, server: string, check: HealthCheck, nowMs: num
     server,
     address,
     check,
+    resting: false,
     health: UNKNOWN_HEALTH,
     lastProbe: 'not probed yet',
     lastProbeMs: 0,

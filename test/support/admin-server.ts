@@ -84,6 +84,12 @@ export interface CloseRequest {
   readonly reason: string;
 }
 
+/** How the data plane was asked to end what is not allowed any more. */
+export interface EnforceRequest {
+  readonly mode: 'reset' | 'drain';
+  readonly deadlineMs: number;
+}
+
 export interface TestAdmin {
   readonly ca: TestCa;
   readonly server: AdminServer;
@@ -97,6 +103,9 @@ export interface TestAdmin {
   readonly closed: CloseRequest[];
   /** What the data plane does when it is asked to close connections. */
   onClose: (request: CloseRequest) => number | Promise<number>;
+  readonly enforced: EnforceRequest[];
+  /** How many connections it then says that it ends. */
+  onEnforce: () => number;
   /** For another server over the same state. */
   readonly context: AdminContext;
   readonly logLevel: { current: LogLevel };
@@ -139,6 +148,7 @@ export async function startAdmin(t: Pick<TestContext, 'after'>, options: AdminOp
   const ca = await createTestCa();
   const lines: Record<string, unknown>[] = [];
   const closed: CloseRequest[] = [];
+  const enforced: EnforceRequest[] = [];
   const logLevel: { current: LogLevel } = { current: 'info' };
   const journal = new HealthJournal(STARTED_AT_MS, 1500);
   const health = new ScriptedHealth(journal);
@@ -155,6 +165,12 @@ export async function startAdmin(t: Pick<TestContext, 'after'>, options: AdminOp
         closed.push({ selector, reason });
         return admin.onClose({ selector, reason });
       },
+      enforce: async (mode, deadlineMs) => {
+        enforced.push({ mode, deadlineMs });
+        return admin.onEnforce();
+      },
+      list: async () => ({ connections: [], next: undefined }),
+      watch: () => ({ next: () => undefined, onNews: () => undefined, failed: new Promise(() => undefined), close: () => undefined }),
     },
     certificates: { served: () => [], reload: async () => undefined },
     explain: async () => undefined,
@@ -219,6 +235,8 @@ export async function startAdmin(t: Pick<TestContext, 'after'>, options: AdminOp
     health,
     closed,
     onClose: () => 0,
+    enforced,
+    onEnforce: () => 0,
     context,
     logLevel,
     lines,

@@ -1,0 +1,111 @@
+/** The methods that may take a permission away: the state first, then the connections that it does not allow any more. */
+import { X509Certificate } from 'node:crypto';
+import { DomainError } from '../domain/errors.ts';
+import type { Client, Snapshot } from '../domain/model.ts';
+import type { Command } from '../domain/state.ts';
+import * as proto from '../gen/lb/admin/v1/admin.ts';
+import type { Caller } from './caller.ts';
+import type { Changes } from './changes.ts';
+import type { AdminContext } from './context.ts';
+import { type Closing, clientFrom, closingFrom, fingerprintFrom } from './convert.ts';
+import { fieldsMeant } from './field-mask.ts';
+import { refuseLockout } from './lockout.ts';
+import { count } from './replies.ts';
+import { unary } from './rpc.ts';
+
+type Withdrawals = Pick<proto.AdminServiceServer, 'updateClient' | 'removeClient' | 'revokeCertificate'>;
+
+export function withdrawalMethods({ connections, drainTimeoutMs, log }: AdminContext, changes: Changes): Withdrawals {
+  // A repeated request ends what is left as well: the one before may have died between the change and this.
+  const enforced = async (revision: number, { mode, deadlineMs }: Closing) => ({
+    revision: BigInt(revision),
+    connectionsClosed: count(await connections.enforce(mode, deadlineMs)),
+  });
+  return {
+    updateClient: unary(log, async (request, caller) => {
+      const { revision, closing } = await changes.recorded('UpdateClient', caller, async () => {
+        const closing = closingFrom(request, drainTimeoutMs);
+        return { ...(await changes.execute(clientUpdateFrom(request, caller), caller, request, 'client')), closing };
+      });
+      return enforced(revision, closing);
+    }),
+
+    removeClient: unary(log, async (request, caller) => {
+      const { revision, closing } = await changes.recorded('RemoveClient', caller, async () => {
+        const closing = closingFrom(request, drainTimeoutMs);
+        const command = { kind: 'removeClient', clientId: request.clientId } as const;
+        return { ...(await changes.execute(command, caller, request)), closing };
+      });
+      return enforced(revision, closing);
+    }),
+
+    revokeCertificate: unary(log, async (request, caller) => {
+      const { revision, closing } = await changes.recorded('RevokeCertificate', caller, async () => {
+        const closing = closingFrom(request, drainTimeoutMs);
+        const revocation = { fingerprint: fingerprintIn(request), comment: request.comment, atMs: Date.now() };
+        return { ...(await changes.execute({ kind: 'revokeCertificate', revocation }, caller, request)), closing };
+      });
+      return enforced(revision, closing);
+    }),
+  };
+}
+
+const CLIENT_FIELDS = ['match', 'allowed_target_groups', 'limits', 'limits.connection_rate', 'limits.concurrent_connections'] as const;
+
+/** @throws DomainError `invalid`; what it gives throws `in_use` */
+function clientUpdateFrom({ client, updateMask }: proto.UpdateClientRequest, caller: Caller): (current: Snapshot) => Command {
+  const given = client ?? proto.Client.create();
+  const fields = fieldsMeant(
+    updateMask,
+    {
+      match: given.match !== undefined,
+      allowed_target_groups: given.allowedTargetGroups.length > 0,
+      // Without a mask each limit counts by itself, so that setting one does not lift the other.
+      limits: false,
+      'limits.connection_rate': given.limits?.connectionRate !== undefined,
+      'limits.concurrent_connections': (given.limits?.concurrentConnections ?? 0) > 0,
+    },
+    CLIENT_FIELDS,
+  );
+  const rate = fields.has('limits') || fields.has('limits.connection_rate');
+  const concurrent = fields.has('limits') || fields.has('limits.concurrent_connections');
+  // What is not meant is not looked at.
+  const wanted = clientFrom(
+    {
+      clientId: given.clientId,
+      match: fields.has('match') ? given.match : undefined,
+      allowedTargetGroups: given.allowedTargetGroups,
+      limits: {
+        connectionRate: rate ? given.limits?.connectionRate : undefined,
+        concurrentConnections: given.limits?.concurrentConnections ?? 0,
+      },
+    },
+    'client',
+  );
+  return (current) => {
+    // A client that is not there is refused by apply, which says so best.
+    const before = current.clients.get(wanted.clientId) ?? wanted;
+    const client: Client = {
+      clientId: before.clientId,
+      match: fields.has('match') ? wanted.match : before.match,
+      allowedTargetGroups: fields.has('allowed_target_groups') ? wanted.allowedTargetGroups : before.allowedTargetGroups,
+      limits: {
+        connectionRate: rate ? wanted.limits.connectionRate : before.limits.connectionRate,
+        concurrentConnections: concurrent ? wanted.limits.concurrentConnections : before.limits.concurrentConnections,
+      },
+    };
+    refuseLockout(client, caller);
+    return { kind: 'updateClient', client };
+  };
+}
+
+/** @throws DomainError `invalid` */
+function fingerprintIn({ certificateId }: proto.RevokeCertificateRequest): string {
+  if (certificateId?.$case === 'fingerprint') return fingerprintFrom(certificateId.value, 'fingerprint');
+  if (certificateId === undefined) throw new DomainError('invalid', 'fingerprint', 'a fingerprint or a certificate is required');
+  try {
+    return fingerprintFrom(new X509Certificate(certificateId.value).fingerprint256, 'certificate');
+  } catch {
+    throw new DomainError('invalid', 'certificate', 'this is not a certificate in PEM');
+  }
+}
