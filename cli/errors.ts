@@ -9,11 +9,14 @@ export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 /** Ends lbctl with this exit code; the message is one line that says what to do. */
 export class CliError extends Error {
   readonly exitCode: ExitCode;
+  /** The gRPC status of the server's refusal. */
+  readonly status: Status | undefined;
 
-  constructor(exitCode: ExitCode, message: string) {
+  constructor(exitCode: ExitCode, message: string, status?: Status) {
     super(message);
     this.name = 'CliError';
     this.exitCode = exitCode;
+    this.status = status;
   }
 }
 
@@ -37,6 +40,7 @@ export function refusal(error: ServiceError): CliError {
   return new CliError(
     EXIT.refused,
     `refused (${Status[error.code] ?? error.code}): ${advice === undefined ? message : `${message}; ${advice}`}`,
+    error.code,
   );
 }
 

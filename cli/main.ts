@@ -4,6 +4,9 @@ import { homedir } from 'node:os';
 import { text } from 'node:stream/consumers';
 import { errorCode } from './errors.ts';
 import { runProgram } from './program.ts';
+import { terminalOf } from './terminal.ts';
+
+const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 // `lbctl list-clients | head -1`: a reader that has seen enough is no error.
 process.stdout.on('error', (error) => {
@@ -20,9 +23,12 @@ const exitCode = await runProgram(process.argv.slice(2), {
   nowMs: Date.now,
   readStdin: () => text(process.stdin),
   onInterrupt: (listener) => {
-    process.once('SIGINT', listener);
-    return () => process.off('SIGINT', listener);
+    for (const signal of ENDING) process.once(signal, listener);
+    return () => {
+      for (const signal of ENDING) process.off(signal, listener);
+    };
   },
+  terminal: terminalOf(process.stdin, process.stdout, process),
 });
 
 // Not left to the event loop: grpc-js holds on to a connection attempt that was given up until the other side ends it.

@@ -26,4 +26,3 @@ export async function* pages<Request extends object, Response extends { readonly
     pageToken = page.nextPageToken;
   }
 }
-

@@ -1,11 +1,19 @@
 /** The commands of lbctl as a commander tree, and one run of it. */
 import { Command, CommanderError } from 'commander';
+import { addAuditCommand } from './commands/audit.ts';
 import { addCallCommand } from './commands/call.ts';
+import { addCertificateCommands } from './commands/certificates.ts';
 import { addClientCommands } from './commands/clients.ts';
+import { addCompletionCommands } from './commands/completion.ts';
+import { addConfigurationCommands } from './commands/configurations.ts';
+import { addConnectionCommands } from './commands/connections.ts';
 import { addContextCommands } from './commands/contexts.ts';
 import { addCounterCommands } from './commands/counters.ts';
+import { addExplainCommand } from './commands/explain.ts';
+import { addServerModeCommands } from './commands/server-modes.ts';
 import { addStateCommands } from './commands/state.ts';
 import { addTargetGroupCommands } from './commands/target-groups.ts';
+import { addTopCommand } from './commands/top.ts';
 import { addUpstreamServerCommands } from './commands/upstream-servers.ts';
 import { addWatchCommands } from './commands/watches.ts';
 import { CliError, EXIT, type ExitCode, errorText, usageError } from './errors.ts';
@@ -39,10 +47,18 @@ export function createProgram(io: Io): Command {
   addStateCommands(program, io);
   addTargetGroupCommands(program, io);
   addUpstreamServerCommands(program, io);
+  addServerModeCommands(program, io);
   addClientCommands(program, io);
+  addCertificateCommands(program, io);
   addCounterCommands(program, io);
+  addConnectionCommands(program, io);
   addWatchCommands(program, io);
+  addTopCommand(program, io);
+  addExplainCommand(program, io);
+  addConfigurationCommands(program, io);
+  addAuditCommand(program, io);
   addContextCommands(program, io);
+  addCompletionCommands(program, io);
   addCallCommand(program, io);
   reportUsage(program, 'lbctl');
   return program;

@@ -32,6 +32,7 @@ interface Described<Descriptor> {
 
 const DURATION = 'google.protobuf.Duration';
 const TIMESTAMP = 'google.protobuf.Timestamp';
+const FIELD_MASK = 'google.protobuf.FieldMask';
 const UNSIGNED = new Set(['TYPE_UINT32', 'TYPE_FIXED32', 'TYPE_UINT64', 'TYPE_FIXED64']);
 const INTEGER_64 = new Set(['TYPE_INT64', 'TYPE_UINT64', 'TYPE_SINT64', 'TYPE_FIXED64', 'TYPE_SFIXED64']);
 const INTEGER_32 = new Set(['TYPE_INT32', 'TYPE_UINT32', 'TYPE_SINT32', 'TYPE_FIXED32', 'TYPE_SFIXED32']);
@@ -104,6 +105,10 @@ function submessageFrom(contract: PackageDefinition, type: Described<object> | u
     if (Number.isNaN(ms)) throw problem(where, 'expected a time, for example "2030-01-31T12:00:00Z"');
     return { seconds: Math.floor(ms / 1_000), nanos: (((ms % 1_000) + 1_000) % 1_000) * 1_000_000 };
   }
+  if (type?.fullName === FIELD_MASK) {
+    if (typeof value !== 'string') throw problem(where, 'expected field names with commas between them, for example "match,limits"');
+    return { paths: value === '' ? [] : value.split(',').map(snakeCase) };
+  }
   if (type === undefined || !isMessage(type.descriptor)) throw problem(where, 'lbctl call cannot fill this field');
   return messageFrom(contract, { fullName: type.fullName, descriptor: type.descriptor }, value, where);
 }
@@ -143,7 +148,8 @@ function valueTo(contract: PackageDefinition, owner: Described<MessageDescriptor
   if (typeof value === 'number' || typeof value === 'boolean') return value;
   if (!isRecord(value)) return null;
   const type = resolve(contract, owner, field.typeName);
-  const { seconds, nanos } = value;
+  const { seconds, nanos, paths } = value;
+  if (type?.fullName === FIELD_MASK) return Array.isArray(paths) ? paths.map(camelCase).join(',') : '';
   if (type?.fullName === DURATION) return durationJson(BigInt(String(seconds)), Number(nanos));
   if (type?.fullName === TIMESTAMP) return new Date(Number(seconds) * 1_000 + Number(nanos) / 1_000_000).toISOString();
   return type !== undefined && isMessage(type.descriptor) ? messageTo(contract, { ...type, descriptor: type.descriptor }, value) : null;
@@ -189,6 +195,10 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
 
 function camelCase(key: string): string {
   return key.replace(/_([a-z\d])/g, (_match, letter: string) => letter.toUpperCase());
+}
+
+function snakeCase(key: string): string {
+  return key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
 function problem(where: string, expected: string): ProtoJsonProblem {

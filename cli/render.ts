@@ -34,6 +34,11 @@ export function safeText(text: string): string {
   });
 }
 
+/** {@link safeText} for text of several lines. */
+export function safeLines(text: string): string {
+  return text.split('\n').map(safeText).join('\n');
+}
+
 /** One line of JSON in which nothing can steer a terminal. */
 export function toJsonLine(value: Plain): string {
   return escapeInQuotes(JSON.stringify(value));

@@ -89,3 +89,22 @@ export function name(text: string): string {
   if (text.trim() === '') throw new InvalidArgumentError('expected a name.');
   return text;
 }
+
+/** A moment, or how long ago it was. */
+export type TimePoint = { readonly atMs: number } | { readonly agoMs: number };
+
+/** `1h` (ago) or a time in RFC 3339. */
+export function timePoint(text: string): TimePoint {
+  const agoMs = parseDuration(text);
+  if (agoMs !== undefined) return { agoMs };
+  const atMs = /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : Number.NaN;
+  if (Number.isNaN(atMs))
+    throw new InvalidArgumentError('expected how long ago, for example 1h, or a time, for example 2030-01-31T12:00:00Z.');
+  return { atMs };
+}
+
+/** The moment that is meant, now that it is `nowMs`. */
+export function toDate(point: TimePoint | undefined, nowMs: number): Date | undefined {
+  if (point === undefined) return undefined;
+  return new Date('atMs' in point ? point.atMs : nowMs - point.agoMs);
+}

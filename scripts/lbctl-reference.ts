@@ -13,8 +13,13 @@ export function lbctlReference(): string {
     nowMs: () => 0,
     readStdin: async () => '',
     onInterrupt: () => () => undefined,
+    terminal: undefined,
   });
-  const commands = program.commands.flatMap((command) => (command.commands.length > 0 ? command.commands : [command]));
+  const visible = program
+    .createHelp()
+    .visibleCommands(program)
+    .filter((command) => program.commands.includes(command));
+  const commands = visible.flatMap((command) => (command.commands.length > 0 ? command.commands : [command]));
   const changes = commands.filter(isChange);
   const common = optionsOf(changes[0]).filter(isCommonToChanges);
   const groups = Map.groupBy(commands, (command) => (command.parent === program ? command : command.parent)?.helpGroup() ?? '');

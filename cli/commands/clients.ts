@@ -1,51 +1,48 @@
 import type { Command } from 'commander';
 import {
   AdminServiceService,
+  type Client,
   type ClientStatus,
   type ConnectionRate,
   type IdentityMatch,
-  LimitAction,
-  type Limits,
-  RateAlgorithm,
 } from '../../src/gen/lb/admin/v1/admin.ts';
-import { formatDuration, fromDuration, optionalDuration } from '../durations.ts';
+import type { Connection } from '../connection.ts';
+import { formatDuration, fromDuration } from '../durations.ts';
 import { usageError } from '../errors.ts';
 import type { Io } from '../io.ts';
 import { pages } from '../paging.ts';
 import { type Paint, table } from '../render.ts';
-import { collect, count, name, positiveDuration, wordOption } from '../values.ts';
-import { LIMIT_ACTION_WORDS, RATE_ALGORITHM_WORDS, wordOf } from '../words.ts';
+import { count, name } from '../values.ts';
+import { wordOf } from '../words.ts';
+import {
+  connectionRateOf,
+  type GroupOptions,
+  groupOptions,
+  groupsOf,
+  type LimitOptions,
+  limitsOf,
+  type MatchOptions,
+  matchOf,
+  matchOptions,
+  rateOptions,
+} from './client-options.ts';
 import { type CloseOptions, closedText, closeFields, closeOptions } from './closing.ts';
 import { type ChangeOptions, changeFields, changeOptions, example, withSession } from './session.ts';
 
-interface LimitOptions {
-  readonly requestsPerSecond?: number;
-  readonly limit?: number;
-  readonly window?: number;
-  readonly algorithm?: RateAlgorithm;
-  readonly burst?: number;
-  readonly action?: LimitAction;
-  readonly maxDelay?: number;
-  readonly concurrentConnections?: number;
-}
-
-interface MatchOptions {
-  readonly matchCn?: string;
-  readonly matchDns?: string;
-  readonly matchUri?: string;
-  readonly matchOu?: string;
-  readonly matchFingerprint?: string;
-}
-
-interface AddOptions extends LimitOptions, MatchOptions, ChangeOptions {
+interface AddOptions extends LimitOptions, MatchOptions, GroupOptions, ChangeOptions {
   readonly client: string;
-  readonly targetGroup?: readonly string[];
-  readonly allowedTargetGroup?: readonly string[];
+}
+
+interface UpdateOptions extends Omit<LimitOptions, 'limit'>, MatchOptions, GroupOptions, ChangeOptions, CloseOptions {
+  readonly client: string;
+  readonly limit?: number | false;
+  readonly matchAny?: true;
 }
 
 export function addClientCommands(program: Command, io: Io): void {
   program.commandsGroup('Clients:');
   addCommand(program, io);
+  updateCommand(program, io);
   removeCommand(program, io);
   listCommand(program, io);
 }
@@ -54,25 +51,11 @@ function addCommand(program: Command, io: Io): void {
   const command = program
     .command('add-client')
     .description('add a client: who it is, which target groups it may reach, and how fast')
-    .requiredOption('--client <id>', 'its name; without --match options, the common name or a DNS or URI name of its certificate', name)
-    .option('--target-group <name>', 'a target group it may reach; repeat it for several', collect(name))
-    .option('--allowed-target-group <name>', 'the same as --target-group', collect(name))
-    .option('--requests-per-second <n>', 'short for --limit N --window 1s', count(1))
-    .option('--limit <n>', 'new connections per window (default: no bound)', count(1))
-    .option('--window <duration>', 'the window of --limit (default: 1s)', positiveDuration)
-    .addOption(wordOption('--algorithm <algorithm>', 'how --limit counts (default: fixedWindow)', RATE_ALGORITHM_WORDS))
-    .option('--burst <n>', 'size of the tokenBucket, depth of the leakyBucket (default: the limit)', count(1))
-    .addOption(wordOption('--action <action>', 'what becomes of a connection over the limit (default: reset)', LIMIT_ACTION_WORDS))
-    .option('--max-delay <duration>', 'the longest wait with --action delay (default: 5s)', positiveDuration)
-    .option('--concurrent-connections <n>', 'connections at a time (default: no bound)', count(1))
-    .option('--match-cn <name>', 'its certificate has this common name', name)
-    .option('--match-dns <name>', '... this DNS name', name)
-    .option('--match-uri <uri>', '... this URI name, for example a SPIFFE id', name)
-    .option('--match-ou <unit>', '... this organizational unit', name)
-    .option('--match-fingerprint <sha256>', '... this SHA-256 fingerprint', name);
-  changeOptions(command).action(async (options: AddOptions) => {
+    .requiredOption('--client <id>', 'its name; without --match options, the common name or a DNS or URI name of its certificate', name);
+  rateOptions(groupOptions(command)).option('--concurrent-connections <n>', 'connections at a time (default: no bound)', count(1));
+  changeOptions(matchOptions(command)).action(async (options: AddOptions) => {
     const { client: clientId } = options;
-    const allowedTargetGroups = [...(options.targetGroup ?? []), ...(options.allowedTargetGroup ?? [])];
+    const allowedTargetGroups = [...groupsOf(options)];
     if (allowedTargetGroups.length === 0) throw usageError('which target group may the client reach? give --target-group');
     const client = { clientId, match: matchOf(options), allowedTargetGroups, limits: limitsOf(options) };
     await withSession(io, command, async ({ connection, printer }) => {
@@ -87,6 +70,86 @@ function addCommand(program: Command, io: Io): void {
   );
 }
 
+function updateCommand(program: Command, io: Io): void {
+  const command = program
+    .command('update-client')
+    .description('change what is given of a client and leave the rest; connections that it may no longer have are closed')
+    .requiredOption('--client <id>', 'the client', name);
+  rateOptions(groupOptions(command))
+    .option('--no-limit', 'no bound on new connections any more')
+    .option('--concurrent-connections <n>', 'connections at a time; 0: no bound', count(0))
+    .option('--match-any', 'its id is the common name or a DNS or URI name of its certificate; what was to match before is forgotten');
+  changeOptions(closeOptions(matchOptions(command))).action(async (options: UpdateOptions) => {
+    const updateMask = maskOf(options);
+    if (updateMask.length === 0) throw usageError(`nothing to change; see lbctl ${command.name()} --help`);
+    if (options.matchAny === true && matchOf(options) !== undefined)
+      throw usageError('--match-any and other --match options: give the one or the others');
+    const closing = closeFields(options);
+    await withSession(io, command, async ({ connection, printer }) => {
+      const { client, readAt } = await wanted(connection, options);
+      const change = changeFields(options);
+      const expectedRevision = change.expectedRevision === 0n ? readAt : change.expectedRevision;
+      const request = { client, updateMask, ...closing, ...change, expectedRevision };
+      const reply = await connection.unary(AdminServiceService.updateClient, request);
+      const closed = reply.connectionsClosed === 0n ? '' : `, ${closedText(reply.connectionsClosed, options)}`;
+      printer.sentence(reply, `updated client ${options.client}${closed} (revision ${reply.revision})`);
+    });
+  });
+  example(
+    command,
+    'update-client --client clientA.bardomain.com --limit 20 --window 1s',
+    'update-client --client clientA.bardomain.com --target-group DBService --mode drain --deadline 30s',
+    'update-client --client clientA.bardomain.com --no-limit --concurrent-connections 0',
+  );
+}
+
+function maskOf(options: UpdateOptions): string[] {
+  return [
+    ...(matchOf(options) !== undefined || options.matchAny === true ? ['match'] : []),
+    ...(groupsOf(options).length > 0 ? ['allowed_target_groups'] : []),
+    ...(options.limit === false || describesRate(options) ? ['limits.connection_rate'] : []),
+    ...(options.concurrentConnections === undefined ? [] : ['limits.concurrent_connections']),
+  ];
+}
+
+function describesRate({ requestsPerSecond, limit, window, algorithm, burst, action, maxDelay }: UpdateOptions): boolean {
+  return [requestsPerSecond, limit || undefined, window, algorithm, burst, action, maxDelay].some((value) => value !== undefined);
+}
+
+/**
+ * The client with what is to change, and the revision that was looked at: a limit whose number or window is not given keeps that of
+ * the client as it is, and the change is then made only while that holds. 0n: nothing was looked at.
+ */
+async function wanted(connection: Connection, options: UpdateOptions): Promise<{ readonly client: Client; readonly readAt: bigint }> {
+  const { limit, ...others } = options;
+  if (limit === false && describesRate({ ...options, limit: false }))
+    throw usageError('--no-limit and what describes a limit: give the one or the other');
+  const rateOnly: LimitOptions = limit === undefined || limit === false ? others : { ...others, limit };
+  const current = describesRate(options) ? await currentClient(connection, options.client) : undefined;
+  const client: Client = {
+    clientId: options.client,
+    match: matchOf(options),
+    allowedTargetGroups: [...groupsOf(options)],
+    limits: {
+      connectionRate: connectionRateOf(rateOnly, current?.client?.limits?.connectionRate),
+      concurrentConnections: options.concurrentConnections ?? 0,
+    },
+  };
+  return { client, readAt: current?.revision ?? 0n };
+}
+
+/** A client that is not there is for the server to refuse. */
+async function currentClient(
+  connection: Connection,
+  clientId: string,
+): Promise<{ readonly client: Client | undefined; readonly revision: bigint } | undefined> {
+  for await (const { clients, revision } of pages(connection, AdminServiceService.listClients, {})) {
+    const found = clients.find(({ client }) => client?.clientId === clientId);
+    if (found !== undefined) return { client: found.client, revision };
+  }
+  return undefined;
+}
+
 function removeCommand(program: Command, io: Io): void {
   const command = program
     .command('remove-client')
@@ -94,12 +157,9 @@ function removeCommand(program: Command, io: Io): void {
     .requiredOption('--client <id>', 'the client', name);
   changeOptions(closeOptions(command)).action(async (options: ChangeOptions & CloseOptions & { readonly client: string }) => {
     const { client: clientId } = options;
+    const request = { clientId, ...closeFields(options), ...changeFields(options) };
     await withSession(io, command, async ({ connection, printer }) => {
-      const reply = await connection.unary(AdminServiceService.removeClient, {
-        clientId,
-        ...closeFields(options),
-        ...changeFields(options),
-      });
+      const reply = await connection.unary(AdminServiceService.removeClient, request);
       printer.sentence(reply, `removed client ${clientId}, ${closedText(reply.connectionsClosed, options)} (revision ${reply.revision})`);
     });
   });
@@ -153,38 +213,4 @@ function matchText(match: IdentityMatch | undefined): string {
     .filter(([, value]) => value !== '')
     .map(([field, value]) => `${field}=${value}`)
     .join(' ');
-}
-
-function matchOf(options: MatchOptions): IdentityMatch | undefined {
-  const { matchCn: cn = '', matchDns: dns = '', matchUri: uri = '', matchOu: ou = '', matchFingerprint: fingerprint = '' } = options;
-  const match = { cn, dns, uri, ou, fingerprint };
-  return Object.values(match).some((value) => value !== '') ? match : undefined;
-}
-
-function limitsOf(options: LimitOptions): Limits | undefined {
-  const connectionRate = connectionRateOf(options);
-  const { concurrentConnections = 0 } = options;
-  return connectionRate === undefined && concurrentConnections === 0 ? undefined : { connectionRate, concurrentConnections };
-}
-
-function connectionRateOf(options: LimitOptions): ConnectionRate | undefined {
-  const { requestsPerSecond, window, algorithm, burst, action, maxDelay } = options;
-  if (requestsPerSecond !== undefined && (options.limit !== undefined || window !== undefined)) {
-    throw usageError('--requests-per-second N is short for --limit N --window 1s; give the one or the other');
-  }
-  const limit = options.limit ?? requestsPerSecond;
-  if (limit === undefined) {
-    if ([window, algorithm, burst, action, maxDelay].every((value) => value === undefined)) return undefined;
-    throw usageError(
-      '--window, --algorithm, --burst, --action and --max-delay describe a limit; give --limit or --requests-per-second too',
-    );
-  }
-  return {
-    limit,
-    window: optionalDuration(requestsPerSecond === undefined ? window : 1_000),
-    algorithm: algorithm ?? RateAlgorithm.UNSPECIFIED,
-    burst: burst ?? 0,
-    action: action ?? LimitAction.UNSPECIFIED,
-    maxDelay: optionalDuration(maxDelay),
-  };
 }

@@ -8,12 +8,14 @@ import {
   ServerMode,
   type TargetGroup,
 } from '../../src/gen/lb/admin/v1/admin.ts';
+import type { Connection } from '../connection.ts';
 import { formatDuration, fromDuration, optionalDuration } from '../durations.ts';
 import { usageError } from '../errors.ts';
 import type { Io } from '../io.ts';
 import { type Paint, table } from '../render.ts';
-import { address, collect, count, name, positiveDuration, statusRange, wordOption } from '../values.ts';
-import { ALGORITHM_WORDS, CHECK_TYPE_WORDS, ON_UNHEALTHY_WORDS, wordOf } from '../words.ts';
+import { address, collect, name } from '../values.ts';
+import { wordOf } from '../words.ts';
+import { type BehaviourOptions, behaviourOptions, describesHealthCheck, healthCheckOf } from './group-options.ts';
 import { type ChangeOptions, changeFields, changeOptions, example, withSession } from './session.ts';
 
 interface NameOptions {
@@ -21,67 +23,33 @@ interface NameOptions {
   readonly targetGroup?: string;
 }
 
-interface HealthOptions {
-  readonly healthCheck?: CheckType;
-  readonly healthInterval?: number;
-  readonly healthTimeout?: number;
-  readonly healthMaxInterval?: number;
-  readonly unhealthyThreshold?: number;
-  readonly healthyThreshold?: number;
-  readonly healthPath?: string;
-  readonly healthHost?: string;
-  readonly healthStatus?: { readonly from: number; readonly to: number };
+interface AddOptions extends NameOptions, BehaviourOptions, ChangeOptions {
+  readonly server?: readonly string[];
 }
 
-interface AddOptions extends NameOptions, HealthOptions, ChangeOptions {
-  readonly algorithm?: Algorithm;
-  readonly server?: readonly string[];
-  readonly connectTimeout?: number;
-  readonly retries?: number;
-  readonly onUnhealthy?: OnUnhealthy;
-}
+type UpdateOptions = NameOptions & BehaviourOptions & ChangeOptions;
 
 export function addTargetGroupCommands(program: Command, io: Io): void {
   program.commandsGroup('Target groups:');
   addCommand(program, io);
+  updateCommand(program, io);
   removeCommand(program, io);
   listCommand(program, io);
 }
 
 function addCommand(program: Command, io: Io): void {
-  const command = nameOptions(program.command('add-target-group').description('add a target group, with its first servers if you like'))
-    .addOption(wordOption('--algorithm <algorithm>', 'how it balances (default: leastConnections)', ALGORITHM_WORDS))
-    .option('--server <host:port>', 'an upstream server; repeat it for several', collect(address))
-    .addOption(wordOption('--health-check <type>', 'how its servers are probed (default: tcp)', CHECK_TYPE_WORDS))
-    .option('--health-interval <duration>', 'between two probes (default: 5s)', positiveDuration)
-    .option('--health-timeout <duration>', 'of a probe (default: 5s)', positiveDuration)
-    .option('--health-max-interval <duration>', 'between two probes of a server that is down (default: 60s)', positiveDuration)
-    .option('--unhealthy-threshold <n>', 'failures in a row that make a server unhealthy (default: 1)', count(1))
-    .option('--healthy-threshold <n>', 'successes in a row that make it healthy again (default: 3)', count(1))
-    .option('--health-path <path>', 'what an http check asks for (default: /)', name)
-    .option('--health-host <host>', 'the Host header of an http check', name)
-    .option('--health-status <from-to>', 'what an http check takes as healthy (default: 200-399)', statusRange)
-    .option('--connect-timeout <duration>', 'for a connection to a server (default: 5s)', positiveDuration)
-    .option('--retries <n>', 'how many other servers to try after the first refuses (default: 3)', count(0))
-    .addOption(
-      wordOption('--on-unhealthy <what>', 'what becomes of the connections of a server that fails (default: keep)', ON_UNHEALTHY_WORDS),
-    );
-  changeOptions(command).action(async (options: AddOptions) => {
+  const command = nameOptions(
+    program.command('add-target-group').description('add a target group, with its first servers if you like'),
+  ).option('--server <host:port>', 'an upstream server; repeat it for several', collect(address));
+  changeOptions(behaviourOptions(command)).action(async (options: AddOptions) => {
     const groupName = chosenName(options);
-    const targetGroup: TargetGroup = {
-      name: groupName,
-      algorithm: options.algorithm ?? Algorithm.UNSPECIFIED,
-      servers: (options.server ?? []).map((server) => ({
-        address: server,
-        maxConnections: 0,
-        backup: false,
-        mode: ServerMode.UNSPECIFIED,
-      })),
-      healthCheck: healthCheckOf(options),
-      connectTimeout: optionalDuration(options.connectTimeout),
-      retries: options.retries,
-      onUnhealthy: options.onUnhealthy ?? OnUnhealthy.UNSPECIFIED,
-    };
+    const servers = (options.server ?? []).map((server) => ({
+      address: server,
+      maxConnections: 0,
+      backup: false,
+      mode: ServerMode.UNSPECIFIED,
+    }));
+    const targetGroup = { ...behaviourOf(groupName, options, healthCheckOf(options)), servers };
     await withSession(io, command, async ({ connection, printer }) => {
       const reply = await connection.unary(AdminServiceService.addTargetGroup, { targetGroup, ...changeFields(options) });
       printer.sentence(reply, `added target group ${groupName} (revision ${reply.revision})`);
@@ -92,6 +60,62 @@ function addCommand(program: Command, io: Io): void {
     'add-target-group --name FrontEndService --server 127.0.0.1:8081 --server 127.0.0.1:8082',
     'add-target-group --name api --algorithm roundRobin --health-check http --health-path /healthz --health-interval 2s',
   );
+}
+
+function updateCommand(program: Command, io: Io): void {
+  const command = nameOptions(
+    program.command('update-target-group').description('change what is given of how a target group balances and checks; its servers stay'),
+  );
+  changeOptions(behaviourOptions(command)).action(async (options: UpdateOptions) => {
+    const groupName = chosenName(options);
+    const updateMask = maskOf(options);
+    if (updateMask.length === 0) throw usageError(`nothing to change; see lbctl ${command.name()} --help`);
+    await withSession(io, command, async ({ connection, printer }) => {
+      // What is not said of the check stays as it is, and the change is made only while that holds.
+      const current = describesHealthCheck(options) ? await currentCheck(connection, groupName) : undefined;
+      const targetGroup = behaviourOf(groupName, options, healthCheckOf(options, current?.check));
+      const { expectedRevision, requestId } = changeFields(options);
+      const guard = expectedRevision === 0n ? (current?.revision ?? 0n) : expectedRevision;
+      const request = { targetGroup, updateMask, expectedRevision: guard, requestId };
+      const reply = await connection.unary(AdminServiceService.updateTargetGroup, request);
+      printer.sentence(reply, `updated target group ${groupName} (revision ${reply.revision})`);
+    });
+  });
+  example(
+    command,
+    'update-target-group --name FrontEndService --algorithm powerOfTwoChoices',
+    'update-target-group --name FrontEndService --health-interval 2s --retries 1',
+  );
+}
+
+function behaviourOf(groupName: string, options: BehaviourOptions, healthCheck: HealthCheck | undefined): TargetGroup {
+  return {
+    name: groupName,
+    algorithm: options.algorithm ?? Algorithm.UNSPECIFIED,
+    servers: [],
+    healthCheck,
+    connectTimeout: optionalDuration(options.connectTimeout),
+    retries: options.retries,
+    onUnhealthy: options.onUnhealthy ?? OnUnhealthy.UNSPECIFIED,
+  };
+}
+
+function maskOf(options: BehaviourOptions): string[] {
+  return [
+    ...(options.algorithm === undefined ? [] : ['algorithm']),
+    ...(describesHealthCheck(options) ? ['health_check'] : []),
+    ...(options.connectTimeout === undefined ? [] : ['connect_timeout']),
+    ...(options.retries === undefined ? [] : ['retries']),
+    ...(options.onUnhealthy === undefined ? [] : ['on_unhealthy']),
+  ];
+}
+
+async function currentCheck(
+  connection: Connection,
+  groupName: string,
+): Promise<{ readonly check: HealthCheck | undefined; readonly revision: bigint }> {
+  const { targetGroups, revision } = await connection.unary(AdminServiceService.listTargetGroups, {});
+  return { check: targetGroups.find((group) => group.name === groupName)?.healthCheck, revision };
 }
 
 function removeCommand(program: Command, io: Io): void {
@@ -141,33 +165,6 @@ function healthCheckText(check: HealthCheck | undefined): string {
   if (check.type === CheckType.NONE) return type;
   const path = check.http === undefined || check.http.path === '' ? '' : ` ${check.http.path}`;
   return check.interval === undefined ? type + path : `${type}${path} every ${formatDuration(fromDuration(check.interval))}`;
-}
-
-function healthCheckOf(options: HealthOptions): HealthCheck | undefined {
-  const { healthPath, healthHost, healthStatus } = options;
-  const http = healthPath !== undefined || healthHost !== undefined || healthStatus !== undefined;
-  if (http && options.healthCheck !== CheckType.HTTP) {
-    throw usageError('--health-path, --health-host and --health-status are for --health-check http; give that too');
-  }
-  const given = [
-    options.healthInterval,
-    options.healthTimeout,
-    options.healthMaxInterval,
-    options.unhealthyThreshold,
-    options.healthyThreshold,
-  ];
-  if (options.healthCheck === undefined && given.every((value) => value === undefined)) return undefined;
-  return {
-    type: options.healthCheck ?? CheckType.TCP,
-    interval: optionalDuration(options.healthInterval),
-    timeout: optionalDuration(options.healthTimeout),
-    unhealthyThreshold: options.unhealthyThreshold ?? 0,
-    healthyThreshold: options.healthyThreshold ?? 0,
-    maxInterval: optionalDuration(options.healthMaxInterval),
-    http: http
-      ? { path: healthPath ?? '', host: healthHost ?? '', statusFrom: healthStatus?.from ?? 0, statusTo: healthStatus?.to ?? 0 }
-      : undefined,
-  };
 }
 
 function nameOptions(command: Command): Command {

@@ -9,7 +9,7 @@ import {
 import { formatAge, formatDuration, fromDuration, optionalDuration } from '../durations.ts';
 import type { Io } from '../io.ts';
 import { pages } from '../paging.ts';
-import { type Cell, type Paint, safeText, table } from '../render.ts';
+import { type Cell, type Paint, safeLines, table } from '../render.ts';
 import { address, count, duration, name } from '../values.ts';
 import { wordOf } from '../words.ts';
 import { connections } from './closing.ts';
@@ -143,8 +143,4 @@ function progressText({ connectionsLeft, connectionsReset, done }: RemoveUpstrea
   if (!done) return `${connections(connectionsLeft)} left`;
   const reset = connectionsReset === 0n ? '' : `, ${connections(connectionsReset)} reset`;
   return `done: ${connectionsLeft === 0n ? 'no connections' : connections(connectionsLeft)} left${reset}`;
-}
-
-function safeLines(text: string): string {
-  return text.split('\n').map(safeText).join('\n');
 }

@@ -9,20 +9,23 @@ import {
 import { optionalDuration } from '../durations.ts';
 import type { Io } from '../io.ts';
 import { type Cell, type Paint, tableLine } from '../render.ts';
-import { count, name, positiveDuration, revision } from '../values.ts';
+import { address, name, positiveDuration, revision } from '../values.ts';
 import { wordOf } from '../words.ts';
-import { example, untilInterrupted, withSession } from './session.ts';
+import { type CountedOptions, countedOptions, follow } from './following.ts';
+import { example, withSession } from './session.ts';
 import { healthCell } from './upstream-servers.ts';
 
-interface HealthOptions {
+interface HealthOptions extends CountedOptions {
   readonly targetGroup?: string;
+  readonly server?: string;
   readonly sinceRevision?: bigint;
-  readonly count?: number;
 }
 
-interface StatsOptions {
+interface StatsOptions extends CountedOptions {
   readonly interval?: number;
-  readonly count?: number;
+  readonly targetGroup?: string;
+  readonly server?: string;
+  readonly client?: string;
 }
 
 const STATS_HEADER = ['TIME', 'ACTIVE', 'ACCEPTED', 'PER SECOND', 'REFUSED', 'PER SECOND', 'HEALTHY', 'BY REASON'];
@@ -35,45 +38,58 @@ export function addWatchCommands(program: Command, io: Io): void {
 function watchStatsCommand(program: Command, io: Io): void {
   const command = program
     .command('watch-stats')
-    .description('the counters now, then once every interval, until Ctrl-C')
+    .description('the counters now, then once every interval, until Ctrl-C; it goes on when lbd restarts')
     .option('--interval <duration>', 'at least 100ms (default: 1s)', positiveDuration)
-    .option('--count <n>', 'end after so many', count(1));
-  command.action(async ({ interval, count: wanted }: StatsOptions) => {
-    await withSession(io, command, async ({ connection, printer }) => {
-      await untilInterrupted(io, async (signal) => {
-        const stats = connection.serverStream(
-          AdminServiceService.watchStats,
-          { interval: optionalDuration(interval), targetGroup: '', server: '', clientId: '' },
-          signal,
-        );
-        const lines = statsLines(printer.paint);
-        let seen = 0;
-        for await (const message of stats) {
-          printer.event(message, lines(message));
-          if (++seen === wanted) break;
-        }
+    .option('--target-group <name>', 'servers of this target group only', name)
+    .option('--server <host:port>', 'this server only', address)
+    .option('--client <id>', 'this client only', name);
+  countedOptions(command, '').action(async (options: StatsOptions) => {
+    const { interval, targetGroup = '', server = '', client: clientId = '' } = options;
+    const request = { interval: optionalDuration(interval), targetGroup, server, clientId };
+    await withSession(io, command, async (session) => {
+      const lines = statsLines(session.printer.paint);
+      let seen = 0;
+      await follow(io, session, options, {
+        open: (connection, signal) => connection.serverStream(AdminServiceService.watchStats, request, signal),
+        each: (message) => {
+          session.printer.event(message, lines(message));
+          return ++seen === options.count;
+        },
       });
     });
   });
-  example(command, 'watch-stats', 'watch-stats --interval 5s --count 12 --output json');
+  example(command, 'watch-stats', 'watch-stats --interval 5s --count 12 --output json', 'watch-stats --client clientA.bardomain.com');
 }
 
 function watchHealthCommand(program: Command, io: Io): void {
   const command = program
     .command('watch-health')
-    .description('the health of every server as it is, then every change, until Ctrl-C')
+    .description('the health of every server as it is, then every change, until Ctrl-C; it goes on when lbd restarts')
     .option('--target-group <name>', 'of this target group only', name)
-    .option('--since-revision <n>', 'only the changes after this health revision', revision)
-    .option('--count <n>', 'end after so many servers and changes', count(1));
-  command.action(async ({ targetGroup = '', sinceRevision = 0n, count: wanted }: HealthOptions) => {
-    await withSession(io, command, async ({ connection, printer }) => {
-      await untilInterrupted(io, async (signal) => {
-        const events = connection.serverStream(AdminServiceService.watchHealth, { targetGroup, server: '', sinceRevision }, signal);
-        let seen = 0;
-        for await (const message of events) {
-          printer.event(message, healthLine(message, printer.paint));
-          if (message.kind !== Kind.SYNCED && ++seen === wanted) break;
-        }
+    .option('--server <host:port>', 'of this server only', address)
+    .option('--since-revision <n>', 'only the changes after this health revision', revision);
+  countedOptions(command, ' servers and changes').action(async (options: HealthOptions) => {
+    const { targetGroup = '', server = '' } = options;
+    let { sinceRevision = 0n } = options;
+    let resumed = false;
+    await withSession(io, command, async (session) => {
+      let seen = 0;
+      await follow(io, session, options, {
+        open: (connection, signal) =>
+          connection.serverStream(AdminServiceService.watchHealth, { targetGroup, server, sinceRevision }, signal),
+        // A revision that was asked for on the command line is refused; only one of our own is given up.
+        startOver: () => {
+          sinceRevision = 0n;
+          return resumed;
+        },
+        each: (message) => {
+          session.printer.event(message, healthLine(message, session.printer.paint));
+          if (message.kind !== Kind.STATE) {
+            sinceRevision = message.revision;
+            resumed = true;
+          }
+          return message.kind !== Kind.SYNCED && ++seen === options.count;
+        },
       });
     });
   });
@@ -108,8 +124,9 @@ export function statsLines(paint: Paint): (stats: WatchStatsResponse) => string 
   };
 }
 
+/** Nothing for the first message, and for one that counts from 0 again because lbd has restarted. */
 function perSecond(before: WatchStatsResponse | undefined, now: WatchStatsResponse, counter: 'accepted' | 'refused'): string {
-  if (before?.at === undefined || now.at === undefined) return '';
+  if (before?.at === undefined || now.at === undefined || now[counter] < before[counter]) return '';
   const seconds = (now.at.getTime() - before.at.getTime()) / 1_000;
   return seconds > 0 ? (Number(now[counter] - before[counter]) / seconds).toFixed(1) : '';
 }
@@ -132,6 +149,7 @@ function changeCell({ kind, from, to }: WatchHealthResponse): Cell {
   return kind === Kind.CHANGED ? { ...cell, text: `${wordOf(from) ?? '-'} -> ${cell.text}` } : cell;
 }
 
-function timeOf(at: Date | undefined): string {
+/** The time of day in UTC: `12:34:56Z`. */
+export function timeOf(at: Date | undefined): string {
   return at === undefined ? '' : `${at.toISOString().slice(11, 19)}Z`;
 }

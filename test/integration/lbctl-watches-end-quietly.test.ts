@@ -65,10 +65,10 @@ test('a reader that has seen enough ends lbctl without a word', async (t) => {
   assert.equal(complaints, '');
 });
 
-test('a watch that loses its server says so with exit code 3', async (t) => {
+test('with --no-reconnect a watch that loses its server says so with exit code 3', async (t) => {
   const { admin, env } = await start(t);
   const link = await faultyLink(t, admin.server.address.port);
-  const watch = startLbctl(t, ['watch-stats', '--addr', link.address, '-o', 'json'], { env });
+  const watch = startLbctl(t, ['watch-stats', '--addr', link.address, '-o', 'json', '--no-reconnect'], { env });
   let complaints = '';
   watch.child.stderr?.on('data', (chunk) => {
     complaints += chunk;

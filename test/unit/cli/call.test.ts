@@ -56,7 +56,16 @@ test('takes the field names of the .proto files, numbers for 64 bits, and nothin
     expectedRevision: 7,
     requestId: '',
   });
-  assert.deepEqual(roundTrip('ListClients', ''), {});
+  assert.deepEqual(roundTrip('GetState', ''), {});
+});
+
+test('a field mask is the paths with commas between them', () => {
+  const json = { client: { clientId: 'c', allowedTargetGroups: ['g'] }, updateMask: 'allowedTargetGroups,limits.connectionRate' };
+  const sent = roundTrip('UpdateClient', JSON.stringify(json));
+  assert.partialDeepStrictEqual(sent, { updateMask: 'allowedTargetGroups,limits.connectionRate' });
+  const rpc = findMethod(contract, 'UpdateClient');
+  const [request = {}] = readMessages(contract, rpc, JSON.stringify(json));
+  assert.partialDeepStrictEqual(request, { updateMask: { paths: ['allowed_target_groups', 'limits.connection_rate'] } });
 });
 
 test('writes times in RFC 3339 and nested enums by name', () => {
@@ -85,9 +94,10 @@ const REFUSED: readonly (readonly [string, string, RegExp])[] = [
   ['AddClient', '{"client": {"limits": {"connectionRate": {"limit": -1}}}}', /connectionRate\.limit: expected an unsigned 32-bit number/],
   ['AddClient', '{"client": {"limits": {"connectionRate": {"limit": 1.5}}}}', /connectionRate\.limit: expected a whole number/],
   ['AddClient', '{"client": {"limits": {"connectionRate": {"window": 5}}}}', /connectionRate\.window: expected a duration in seconds/],
+  ['UpdateClient', '{"updateMask": ["match"]}', /updateMask: expected field names with commas between them/],
   ['AddTargetGroup', '{"targetGroup": {"algorithm": "roundRobin"}}', /algorithm: expected one of ALGORITHM_UNSPECIFIED, /],
   ['AddTargetGroup', '{"targetGroup": {"servers": [{}, {"backup": "yes"}]}}', /targetGroup\.servers\[1\]\.backup: expected true or false/],
-  ['ListClients', '{"x": 1}', /x: ListClientsRequest has no such field; it has none/],
+  ['GetState', '{"x": 1}', /x: GetStateRequest has no such field; it has none/],
 ];
 
 test('refuses JSON that the message does not have, and names the field', () => {

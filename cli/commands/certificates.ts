@@ -1,0 +1,122 @@
+/** The certificates that lbd serves, and those that it no longer takes. */
+import { readFileSync } from 'node:fs';
+import type { Command } from 'commander';
+import {
+  AdminServiceService,
+  type RevokeCertificateRequest,
+  type RevokedCertificate,
+  type ServedCertificate,
+} from '../../src/gen/lb/admin/v1/admin.ts';
+import { formatAge } from '../durations.ts';
+import { fileProblem, usageError } from '../errors.ts';
+import type { Io } from '../io.ts';
+import { type Cell, type Paint, table } from '../render.ts';
+import { name } from '../values.ts';
+import { type CloseOptions, closedText, closeFields, closeOptions } from './closing.ts';
+import { type ChangeOptions, changeFields, changeOptions, example, withSession } from './session.ts';
+
+interface RevokeOptions extends CertificateOptions, ChangeOptions, CloseOptions {
+  readonly comment?: string;
+}
+
+interface CertificateOptions {
+  readonly fingerprint?: string;
+  readonly certificate?: string;
+}
+
+/** A certificate with less than this left is shown in yellow. */
+const SOON_MS = 30 * 86_400_000;
+
+export function addCertificateCommands(program: Command, io: Io): void {
+  program.commandsGroup('Certificates:');
+  listCommand(program, io);
+  revokeCommand(program, io);
+}
+
+function listCommand(program: Command, io: Io): void {
+  const command = program
+    .command('certificates')
+    .description('the certificates that the listeners and the admin API serve, and the revoked ones')
+    .option('--reload', 'read certificates, keys, CAs and CRLs again from their files first: all of them, or none when one is bad');
+  command.action(async ({ reload = false }: { readonly reload?: boolean }) => {
+    await withSession(io, command, async ({ connection, printer }) => {
+      if (reload) await connection.unary(AdminServiceService.reloadCertificates, {});
+      const reply = await connection.unary(AdminServiceService.listCertificates, {});
+      const { certificates, revoked } = reply;
+      printer.block(reply, `${servedTable(certificates, io.nowMs(), printer.paint)}\n\n${revokedTable(revoked, printer.paint)}`);
+    });
+  });
+  example(command, 'certificates', 'certificates --reload');
+}
+
+function revokeCommand(program: Command, io: Io): void {
+  const command = program
+    .command('revoke')
+    .description('admit nobody with this certificate any more, anywhere; its live connections are closed')
+    .option('--fingerprint <sha256>', 'its SHA-256 fingerprint, hex digits', name)
+    .option('--certificate <file>', 'or the certificate itself, PEM', name)
+    .option('--comment <text>', 'why, for those who list the revoked certificates', name);
+  changeOptions(closeOptions(command)).action(async (options: RevokeOptions) => {
+    const certificateId = certificateIdOf(options);
+    const request = { certificateId, comment: options.comment ?? '', ...closeFields(options), ...changeFields(options) };
+    await withSession(io, command, async ({ connection, printer }) => {
+      const reply = await connection.unary(AdminServiceService.revokeCertificate, request);
+      printer.sentence(reply, `revoked, ${closedText(reply.connectionsClosed, options)} (revision ${reply.revision})`);
+    });
+  });
+  example(
+    command,
+    "revoke --certificate stolen.crt --comment 'laptop stolen'",
+    'revoke --fingerprint 5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8 --mode drain --deadline 30s',
+  );
+}
+
+function certificateIdOf({ fingerprint, certificate }: CertificateOptions): NonNullable<RevokeCertificateRequest['certificateId']> {
+  if (fingerprint !== undefined && certificate !== undefined)
+    throw usageError('--fingerprint and --certificate: give the one or the other');
+  if (fingerprint !== undefined) return { $case: 'fingerprint', value: fingerprint };
+  if (certificate !== undefined) return { $case: 'certificate', value: readCertificate(certificate) };
+  throw usageError('which certificate? give --fingerprint or --certificate');
+}
+
+/** The PEM text of a file that `--certificate` names. Throws a CliError when it cannot be read. */
+export function readCertificate(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw usageError(`cannot read the certificate ${file}: ${fileProblem(error)}; give a PEM file with --certificate`);
+  }
+}
+
+function servedTable(certificates: readonly ServedCertificate[], nowMs: number, paint: Paint): string {
+  if (certificates.length === 0) return 'no certificates are served';
+  return table(
+    ['USED BY', 'SUBJECT', 'ISSUER', 'EXPIRES', 'FILE', 'FINGERPRINT'],
+    certificates.map(({ usedBy, subject, issuer, notAfter, file, fingerprint }) => [
+      usedBy,
+      subject.replaceAll('\n', ', '),
+      issuer.replaceAll('\n', ', '),
+      expiryCell(notAfter, nowMs),
+      file,
+      fingerprint,
+    ]),
+    paint,
+  );
+}
+
+function expiryCell(notAfter: Date | undefined, nowMs: number): Cell {
+  if (notAfter === undefined) return '';
+  const leftMs = notAfter.getTime() - nowMs;
+  const date = notAfter.toISOString().slice(0, 10);
+  if (leftMs <= 0) return { text: `${date} (expired)`, tone: 'bad' };
+  return { text: `${date} (in ${formatAge(leftMs)})`, tone: leftMs < SOON_MS ? 'unsure' : 'good' };
+}
+
+function revokedTable(revoked: readonly RevokedCertificate[], paint: Paint): string {
+  if (revoked.length === 0) return 'no certificates are revoked';
+  return table(
+    ['REVOKED', 'AT', 'COMMENT'],
+    revoked.map(({ fingerprint, revokedAt, comment }) => [fingerprint, revokedAt?.toISOString() ?? '', comment]),
+    paint,
+  );
+}

@@ -1,0 +1,107 @@
+/** The options that say who a client is and how fast it may connect, for add-client and update-client. */
+import type { Command } from 'commander';
+import { type ConnectionRate, type IdentityMatch, LimitAction, type Limits, RateAlgorithm } from '../../src/gen/lb/admin/v1/admin.ts';
+import { optionalDuration } from '../durations.ts';
+import { usageError } from '../errors.ts';
+import { collect, count, name, positiveDuration, wordOption } from '../values.ts';
+import { LIMIT_ACTION_WORDS, RATE_ALGORITHM_WORDS } from '../words.ts';
+
+/** What {@link rateOptions} reads, and `--concurrent-connections`. */
+export interface LimitOptions {
+  readonly requestsPerSecond?: number;
+  readonly limit?: number;
+  readonly window?: number;
+  readonly algorithm?: RateAlgorithm;
+  readonly burst?: number;
+  readonly action?: LimitAction;
+  readonly maxDelay?: number;
+  readonly concurrentConnections?: number;
+}
+
+/** What {@link matchOptions} reads. */
+export interface MatchOptions {
+  readonly matchCn?: string;
+  readonly matchDns?: string;
+  readonly matchUri?: string;
+  readonly matchOu?: string;
+  readonly matchFingerprint?: string;
+}
+
+/** What {@link groupOptions} reads. */
+export interface GroupOptions {
+  readonly targetGroup?: readonly string[];
+  readonly allowedTargetGroup?: readonly string[];
+}
+
+/** `--target-group` and its other name. */
+export function groupOptions(command: Command): Command {
+  return command
+    .option('--target-group <name>', 'a target group it may reach; repeat it for several', collect(name))
+    .option('--allowed-target-group <name>', 'the same as --target-group', collect(name));
+}
+
+/** The groups that {@link groupOptions} name. */
+export function groupsOf({ targetGroup = [], allowedTargetGroup = [] }: GroupOptions): readonly string[] {
+  return [...targetGroup, ...allowedTargetGroup];
+}
+
+/** `--requests-per-second`, `--limit` and what describes it. */
+export function rateOptions(command: Command): Command {
+  return command
+    .option('--requests-per-second <n>', 'short for --limit N --window 1s', count(1))
+    .option('--limit <n>', 'new connections per window (default: no bound)', count(1))
+    .option('--window <duration>', 'the window of --limit (default: 1s)', positiveDuration)
+    .addOption(wordOption('--algorithm <algorithm>', 'how --limit counts (default: fixedWindow)', RATE_ALGORITHM_WORDS))
+    .option('--burst <n>', 'size of the tokenBucket, depth of the leakyBucket (default: the limit)', count(1))
+    .addOption(wordOption('--action <action>', 'what becomes of a connection over the limit (default: reset)', LIMIT_ACTION_WORDS))
+    .option('--max-delay <duration>', 'the longest wait with --action delay (default: 5s)', positiveDuration);
+}
+
+/** `--match-cn` and the others. */
+export function matchOptions(command: Command): Command {
+  return command
+    .option('--match-cn <name>', 'its certificate has this common name', name)
+    .option('--match-dns <name>', '... this DNS name', name)
+    .option('--match-uri <uri>', '... this URI name, for example a SPIFFE id', name)
+    .option('--match-ou <unit>', '... this organizational unit', name)
+    .option('--match-fingerprint <sha256>', '... this SHA-256 fingerprint', name);
+}
+
+/** What the match options say; undefined when none is given. */
+export function matchOf(options: MatchOptions): IdentityMatch | undefined {
+  const { matchCn: cn = '', matchDns: dns = '', matchUri: uri = '', matchOu: ou = '', matchFingerprint: fingerprint = '' } = options;
+  const match = { cn, dns, uri, ou, fingerprint };
+  return Object.values(match).some((value) => value !== '') ? match : undefined;
+}
+
+/** What the limit options say; undefined when none is given. Throws a CliError for options that make no limit. */
+export function limitsOf(options: LimitOptions): Limits | undefined {
+  const connectionRate = connectionRateOf(options);
+  const { concurrentConnections = 0 } = options;
+  return connectionRate === undefined && concurrentConnections === 0 ? undefined : { connectionRate, concurrentConnections };
+}
+
+/** Undefined when none of its options is given. `before` is what goes on where an option is left out. Throws a CliError. */
+export function connectionRateOf(options: LimitOptions, before?: ConnectionRate): ConnectionRate | undefined {
+  const { requestsPerSecond, window, algorithm, burst, action, maxDelay } = options;
+  if (requestsPerSecond !== undefined && (options.limit !== undefined || window !== undefined)) {
+    throw usageError('--requests-per-second N is short for --limit N --window 1s; give the one or the other');
+  }
+  const given = options.limit ?? requestsPerSecond;
+  if ([given, window, algorithm, burst, action, maxDelay].every((value) => value === undefined)) return undefined;
+  const limit = given ?? before?.limit;
+  if (limit === undefined) {
+    throw usageError(
+      '--window, --algorithm, --burst, --action and --max-delay describe a limit; give --limit or --requests-per-second too',
+    );
+  }
+  return {
+    limit,
+    window: optionalDuration(requestsPerSecond === undefined ? window : 1_000) ?? before?.window,
+    algorithm: algorithm ?? before?.algorithm ?? RateAlgorithm.UNSPECIFIED,
+    // A burst of the limit's own size is the default, which follows the limit.
+    burst: burst ?? (before === undefined || before.burst === before.limit ? 0 : before.burst),
+    action: action ?? before?.action ?? LimitAction.UNSPECIFIED,
+    maxDelay: optionalDuration(maxDelay) ?? before?.maxDelay,
+  };
+}
