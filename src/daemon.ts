@@ -3,9 +3,13 @@ import type { Logger } from 'pino';
 import type { AdminContext } from './admin/context.ts';
 import { AdminServer } from './admin/server.ts';
 import type { Config } from './config/config.ts';
+import { exportConfig } from './config/export.ts';
+import { parseForRunning } from './config/needs-restart.ts';
 import { loadTlsMaterial } from './config/tls-files.ts';
 import { type Address, formatAddress } from './domain/model.ts';
 import { type BoundListener, LoadBalancer } from './load-balancer.ts';
+import { MetricsEndpoint } from './metrics/endpoint.ts';
+import { Metrics, type MetricsSources } from './metrics/metrics.ts';
 import { ServedCertificates } from './served-certificates.ts';
 
 export interface DaemonOptions {
@@ -15,14 +19,16 @@ export interface DaemonOptions {
   readonly version: string;
 }
 
-/** The admin address could not be opened. `code` is the system's, EADDRINUSE for one that is taken. */
-export class AdminListenError extends Error {
+/** An address beside the listeners' could not be opened. `code` is the system's, EADDRINUSE for one that is taken. */
+export class EndpointListenError extends Error {
+  readonly endpoint: 'admin' | 'metrics';
   readonly code: string;
   readonly address: Address;
 
-  constructor(address: Address, code: string, message: string) {
+  constructor(endpoint: EndpointListenError['endpoint'], address: Address, code: string, message: string) {
     super(message);
-    this.name = 'AdminListenError';
+    this.name = 'EndpointListenError';
+    this.endpoint = endpoint;
     this.address = address;
     this.code = code;
   }
@@ -32,16 +38,22 @@ export class Daemon {
   readonly balancer: LoadBalancer;
   readonly #admin: AdminServer;
   readonly #certificates: ServedCertificates;
+  readonly #metrics: MetricsEndpoint | undefined;
   readonly #options: DaemonOptions;
 
-  private constructor(balancer: LoadBalancer, admin: AdminServer, certificates: ServedCertificates, options: DaemonOptions) {
+  private constructor(
+    balancer: LoadBalancer,
+    { admin, certificates, metrics }: { admin: AdminServer; certificates: ServedCertificates; metrics: MetricsEndpoint | undefined },
+    options: DaemonOptions,
+  ) {
     this.balancer = balancer;
     this.#admin = admin;
     this.#certificates = certificates;
+    this.#metrics = metrics;
     this.#options = options;
   }
 
-  /** Starts everything, or nothing. @throws as LoadBalancer.start does, TlsFileError and AdminListenError for the admin server */
+  /** Starts everything, or nothing. @throws as LoadBalancer.start does, TlsFileError for the admin server, and EndpointListenError */
   static async start(config: Config, options: DaemonOptions): Promise<Daemon> {
     const { log, writeLogLines, allowInsecureKeyPermissions } = options;
     const { material, warnings } = loadTlsMaterial(config.admin.tls, { allowInsecureKeyPermissions });
@@ -49,9 +61,15 @@ export class Daemon {
     const balancer = await LoadBalancer.start(config, { log, writeLogLines, allowInsecureKeyPermissions });
     try {
       const certificates = new ServedCertificates(balancer, material, options);
-      const admin = await listenAsAdmin(config, adminContext(balancer, certificates, options), material);
+      const { address, roles } = config.admin;
+      const context = adminContext(balancer, certificates, options);
+      const admin = await listening('admin', address, () => AdminServer.start(context, { address, material, roles }));
       certificates.onReload((renewed) => admin.reload(renewed));
-      const daemon = new Daemon(balancer, admin, certificates, options);
+      const metrics = await startMetrics(balancer, admin, options).catch(async (error: unknown) => {
+        await admin.stop(0);
+        throw error;
+      });
+      const daemon = new Daemon(balancer, { admin, certificates, metrics }, options);
       daemon.#announce();
       return daemon;
     } catch (error) {
@@ -80,6 +98,7 @@ export class Daemon {
     this.#admin.drain();
     const reset = await this.balancer.stop(deadlineMs);
     await this.#admin.stop(ADMIN_STOP_WITHIN_MS);
+    await this.#metrics?.stop();
     this.#options.log.info({ reset }, 'stopped');
   }
 
@@ -101,7 +120,14 @@ export class Daemon {
     }
     const listeners = this.listeners.map(({ name, address }) => ({ name, address }));
     log.info(
-      { listeners, admin: this.admin, revision: snapshot.revision, workers: config.workers, version: this.#options.version },
+      {
+        listeners,
+        admin: this.admin,
+        ...(this.#metrics === undefined ? {} : { metrics: formatAddress(this.#metrics.address) }),
+        revision: snapshot.revision,
+        workers: config.workers,
+        version: this.#options.version,
+      },
       'ready',
     );
   }
@@ -109,19 +135,34 @@ export class Daemon {
 
 const ADMIN_STOP_WITHIN_MS = 2_000;
 
-async function listenAsAdmin(
-  config: Config,
-  context: AdminContext,
-  material: Parameters<typeof AdminServer.start>[1]['material'],
-): Promise<AdminServer> {
-  const { address, roles } = config.admin;
+/** @throws EndpointListenError when the address cannot be had */
+async function listening<T>(endpoint: EndpointListenError['endpoint'], address: Address, start: () => Promise<T>): Promise<T> {
   try {
-    return await AdminServer.start(context, { address, material, roles });
+    return await start();
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === undefined) throw error;
-    throw new AdminListenError(address, code, message);
+    throw new EndpointListenError(endpoint, address, code, message);
   }
+}
+
+async function startMetrics(
+  balancer: LoadBalancer,
+  admin: AdminServer,
+  { log, version }: DaemonOptions,
+): Promise<MetricsEndpoint | undefined> {
+  const { metrics, workers } = balancer.config;
+  if (metrics === undefined) return undefined;
+  const sources: MetricsSources = {
+    snapshot: () => balancer.snapshot,
+    stats: balancer.stats,
+    isHealthy: (group, server) => balancer.health.statusOf(group, server)?.health === 'healthy',
+    storeWrites: () => balancer.authority.writes.totals,
+    adminCalls: () => admin.calls.all(),
+    workers,
+    version,
+  };
+  return listening('metrics', metrics.address, () => MetricsEndpoint.start(metrics.address, new Metrics(sources), log));
 }
 
 function adminContext(balancer: LoadBalancer, certificates: ServedCertificates, { log, version }: DaemonOptions): AdminContext {
@@ -138,6 +179,8 @@ function adminContext(balancer: LoadBalancer, certificates: ServedCertificates, 
     },
     certificates,
     explain: (question) => balancer.explain(question),
+    parseConfig: (text) => parseForRunning(balancer.config, text),
+    exportConfig: (snapshot) => exportConfig(balancer.config, snapshot),
     logLevel: { get: () => balancer.logLevel, set: (level) => balancer.setLogLevel(level) },
     listeners: () => balancer.listeners(),
     workers: balancer.config.workers,

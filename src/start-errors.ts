@@ -3,7 +3,7 @@ import { ConfigError } from './config/problems.ts';
 import { TlsFileError } from './config/tls-files.ts';
 import { StoreUnavailableError } from './controlplane/store/store.ts';
 import { ListenError } from './controlplane/worker-thread.ts';
-import { AdminListenError } from './daemon.ts';
+import { EndpointListenError } from './daemon.ts';
 import { DomainError } from './domain/errors.ts';
 import { formatAddress } from './domain/model.ts';
 import { QuickstartError } from './quickstart/quickstart.ts';
@@ -11,8 +11,9 @@ import { QuickstartError } from './quickstart/quickstart.ts';
 /** A config file's problems are one line each, as they are; everything else is one line that begins with `lbd:`. */
 export function explainStartError(error: unknown): string {
   if (error instanceof ConfigError) return error.message;
-  if (error instanceof AdminListenError) {
-    return `lbd: the admin API cannot listen on ${formatAddress(error.address)}: ${listenAdvice(error.code, error.message, 'admin.address')}`;
+  if (error instanceof EndpointListenError) {
+    const what = error.endpoint === 'admin' ? 'the admin API' : 'the metrics endpoint';
+    return `lbd: ${what} cannot listen on ${formatAddress(error.address)}: ${listenAdvice(error.code, error.message, `${error.endpoint}.address`)}`;
   }
   if (error instanceof ListenError) {
     return `lbd: listener "${error.listener}": ${listenAdvice(error.code, error.message, 'its address in the config file')}`;

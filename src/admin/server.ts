@@ -10,6 +10,7 @@ import { ServerReflectionService } from '../gen/grpc/reflection/v1/reflection.ts
 import { ServerReflectionService as ServerReflectionAlphaService } from '../gen/grpc/reflection/v1alpha/reflection.ts';
 import { AdminServiceService } from '../gen/lb/admin/v1/admin.ts';
 import { Authorisation } from './authorisation.ts';
+import { CallCounts } from './call-counts.ts';
 import { Changes } from './changes.ts';
 import type { AdminContext } from './context.ts';
 import type { Refusal } from './errors.ts';
@@ -42,6 +43,7 @@ export interface AdminStart {
 
 /** The admin API on its own port, behind mutual TLS: AdminService, health and reflection. */
 export class AdminServer {
+  readonly calls = new CallCounts();
   readonly #context: AdminContext;
   readonly #grpc: GrpcServer;
   readonly #tls: TlsServer;
@@ -60,7 +62,7 @@ export class AdminServer {
     this.#authorisation = new Authorisation(authority, roles, (path, caller, refusal) => {
       if (changesState(path)) void changes.recordRefused(path.slice(path.lastIndexOf('/') + 1), caller, refusal);
     });
-    this.#grpc = new GrpcServer({ ...LIMITS, interceptors: [this.#authorisation.interceptor] });
+    this.#grpc = new GrpcServer({ ...LIMITS, interceptors: [this.calls.interceptor, this.#authorisation.interceptor] });
     this.#grpc.addService(AdminServiceService, adminService(context, changes, this.#stopping.signal));
     this.#grpc.addService(HealthDefinition, this.#health.methods);
     this.#grpc.addService(ServerReflectionService, reflectionMethods(descriptors));

@@ -10,6 +10,7 @@ import {
   type Store,
   type StoredState,
 } from './store/store.ts';
+import { StoreWrites } from './store/store-writes.ts';
 
 /** Who wants a change, and under which conditions. */
 export interface Intent {
@@ -52,6 +53,7 @@ export type Subscriber = (change: Change) => Promise<void> | void;
 
 /** Owns the current Snapshot. The one write door: changes pass one at a time, first into the store, then to everybody. */
 export class Authority {
+  readonly writes = new StoreWrites();
   readonly #store: Store;
   readonly #nowMs: () => number;
   readonly #vet: Vet;
@@ -130,7 +132,7 @@ export class Authority {
       revisionAfter: next.revision,
     };
     const stored = { revision: next.revision, command, actor, requestId, requestDigest, atMs };
-    await this.#store.compareAndSet(previous.revision, stored, next, audit);
+    await this.writes.timed(() => this.#store.compareAndSet(previous.revision, stored, next, audit));
     this.#snapshot = next;
     this.#changedAtRunTime = changedAtRunTimeAfter(this.#changedAtRunTime, { actor, command });
     const change: Change = { command, previous, next };

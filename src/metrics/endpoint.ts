@@ -1,0 +1,76 @@
+/** GET /metrics in plain HTTP on an address of its own: nothing else, and never much of it at once. */
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Logger } from 'pino';
+import type { Address } from '../domain/model.ts';
+import type { Metrics } from './metrics.ts';
+
+const MAX_CONNECTIONS = 64;
+const HEADERS_WITHIN_MS = 5_000;
+const REQUEST_WITHIN_MS = 10_000;
+/** A reader that takes nothing for so long is dropped. */
+const STALLED_AFTER_MS = 30_000;
+
+export class MetricsEndpoint {
+  readonly #server: Server;
+  readonly #metrics: Metrics;
+  readonly #log: Logger;
+  /** The text being put together: those who ask meanwhile get the same. */
+  #rendering: Promise<string> | undefined;
+
+  private constructor(metrics: Metrics, log: Logger) {
+    this.#metrics = metrics;
+    this.#log = log;
+    this.#server = createServer(
+      { headersTimeout: HEADERS_WITHIN_MS, requestTimeout: REQUEST_WITHIN_MS, keepAliveTimeout: HEADERS_WITHIN_MS, maxHeaderSize: 8_192 },
+      (request, response) => void this.#answer(request, response),
+    );
+    this.#server.maxConnections = MAX_CONNECTIONS;
+    this.#server.setTimeout(STALLED_AFTER_MS);
+  }
+
+  /** Listens and serves. @throws an Error with a `code` such as EADDRINUSE when the address cannot be had */
+  static async start(address: Address, metrics: Metrics, log: Logger): Promise<MetricsEndpoint> {
+    const endpoint = new MetricsEndpoint(metrics, log);
+    endpoint.#server.listen({ host: address.host, port: address.port });
+    await once(endpoint.#server, 'listening');
+    // An accept that fails (EMFILE) costs that one connection.
+    endpoint.#server.on('error', (err) => log.error({ err }, 'metrics listener'));
+    return endpoint;
+  }
+
+  /** Where it listens, with the port that was really bound. */
+  get address(): Address {
+    const bound = this.#server.address();
+    if (bound === null || typeof bound === 'string') throw new Error('the metrics endpoint does not listen');
+    return { host: bound.address, port: bound.port };
+  }
+
+  async stop(): Promise<void> {
+    const closed = once(this.#server, 'close');
+    this.#server.close();
+    this.#server.closeAllConnections();
+    await closed;
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const path = request.url?.split('?', 1)[0];
+    if (path !== '/metrics') return plain(response, 404, 'there is only /metrics here\n');
+    if (request.method !== 'GET') return plain(response.setHeader('allow', 'GET'), 405, 'only GET\n');
+    try {
+      this.#rendering ??= this.#metrics.text().finally(() => {
+        this.#rendering = undefined;
+      });
+      const text = await this.#rendering;
+      response.writeHead(200, { 'content-type': this.#metrics.contentType, 'content-length': Buffer.byteLength(text) }).end(text);
+    } catch (err) {
+      this.#log.error({ err }, 'the metrics could not be put together');
+      plain(response, 500, 'this is a defect in the load balancer; its log has the stack\n');
+    }
+  }
+}
+
+function plain(response: ServerResponse, status: number, text: string): void {
+  // A body that came with the request is not read.
+  response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8', connection: 'close' }).end(text);
+}

@@ -1,0 +1,152 @@
+/** Every metric of Portcullis: its name, what it means, and where its values are read. */
+import { setImmediate } from 'node:timers/promises';
+import { collectDefaultMetrics, Registry } from 'prom-client';
+import type { ServerCounters, Stats } from '../controlplane/stats.ts';
+import type { StoreWriteTotals } from '../controlplane/store/store-writes.ts';
+import type { Snapshot } from '../domain/model.ts';
+import { CLOSE_REASONS, REFUSAL_REASONS, type Reason } from '../domain/reasons.ts';
+import { type ClientRow, ClientRows } from './client-rows.ts';
+import { collectCounter, collectGauge, collectLatency, type Sample } from './collected.ts';
+
+/** Where the values come from. */
+export interface MetricsSources {
+  snapshot(): Snapshot;
+  readonly stats: Stats;
+  /** Whether the server may be used, as far as its checks say. */
+  isHealthy(group: string, server: string): boolean;
+  storeWrites(): StoreWriteTotals;
+  /** Calls of the admin API so far. */
+  adminCalls(): Iterable<{ readonly method: string; readonly code: string; readonly count: number }>;
+  readonly workers: number;
+  readonly version: string;
+}
+
+/** Named against the conventions (`_total` is for counters), and of no use here. */
+const LEFT_OUT = ['nodejs_active_resources_total', 'nodejs_active_handles_total', 'nodejs_active_requests_total'];
+
+export class Metrics {
+  readonly #registry = new Registry();
+  readonly #sources: MetricsSources;
+  readonly #clientRows = new ClientRows();
+  #clients: readonly ClientRow[] = [];
+
+  constructor(sources: MetricsSources) {
+    this.#sources = sources;
+    this.#describeConnections();
+    this.#describeServers();
+    this.#describeClients();
+    this.#describeAdministration();
+    collectDefaultMetrics({ register: this.#registry });
+    for (const name of LEFT_OUT) this.#registry.removeSingleMetric(name);
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  /** All of them, in Prometheus' text format. Between two metrics it lets others have their turn: with many servers it is long. */
+  async text(): Promise<string> {
+    const { stats } = this.#sources;
+    this.#clients = this.#clientRows.read(this.#sources.snapshot().clients, (client) => ({
+      ...stats.client(client.clientId),
+      headroom: stats.rateHeadroom(client),
+    }));
+    const parts: string[] = [];
+    for (const { name } of this.#registry.getMetricsAsArray()) {
+      parts.push(await this.#registry.getSingleMetricAsString(name));
+      await setImmediate();
+    }
+    return `${parts.join('\n\n')}\n`;
+  }
+
+  #describeConnections(): void {
+    const { stats } = this.#sources;
+    const byReason = function* (reasons: readonly Reason[]): Generator<Sample> {
+      const counts = stats.totals().byReason;
+      for (const reason of reasons) yield { labels: { reason }, value: counts.get(reason) ?? 0 };
+    };
+    this.#counter('connections_total', 'Connections that were served.', () => one(stats.totals().accepted));
+    this.#counter('refused_total', 'Connections that were refused, by reason.', () => byReason(REFUSAL_REASONS));
+    this.#counter('closed_total', 'Connections that were served and have ended, by reason.', () => byReason(CLOSE_REASONS));
+    collectLatency(
+      this.#registry,
+      { name: 'portcullis_handshake_duration_seconds', help: 'Time from accept to a verified TLS handshake, of those that succeeded.' },
+      () => stats.latencies().handshake,
+    );
+    collectLatency(
+      this.#registry,
+      { name: 'portcullis_upstream_connect_duration_seconds', help: 'Time to a connected upstream server, retries included.' },
+      () => stats.latencies().connect,
+    );
+  }
+
+  #describeServers(): void {
+    const { snapshot, stats, isHealthy } = this.#sources;
+    const each = function* (value: (counters: ServerCounters) => number): Generator<Sample> {
+      for (const { name, servers } of snapshot().targetGroups.values()) {
+        for (const { address } of servers)
+          yield { labels: { target_group: name, server: address }, value: value(stats.server(name, address)) };
+      }
+    };
+    // A gauge that two threads change can be seen a moment below zero.
+    this.#gauge('connections_active', 'Connections to the upstream server now.', () => each(({ active }) => Math.max(0, active)));
+    this.#counter('upstream_connections_total', 'Connections made to the upstream server.', () => each(({ connected }) => connected));
+    this.#counter('upstream_connect_failures_total', 'Failed attempts to connect to the upstream server.', () =>
+      each(({ failed }) => failed),
+    );
+    this.#counter('upstream_sent_bytes_total', 'Bytes sent to the upstream server.', () => each(({ bytesToUpstream }) => bytesToUpstream));
+    this.#counter('upstream_received_bytes_total', 'Bytes received from the upstream server.', () =>
+      each(({ bytesFromUpstream }) => bytesFromUpstream),
+    );
+    this.#gauge('server_healthy', '1 when the upstream server is healthy, 0 when it is not or nothing is known yet.', function* () {
+      for (const { name, servers } of snapshot().targetGroups.values()) {
+        for (const { address } of servers)
+          yield { labels: { target_group: name, server: address }, value: isHealthy(name, address) ? 1 : 0 };
+      }
+    });
+  }
+
+  #describeClients(): void {
+    const each = (value: (row: ClientRow) => number) =>
+      this.#clients.map((row): Sample => ({ labels: { client: row.label }, value: value(row) }));
+    this.#gauge('client_connections_active', 'Connections that the client holds now.', () => each(({ active }) => Math.max(0, active)));
+    this.#counter('client_connections_total', 'Connections of the client that were served.', () => each(({ accepted }) => accepted));
+    this.#counter('client_received_bytes_total', 'Bytes received from the client.', () => each(({ bytesFromClient }) => bytesFromClient));
+    this.#counter('client_sent_bytes_total', 'Bytes sent to the client.', () => each(({ bytesToClient }) => bytesToClient));
+    this.#counter('client_refused_total', 'Connections of the client that were refused, by reason.', () =>
+      this.#clients.flatMap(({ label, refused }) =>
+        [...refused].map(([reason, value]): Sample => ({ labels: { client: label, reason }, value })),
+      ),
+    );
+    this.#gauge('client_rate_headroom', 'Connections that the rate limit of the client would admit now.', () =>
+      this.#clients.flatMap(({ label, headroom }) => (headroom === undefined ? [] : [{ labels: { client: label }, value: headroom }])),
+    );
+  }
+
+  #describeAdministration(): void {
+    const { storeWrites, adminCalls, snapshot, workers, version } = this.#sources;
+    this.#counter('store_changes_total', 'Changes of the state that were kept.', () => one(storeWrites().kept));
+    this.#counter('store_failures_total', 'Changes of the state that could not be kept.', () => one(storeWrites().failed));
+    this.#gauge('store_last_write_duration_seconds', 'Time that the last attempt to keep a change took.', () =>
+      one(storeWrites().lastSeconds),
+    );
+    this.#gauge('state_revision', 'Revision of the state in force.', () => one(snapshot().revision));
+    this.#counter('admin_rpcs_total', 'Calls of the admin API that have ended, by method and status code.', () =>
+      [...adminCalls()].map(({ method, code, count }): Sample => ({ labels: { method, code }, value: count })),
+    );
+    this.#gauge('workers', 'Worker threads configured.', () => one(workers));
+    this.#gauge('build_info', 'Always 1; the label says which version runs.', () => [{ labels: { version }, value: 1 }]);
+  }
+
+  #counter(name: string, help: string, read: () => Iterable<Sample>): void {
+    collectCounter(this.#registry, { name: `portcullis_${name}`, help }, read);
+  }
+
+  #gauge(name: string, help: string, read: () => Iterable<Sample>): void {
+    collectGauge(this.#registry, { name: `portcullis_${name}`, help }, read);
+  }
+}
+
+function one(value: number): readonly Sample[] {
+  return [{ labels: {}, value }];
+}
