@@ -5,6 +5,7 @@ import { isRefusal, type Reason } from '../domain/reasons.ts';
 import type { AdminServiceServer } from '../gen/lb/admin/v1/admin.ts';
 import type { AdminContext } from './context.ts';
 import { addressFrom, targetGroupMessage } from './convert.ts';
+import { pageOf } from './paging.ts';
 import {
   clientStatus,
   clientsById,
@@ -54,15 +55,26 @@ export function readMethods(context: AdminContext): Reads {
       return { targetGroups: groupsByName(snapshot).map(targetGroupMessage), revision: BigInt(snapshot.revision) };
     }),
 
-    listUpstreamServers: unary(log, ({ targetGroup }) => {
+    listUpstreamServers: unary(log, ({ targetGroup, ...wanted }) => {
       const { snapshot } = authority;
       const servers = [...serversOf(groupsMeant(snapshot, targetGroup))];
-      return { servers: servers.map(({ group, server }) => serverStatus(context, group, server)), revision: BigInt(snapshot.revision) };
+      // Blanks are in no name, and before everything that is: keys are in the order of the list.
+      const page = pageOf('servers', servers, ({ group, server }) => `${group} ${server.address}`, wanted);
+      return {
+        servers: page.items.map(({ group, server }) => serverStatus(context, group, server)),
+        revision: BigInt(snapshot.revision),
+        nextPageToken: page.nextPageToken,
+      };
     }),
 
-    listClients: unary(log, () => {
+    listClients: unary(log, (wanted) => {
       const { snapshot } = authority;
-      return { clients: clientsById(snapshot).map((client) => clientStatus(context, client)), revision: BigInt(snapshot.revision) };
+      const page = pageOf('clients', clientsById(snapshot), ({ clientId }) => clientId, wanted);
+      return {
+        clients: page.items.map((client) => clientStatus(context, client)),
+        revision: BigInt(snapshot.revision),
+        nextPageToken: page.nextPageToken,
+      };
     }),
 
     getActiveConnections: unary(log, ({ targetGroup }) => {

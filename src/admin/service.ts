@@ -3,8 +3,10 @@ import type { AdminServiceServer } from '../gen/lb/admin/v1/admin.ts';
 import type { Changes } from './changes.ts';
 import type { AdminContext } from './context.ts';
 import { removeUpstreamServer } from './remove-upstream-server.ts';
+import { auditMethods } from './service-audit.ts';
 import { certificateMethods } from './service-certificates.ts';
 import { changeMethods } from './service-changes.ts';
+import { configMethods } from './service-config.ts';
 import { connectionMethods } from './service-connections.ts';
 import { explainMethods } from './service-explain.ts';
 import { readMethods } from './service-reads.ts';
@@ -22,6 +24,8 @@ export function adminService(context: AdminContext, changes: Changes, stopping: 
     ...updateMethods(context, changes),
     ...withdrawalMethods(context, changes),
     ...connectionMethods(context, changes),
+    ...configMethods(context, changes),
+    ...auditMethods(context),
     ...explainMethods(context),
     ...certificateMethods(context, changes),
     removeUpstreamServer: removeUpstreamServer(context, changes, stopping),

@@ -5,7 +5,12 @@ import { type Client, type ClientReadableStream, credentials, Metadata, type Met
 import { pino } from 'pino';
 import type { AdminContext, BoundListener, HealthView } from '../../src/admin/context.ts';
 import { AdminServer } from '../../src/admin/server.ts';
+import type { Config } from '../../src/config/config.ts';
+import { exportConfig } from '../../src/config/export.ts';
+import { parseForRunning } from '../../src/config/needs-restart.ts';
+import { parseConfig } from '../../src/config/parse.ts';
 import { Authority } from '../../src/controlplane/authority.ts';
+import type { ConnectionFacts } from '../../src/controlplane/connection-list.ts';
 import { HealthJournal, type ServerHealth } from '../../src/controlplane/health-journal.ts';
 import { Slots } from '../../src/controlplane/slots.ts';
 import { Stats } from '../../src/controlplane/stats.ts';
@@ -106,6 +111,8 @@ export interface TestAdmin {
   readonly enforced: EnforceRequest[];
   /** How many connections it then says that it ends. */
   onEnforce: () => number;
+  /** The live connections that the data plane tells of. */
+  live: readonly ConnectionFacts[];
   /** For another server over the same state. */
   readonly context: AdminContext;
   readonly logLevel: { current: LogLevel };
@@ -126,6 +133,17 @@ export interface AdminOptions {
   readonly store?: Store;
   readonly drainTimeoutMs?: number;
 }
+
+/** What the admin server is told that it runs with: the listener `main` and nothing else that the tests look at. */
+const RUNNING: Config = parseConfig(
+  JSON.stringify({
+    listeners: [{ name: 'main', address: '127.0.0.1:8080' }],
+    tlsParams: { certificate: 'lb.crt', privateKey: 'lb.key', caCert: 'ca.pem' },
+    store: { kind: 'memory' },
+    workers: 2,
+  }),
+  '/etc/portcullis/lb.yaml',
+);
 
 /** Two groups (`web` with two servers, `db` with one), the client `clientA` of `web`, and the admin server over them. */
 export async function startAdmin(t: Pick<TestContext, 'after'>, options: AdminOptions = {}): Promise<TestAdmin> {
@@ -169,11 +187,13 @@ export async function startAdmin(t: Pick<TestContext, 'after'>, options: AdminOp
         enforced.push({ mode, deadlineMs });
         return admin.onEnforce();
       },
-      list: async () => ({ connections: [], next: undefined }),
+      list: async () => ({ connections: admin.live, next: undefined }),
       watch: () => ({ next: () => undefined, onNews: () => undefined, failed: new Promise(() => undefined), close: () => undefined }),
     },
     certificates: { served: () => [], reload: async () => undefined },
     explain: async () => undefined,
+    parseConfig: (text) => parseForRunning(RUNNING, text),
+    exportConfig: (snapshot) => exportConfig(RUNNING, snapshot),
     logLevel: {
       get: () => logLevel.current,
       set: (level) => {
@@ -237,6 +257,7 @@ export async function startAdmin(t: Pick<TestContext, 'after'>, options: AdminOp
     onClose: () => 0,
     enforced,
     onEnforce: () => 0,
+    live: [],
     context,
     logLevel,
     lines,

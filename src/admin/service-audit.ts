@@ -1,0 +1,38 @@
+/** ListAuditEntries: who tried what, newest first. */
+import type { AuditEntry } from '../controlplane/store/store.ts';
+import type * as proto from '../gen/lb/admin/v1/admin.ts';
+import type { AdminContext } from './context.ts';
+import { numberOf, pageFrom } from './paging.ts';
+import { unary } from './rpc.ts';
+
+const LIST = 'audit';
+const DEFAULT_PAGE = 100;
+const MAX_PAGE = 1000;
+
+export function auditMethods({ authority, log }: AdminContext): Pick<proto.AdminServiceServer, 'listAuditEntries'> {
+  return {
+    listAuditEntries: unary(log, async ({ since, until, actor, method, pageSize, pageToken }) => {
+      const limit = pageSize === 0 ? DEFAULT_PAGE : Math.min(pageSize, MAX_PAGE);
+      const found = await authority.archive.auditEntries({
+        sinceMs: since?.getTime(),
+        untilMs: until?.getTime(),
+        actor: actor === '' ? undefined : actor,
+        method: method === '' ? undefined : method,
+        beforeId: numberOf(LIST, pageToken),
+        limit: limit + 1,
+      });
+      const { items, nextPageToken } = pageFrom(LIST, found, limit, ({ id }) => String(id));
+      return { entries: items.map(entryMessage), nextPageToken };
+    }),
+  };
+}
+
+function entryMessage({ id, atMs, revisionBefore, revisionAfter, ...same }: AuditEntry): proto.AuditEntry {
+  return {
+    ...same,
+    id: BigInt(id),
+    at: new Date(atMs),
+    revisionBefore: BigInt(revisionBefore),
+    revisionAfter: BigInt(revisionAfter),
+  };
+}

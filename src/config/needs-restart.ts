@@ -1,0 +1,49 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Config } from './config.ts';
+import { analyseConfig } from './parse.ts';
+import type { Problem } from './problems.ts';
+
+const SETTINGS = ['timeouts', 'workers', 'maxPendingHandshakes', 'metrics', 'store', 'logLevel'] as const;
+
+/** A configuration for a balancer that is running. */
+export interface ConfigForRunning extends Pick<Config, 'targetGroups' | 'clients' | 'revocations'> {
+  /** What takes effect only when lbd starts with it: one phrase each. */
+  readonly needsRestart: readonly string[];
+}
+
+/** Reads the text as if it stood in place of the running configuration's file. */
+export function parseForRunning(running: Config, text: string): ConfigForRunning | { readonly problems: readonly Problem[] } {
+  const { config, problems } = analyseConfig(text, running.file);
+  if (config === undefined) return { problems };
+  const { targetGroups, clients, revocations } = config;
+  return { targetGroups, clients, revocations, needsRestart: needsRestart(running, config) };
+}
+
+/** What differs between two configurations and takes effect only when lbd starts with the new one: one phrase each. */
+export function needsRestart(running: Config, wanted: Config): readonly string[] {
+  const settings = SETTINGS.filter((key) => !isDeepStrictEqual(running[key], wanted[key]));
+  return [...listenerChanges(running, wanted), ...adminChanges(running, wanted), ...settings.map((key) => `${key} changes`)];
+}
+
+function listenerChanges({ listeners: running }: Config, { listeners: wanted }: Config): string[] {
+  const added = wanted.filter(({ name }) => !running.some((each) => each.name === name));
+  const changes = running.flatMap((before) => {
+    const after = wanted.find(({ name }) => name === before.name);
+    if (after === undefined) return [`listener ${before.name} goes`];
+    const { tls: tlsBefore, ...restBefore } = before;
+    const { tls: tlsAfter, ...restAfter } = after;
+    return [
+      ...(isDeepStrictEqual(restBefore, restAfter) ? [] : [`listener ${before.name} changes its address or routes`]),
+      ...(isDeepStrictEqual(tlsBefore, tlsAfter) ? [] : [`listener ${before.name} changes its TLS parameters`]),
+    ];
+  });
+  return [...changes, ...added.map(({ name }) => `listener ${name} is new`)];
+}
+
+function adminChanges({ admin: running }: Config, { admin: wanted }: Config): string[] {
+  return [
+    ...(isDeepStrictEqual(running.address, wanted.address) ? [] : ['admin.address changes']),
+    ...(isDeepStrictEqual(running.tls, wanted.tls) ? [] : ['admin.tls changes']),
+    ...(isDeepStrictEqual(running.roles, wanted.roles) ? [] : ['admin.roles change']),
+  ];
+}
