@@ -68,10 +68,16 @@ export function lintMetrics(families: readonly Family[]): string[] {
       if (!/^[a-z][a-z0-9_]*$/.test(label)) says(`the label ${label} is not in lower case with underscores`);
       if (name.includes(`_by_${label}`)) says(`the label ${label} is part of the name`);
     }
-    if (type === 'histogram') problems.push(...histogramProblems(name, series));
+    if (type === 'histogram') for (const one of Map.groupBy(series, withoutBound).values()) problems.push(...histogramProblems(name, one));
     if (type === 'counter' && series.some(({ value }) => value < 0)) says('a counter is not negative');
   }
   return problems;
+}
+
+/** The labels that the series of one histogram share. */
+function withoutBound({ labels }: Series): string {
+  const { le: _, ...others } = labels;
+  return JSON.stringify(others);
 }
 
 function histogramProblems(name: string, series: readonly Series[]): string[] {
