@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import {
   AddClientRequest,
   type AdminServiceClient,
+  ListClientsRequest,
   RemoveClientRequest,
   AdminServiceService as rpc,
 } from '../../src/gen/lb/admin/v1/admin.ts';
@@ -19,7 +20,7 @@ const CHANGES_IN_A_ROUND = 40;
 const add = (clientId: string) => AddClientRequest.fromPartial({ client: { clientId, allowedTargetGroups: ['web'] } });
 
 async function clientIds(admin: AdminServiceClient): Promise<Set<string>> {
-  const { clients } = await ask(admin, rpc.listClients, {});
+  const { clients } = await ask(admin, rpc.listClients, ListClientsRequest.create());
   return new Set(clients.map(({ client }) => client?.clientId ?? assert.fail('a client without its settings')));
 }
 

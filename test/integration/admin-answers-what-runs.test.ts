@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { status as Code } from '@grpc/grpc-js';
-import { HealthState, AdminServiceService as rpc } from '../../src/gen/lb/admin/v1/admin.ts';
+import {
+  HealthState,
+  ListClientsRequest,
+  ListUpstreamServersRequest,
+  AdminServiceService as rpc,
+} from '../../src/gen/lb/admin/v1/admin.ts';
 import { ask, refused, STARTED_AT_MS, startAdmin, type TestAdmin, VERSION } from '../support/admin-server.ts';
 
 /** What a worker counts for one connection of clientA to this server that goes on. */
@@ -61,6 +66,7 @@ test('GetState tells the whole state in the order of names, with health and coun
           refusedByReason: [{ reason: 'rate_limited', count: 1n }],
           bytesFromClient: 100n,
           bytesToClient: 2000n,
+          rateHeadroom: undefined,
         },
       ],
     ],
@@ -77,9 +83,9 @@ test('the lists tell the same as GetState, and ListUpstreamServers of one group 
 
   const state = await ask(viewer, rpc.getState, {});
   const groups = await ask(viewer, rpc.listTargetGroups, {});
-  const servers = await ask(viewer, rpc.listUpstreamServers, { targetGroup: '' });
-  const ofDb = await ask(viewer, rpc.listUpstreamServers, { targetGroup: 'db' });
-  const clients = await ask(viewer, rpc.listClients, {});
+  const servers = await ask(viewer, rpc.listUpstreamServers, ListUpstreamServersRequest.create());
+  const ofDb = await ask(viewer, rpc.listUpstreamServers, ListUpstreamServersRequest.fromPartial({ targetGroup: 'db' }));
+  const clients = await ask(viewer, rpc.listClients, ListClientsRequest.create());
 
   assert.deepEqual(groups, { targetGroups: state.targetGroups, revision: 1n });
   assert.deepEqual(servers, { servers: state.servers, revision: 1n });
@@ -135,7 +141,7 @@ test('what does not exist is NOT_FOUND with a reason of its own', async (t) => {
   const admin = await startAdmin(t);
   const viewer = await admin.as('viewer');
   const cases = [
-    [() => ask(viewer, rpc.listUpstreamServers, { targetGroup: 'nope' }), 'TARGET_GROUP_NOT_FOUND'],
+    [() => ask(viewer, rpc.listUpstreamServers, ListUpstreamServersRequest.fromPartial({ targetGroup: 'nope' })), 'TARGET_GROUP_NOT_FOUND'],
     [() => ask(viewer, rpc.getActiveConnections, { targetGroup: 'nope' }), 'TARGET_GROUP_NOT_FOUND'],
     [() => ask(viewer, rpc.getDroppedRequests, { clientId: 'nope' }), 'CLIENT_NOT_FOUND'],
     [() => ask(viewer, rpc.getFailedConnections, { server: '127.0.0.1:1' }), 'UPSTREAM_SERVER_NOT_FOUND'],

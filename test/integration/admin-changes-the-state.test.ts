@@ -16,6 +16,7 @@ import {
   RemoveClientRequest,
   RemoveTargetGroupRequest,
   AdminServiceService as rpc,
+  ServerMode,
 } from '../../src/gen/lb/admin/v1/admin.ts';
 import { ask, refused, startAdmin, watch } from '../support/admin-server.ts';
 
@@ -34,8 +35,8 @@ test('a target group that says only its name and servers gets the defaults', asy
     name: 'api',
     algorithm: 'leastConnections',
     servers: [
-      { address: 'localhost:9001', weight: 1, maxConnections: undefined, backup: false },
-      { address: '[::1]:9002', weight: 1, maxConnections: undefined, backup: false },
+      { address: 'localhost:9001', weight: 1, maxConnections: undefined, backup: false, mode: 'ready' },
+      { address: '[::1]:9002', weight: 1, maxConnections: undefined, backup: false, mode: 'ready' },
     ],
     healthCheck: {
       type: 'tcp',
@@ -64,7 +65,7 @@ test('everything that a target group and a client can say arrives and is told ag
   const targetGroup = {
     name: 'full',
     algorithm: Algorithm.WEIGHTED_ROUND_ROBIN,
-    servers: [{ address: '127.0.0.1:1', weight: 0, maxConnections: 7, backup: true }],
+    servers: [{ address: '127.0.0.1:1', weight: 0, maxConnections: 7, backup: true, mode: ServerMode.DRAIN }],
     healthCheck: {
       type: CheckType.HTTP,
       interval: { seconds: 1n, nanos: 500_000_000 },
@@ -130,13 +131,13 @@ test('a new server is acknowledged after its first probe', async (t) => {
 test('removing a client resets its connections and says how many', async (t) => {
   const admin = await startAdmin(t);
   const client = await admin.as('admin');
-  admin.onClose = () => 3;
+  admin.onEnforce = () => 3;
 
   assert.deepEqual(await ask(client, rpc.removeClient, RemoveClientRequest.fromPartial({ clientId: 'clientA' })), {
     revision: 2n,
     connectionsClosed: 3n,
   });
-  assert.deepEqual(admin.closed, [{ selector: { clientId: 'clientA' }, reason: 'client_removed' }]);
+  assert.deepEqual(admin.enforced, [{ mode: 'reset', deadlineMs: 0 }]);
   assert.equal(admin.authority.snapshot.clients.has('clientA'), false);
 });
 
@@ -160,14 +161,14 @@ test('a request id makes its change once and is answered with the same revision'
   assert.deepEqual(await ask(client, rpc.addClient, add), { revision: 2n });
 
   const remove = RemoveClientRequest.fromPartial({ clientId: 'clientB', requestId: 'away' });
-  admin.onClose = () => 1;
+  admin.onEnforce = () => 1;
   assert.equal((await ask(client, rpc.removeClient, remove)).revision, 3n);
-  admin.onClose = () => 0;
+  admin.onEnforce = () => 0;
   assert.deepEqual(await ask(client, rpc.removeClient, remove), { revision: 3n, connectionsClosed: 0n });
 
   await ask(client, rpc.addClient, { ...add, requestId: 'again' });
   await ask(client, rpc.removeClient, remove);
-  assert.equal(admin.closed.length, 2, 'the connections of the client that is back are not touched');
+  assert.deepEqual(admin.closed, [], 'what the state of now allows is for the data plane to say, also when the client is back');
   assert.equal(admin.authority.snapshot.revision, 4);
 });
 
@@ -300,7 +301,7 @@ test('a store that cannot keep a change refuses it, and a defect tells nothing o
   assert.equal(defect.reason, 'INTERNAL');
   assert.doesNotMatch(defect.message, /secret/);
   assert.ok(admin.lines.some(({ msg, err }) => msg === 'admin method failed' && JSON.stringify(err).includes('secret detail')));
-  assert.equal(admin.closed.length, 0);
+  assert.equal(admin.enforced.length, 0);
 });
 
 test('every mutation is one line in the log, refused ones too', async (t) => {

@@ -7,7 +7,7 @@ import { NEEDED_ROLE } from '../../src/admin/roles.ts';
 import { SERVED } from '../../src/admin/server.ts';
 import { ROLES, roleSuffices } from '../../src/domain/roles.ts';
 import { HealthService } from '../../src/gen/grpc/health/v1/health.ts';
-import { AddClientRequest, AdminServiceService as rpc } from '../../src/gen/lb/admin/v1/admin.ts';
+import { AddClientRequest, AdminServiceService as rpc, WatchHealthRequest, WatchStatsRequest } from '../../src/gen/lb/admin/v1/admin.ts';
 import { ask, type Refused, refusalIn, refused, startAdmin, type TestAdmin, watch } from '../support/admin-server.ts';
 import { createTestCa } from '../support/certificates.ts';
 
@@ -133,11 +133,11 @@ test('without a certificate, or with one of another CA, nobody gets further than
 test('an identity that becomes a client loses its streams at once, and its next calls', async (t) => {
   const admin = await startAdmin(t);
   const viewer = await admin.as('viewer');
-  const stats = watch(viewer, rpc.watchStats, { interval: undefined });
+  const stats = watch(viewer, rpc.watchStats, WatchStatsRequest.create());
   const health = watch(viewer, HealthService.watch, { service: '' });
   await stats.next();
   await health.next();
-  const other = watch(await admin.as('operator'), rpc.watchHealth, { sinceRevision: 0n, targetGroup: '' });
+  const other = watch(await admin.as('operator'), rpc.watchHealth, WatchHealthRequest.create());
   await other.next();
 
   const request = AddClientRequest.fromPartial({ client: { clientId: 'viewer', allowedTargetGroups: ['web'] } });

@@ -5,7 +5,13 @@ import { test } from 'node:test';
 import { status as Code, credentials } from '@grpc/grpc-js';
 import { AdminServer } from '../../src/admin/server.ts';
 import { HealthService } from '../../src/gen/grpc/health/v1/health.ts';
-import { AdminServiceClient, RemoveClientRequest, AdminServiceService as rpc } from '../../src/gen/lb/admin/v1/admin.ts';
+import {
+  AdminServiceClient,
+  RemoveClientRequest,
+  AdminServiceService as rpc,
+  WatchHealthRequest,
+  WatchStatsRequest,
+} from '../../src/gen/lb/admin/v1/admin.ts';
 import { ask, refusalIn, startAdmin, TEST_ROLES, type TestAdmin, watch } from '../support/admin-server.ts';
 import { createTestCa, type TestCa } from '../support/certificates.ts';
 
@@ -54,7 +60,7 @@ test('material that does not fit together does not start', async (t) => {
 test('a reload serves new connections with the new certificates and leaves the old ones alone', async (t) => {
   const admin = await startAdmin(t);
   const old = await admin.as('viewer');
-  const stream = watch(old, rpc.watchHealth, { sinceRevision: 0n, targetGroup: '' });
+  const stream = watch(old, rpc.watchHealth, WatchHealthRequest.create());
   await stream.next();
   const renewed = await createTestCa();
 
@@ -98,14 +104,14 @@ test('a stop ends every stream with UNAVAILABLE and lets calls under way finish'
   const admin = await startAdmin(t);
   const viewer = await admin.as('viewer');
   const streams = [
-    watch(viewer, rpc.watchStats, { interval: undefined }),
-    watch(viewer, rpc.watchHealth, { sinceRevision: 0n, targetGroup: '' }),
+    watch(viewer, rpc.watchStats, WatchStatsRequest.create()),
+    watch(viewer, rpc.watchHealth, WatchHealthRequest.create()),
     watch(viewer, HealthService.watch, { service: '' }),
   ];
   for (const stream of streams) await stream.next();
   const closing = Promise.withResolvers<void>();
   const mayAnswer = Promise.withResolvers<number>();
-  admin.onClose = () => {
+  admin.onEnforce = () => {
     closing.resolve();
     return mayAnswer.promise;
   };
@@ -128,7 +134,7 @@ test('a stop ends every stream with UNAVAILABLE and lets calls under way finish'
 test('at its deadline a stop closes what is left', async (t) => {
   const admin = await startAdmin(t);
   const closing = Promise.withResolvers<void>();
-  admin.onClose = () => {
+  admin.onEnforce = () => {
     closing.resolve();
     return new Promise(() => undefined);
   };

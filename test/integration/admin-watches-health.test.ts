@@ -6,12 +6,13 @@ import {
   HealthState,
   WatchHealthResponse_Kind as Kind,
   AdminServiceService as rpc,
+  WatchHealthRequest,
   type WatchHealthResponse,
 } from '../../src/gen/lb/admin/v1/admin.ts';
 import { refusalIn, startAdmin, watch } from '../support/admin-server.ts';
 
 const SERVER = '127.0.0.1:8081';
-const EVERYTHING = { sinceRevision: 0n, targetGroup: '' };
+const EVERYTHING = WatchHealthRequest.create();
 const summary = ({ kind, targetGroup, server, from, to, cause }: WatchHealthResponse) => [kind, targetGroup, server, from, to, cause];
 
 test('a watch begins with the state, says that it is complete, and goes on with each change', async (t) => {
@@ -46,7 +47,11 @@ test('a watch begins with the state, says that it is complete, and goes on with 
 test('a watch of one group hears of nothing else', async (t) => {
   const admin = await startAdmin(t);
   admin.health.turn('db', '127.0.0.1:8085', 'healthy');
-  const health = watch(await admin.as('viewer'), rpc.watchHealth, { sinceRevision: 0n, targetGroup: 'web' });
+  const health = watch(
+    await admin.as('viewer'),
+    rpc.watchHealth,
+    WatchHealthRequest.fromPartial({ sinceRevision: 0n, targetGroup: 'web' }),
+  );
   assert.equal((await health.next()).kind, Kind.SYNCED);
   admin.health.turn('db', '127.0.0.1:8085', 'unhealthy');
   admin.health.turn('web', SERVER, 'healthy');
@@ -59,7 +64,11 @@ test('a watch resumes after the revision it has seen, without the state', async 
   admin.health.turn('web', SERVER, 'healthy');
   const seen = admin.health.journal.revision;
   admin.health.turn('web', SERVER, 'unhealthy', 'missed');
-  const health = watch(await admin.as('viewer'), rpc.watchHealth, { sinceRevision: BigInt(seen), targetGroup: '' });
+  const health = watch(
+    await admin.as('viewer'),
+    rpc.watchHealth,
+    WatchHealthRequest.fromPartial({ sinceRevision: BigInt(seen), targetGroup: '' }),
+  );
 
   assert.equal((await health.next()).cause, 'missed');
   admin.health.turn('web', SERVER, 'healthy', 'live');
@@ -73,7 +82,9 @@ test('a revision that is no longer kept, or not known, is COMPACTED', async (t) 
   const start = admin.health.journal.revision;
   for (let event = 0; event <= 1500; event++) admin.health.turn('web', SERVER, event % 2 === 0 ? 'healthy' : 'unhealthy');
   for (const since of [start, 1, admin.health.journal.revision + 1]) {
-    const refusal = refusalIn(await watch(viewer, rpc.watchHealth, { sinceRevision: BigInt(since), targetGroup: '' }).ended());
+    const refusal = refusalIn(
+      await watch(viewer, rpc.watchHealth, WatchHealthRequest.fromPartial({ sinceRevision: BigInt(since), targetGroup: '' })).ended(),
+    );
     assert.equal(refusal.code, Code.OUT_OF_RANGE);
     assert.equal(refusal.reason, 'COMPACTED');
   }
@@ -81,7 +92,11 @@ test('a revision that is no longer kept, or not known, is COMPACTED', async (t) 
 
 test('an unknown group is NOT_FOUND', async (t) => {
   const admin = await startAdmin(t);
-  const health = watch(await admin.as('viewer'), rpc.watchHealth, { sinceRevision: 0n, targetGroup: 'nope' });
+  const health = watch(
+    await admin.as('viewer'),
+    rpc.watchHealth,
+    WatchHealthRequest.fromPartial({ sinceRevision: 0n, targetGroup: 'nope' }),
+  );
   assert.equal(refusalIn(await health.ended()).reason, 'TARGET_GROUP_NOT_FOUND');
 });
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { status as Code } from '@grpc/grpc-js';
-import { HealthState, AdminServiceService as rpc } from '../../src/gen/lb/admin/v1/admin.ts';
+import { HealthState, AdminServiceService as rpc, WatchStatsRequest } from '../../src/gen/lb/admin/v1/admin.ts';
 import { refusalIn, startAdmin, watch } from '../support/admin-server.ts';
 
 const ms = (count: number) => ({ seconds: BigInt(Math.trunc(count / 1000)), nanos: (count % 1000) * 1e6 });
@@ -11,7 +11,7 @@ test('the counters come at once and then every interval, fresh each time', async
   const server = admin.slots.serverSlot('web', '127.0.0.1:8081') ?? assert.fail();
   const client = admin.slots.clientSlot('clientA') ?? assert.fail();
   admin.health.turn('web', '127.0.0.1:8081', 'healthy');
-  const stats = watch(await admin.as('viewer'), rpc.watchStats, { interval: ms(100) });
+  const stats = watch(await admin.as('viewer'), rpc.watchStats, WatchStatsRequest.fromPartial({ interval: ms(100) }));
 
   const first = await stats.next();
   assert.equal(first.activeConnections, 0n);
@@ -51,7 +51,7 @@ test('an interval under 100 ms is refused', async (t) => {
   const admin = await startAdmin(t);
   const viewer = await admin.as('viewer');
   for (const interval of [ms(99), ms(0), { seconds: -1n, nanos: 0 }]) {
-    const refusal = refusalIn(await watch(viewer, rpc.watchStats, { interval }).ended());
+    const refusal = refusalIn(await watch(viewer, rpc.watchStats, WatchStatsRequest.fromPartial({ interval })).ended());
     assert.equal(refusal.code, Code.INVALID_ARGUMENT);
     assert.deepEqual(refusal.fields, ['interval']);
   }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { AddClientRequest, RemoveClientRequest, AdminServiceService as rpc } from '../../src/gen/lb/admin/v1/admin.ts';
+import { AddClientRequest, ListClientsRequest, RemoveClientRequest, AdminServiceService as rpc } from '../../src/gen/lb/admin/v1/admin.ts';
 import { ask } from '../support/admin-server.ts';
 import { createTestCa } from '../support/certificates.ts';
 import { type ReadyDaemon, startDaemon } from '../support/daemon.ts';
@@ -28,7 +28,7 @@ async function daemonOf(t: TestContext, store: object = { kind: 'sqlite' }) {
 }
 
 async function clientsOf(t: TestContext, daemon: ReadyDaemon): Promise<readonly (string | undefined)[]> {
-  const { clients } = await ask(adminOf(t, daemon), rpc.listClients, {});
+  const { clients } = await ask(adminOf(t, daemon), rpc.listClients, ListClientsRequest.create());
   return clients.map(({ client }) => client?.clientId);
 }
 

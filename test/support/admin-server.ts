@@ -11,6 +11,7 @@ import { parseForRunning } from '../../src/config/needs-restart.ts';
 import { parseConfig } from '../../src/config/parse.ts';
 import { Authority } from '../../src/controlplane/authority.ts';
 import type { ConnectionFacts } from '../../src/controlplane/connection-list.ts';
+import type { WatchItem } from '../../src/controlplane/connection-watch.ts';
 import { HealthJournal, type ServerHealth } from '../../src/controlplane/health-journal.ts';
 import { Slots } from '../../src/controlplane/slots.ts';
 import { Stats } from '../../src/controlplane/stats.ts';
@@ -110,7 +111,7 @@ export interface TestAdmin {
   onClose: (request: CloseRequest) => number | Promise<number>;
   readonly enforced: EnforceRequest[];
   /** How many connections it then says that it ends. */
-  onEnforce: () => number;
+  onEnforce: () => number | Promise<number>;
   /** The live connections that the data plane tells of. */
   live: readonly ConnectionFacts[];
   /** For another server over the same state. */
@@ -188,7 +189,7 @@ export async function startAdmin(t: Pick<TestContext, 'after'>, options: AdminOp
         return admin.onEnforce();
       },
       list: async () => ({ connections: admin.live, next: undefined }),
-      watch: () => ({ next: () => undefined, onNews: () => undefined, failed: new Promise(() => undefined), close: () => undefined }),
+      watch: () => emptyWatch(),
     },
     certificates: { served: () => [], reload: async () => undefined },
     explain: async () => undefined,
@@ -267,6 +268,12 @@ export async function startAdmin(t: Pick<TestContext, 'after'>, options: AdminOp
     as: (commonName) => connect(AdminServiceClient, commonName),
   };
   return admin;
+}
+
+/** What a reader of the connections of a data plane without any is told. */
+function emptyWatch(): ReturnType<AdminContext['connections']['watch']> {
+  const items: WatchItem[] = [{ kind: 'synced', atMs: STARTED_AT_MS }];
+  return { next: () => items.shift(), onNews: () => undefined, failed: new Promise(() => undefined), close: () => undefined };
 }
 
 /** Makes one unary call: `await ask(client, AdminServiceService.getState, {})`. */

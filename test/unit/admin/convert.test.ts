@@ -9,6 +9,7 @@ import {
   type HealthCheck,
   type IdentityMatch,
   RATE_ALGORITHMS,
+  SERVER_MODES,
   type TargetGroup,
 } from '../../../src/domain/model.ts';
 import { Client as ClientMessage, TargetGroup as TargetGroupMessage } from '../../../src/gen/lb/admin/v1/admin.ts';
@@ -37,6 +38,7 @@ const server = fc.record({
   weight: fc.integer({ min: 0, max: 256 }),
   maxConnections: optional(positive),
   backup: fc.boolean(),
+  mode: fc.constantFrom(...SERVER_MODES),
 });
 const targetGroup: fc.Arbitrary<TargetGroup> = fc.record({
   name: word,
