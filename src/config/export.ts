@@ -48,7 +48,13 @@ export function exportConfig(running: Config, snapshot: Snapshot): string {
 }
 
 function listenerDocument({ name, address, tls, targetGroup, routes }: Listener) {
-  return { name, address: formatAddress(address), tls: tlsDocument(tls), targetGroup, routes: routes.map((route) => ({ ...route })) };
+  return {
+    name,
+    address: formatAddress(address),
+    tls: tlsDocument(tls),
+    targetGroup,
+    routes: routes.length === 0 ? undefined : routes.map((route) => ({ ...route })),
+  };
 }
 
 function tlsDocument({ certificate, privateKey, caCert, crl, minVersion, ciphers }: TlsParams) {

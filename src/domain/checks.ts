@@ -7,6 +7,8 @@ import { DomainError } from './errors.ts';
 import type { Client, ConnectionRate, HealthCheck, IdentityMatch, Revocation, TargetGroup, UpstreamServer } from './model.ts';
 
 const DAY_MS = 86_400_000;
+/** The end of the year 9999, the last that ISO 8601 writes with four digits. */
+const LAST_MS = 253_402_300_799_999;
 /** What a 32-bit count of connections can hold. */
 const MAX_CONNECTIONS = 2 ** 31 - 1;
 
@@ -29,10 +31,12 @@ export function checkServer(server: UpstreamServer, field: string): void {
 }
 
 /** @throws DomainError `invalid`. */
-export function checkRevocation({ fingerprint, comment }: Revocation): void {
+export function checkRevocation({ fingerprint, comment, atMs }: Revocation): void {
   if (!/^[\da-f]{64}$/.test(fingerprint))
     throw new DomainError('invalid', 'fingerprint', 'a SHA-256 fingerprint is 64 lower-case hex digits');
-  if (comment.length > 256) throw new DomainError('invalid', 'comment', 'a comment has at most 256 characters');
+  if (comment.length > 256 || /\p{Cc}/u.test(comment))
+    throw new DomainError('invalid', 'comment', 'a comment has at most 256 characters, and no control characters');
+  checkWhole(atMs, 'revokedAt', 'a time in milliseconds since 1970', 0, LAST_MS);
 }
 
 /** @throws DomainError `invalid`. */
@@ -81,11 +85,11 @@ function checkRate(rate: ConnectionRate): void {
 function checkMatch(match: IdentityMatch): void {
   for (const key of ['cn', 'dns', 'uri', 'ou'] as const) {
     const value = match[key];
-    if (value === undefined || (value.length >= 1 && value.length <= 1000)) continue;
+    if (value === undefined || (value.length >= 1 && value.length <= 1000 && !/\p{Cc}/u.test(value))) continue;
     throw new DomainError(
       'invalid',
       `match.${key}`,
-      `match.${key} is ${value.length} characters long, not 1 to 1000; leave it out to match anything`,
+      `match.${key} is ${value.length} characters long, not 1 to 1000, or has control characters; leave it out to match anything`,
     );
   }
   if (match.fingerprint !== undefined && !/^[\da-f]{64}$/.test(match.fingerprint)) {

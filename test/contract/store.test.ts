@@ -67,14 +67,14 @@ for (const [driver, freshStore] of Object.entries(DRIVERS)) {
         ],
         clients: [
           sampleClient('a', ['web'], {
-            match: { cn: 'a\n"\u0000é', dns: undefined, uri: 'spiffe://example/a', ou: undefined, fingerprint: 'ab'.repeat(32) },
+            match: { cn: 'a\\n"\u200bé', dns: undefined, uri: 'spiffe://example/a', ou: undefined, fingerprint: 'ab'.repeat(32) },
             limits: {
               connectionRate: { algorithm: 'tokenBucket', limit: 10, windowMs: 1000, burst: 20, action: 'delay', maxDelayMs: 250 },
               concurrentConnections: 7,
             },
           }),
         ],
-        revocations: [{ fingerprint: 'cd'.repeat(32), comment: 'lost\n\u001b[31m', atMs: 1_700_000_000_000 }],
+        revocations: [{ fingerprint: 'cd'.repeat(32), comment: 'lost "é\u200b', atMs: 1_700_000_000_000 }],
       };
       const snapshot = await append(store, EMPTY_SNAPSHOT, [everything, addGroup('db')]);
       assert.deepEqual(await store.load(), { snapshot, changedAtRunTime: true });

@@ -149,7 +149,7 @@ export function serverName() {
 /** Path of an HTTP request; it goes into the request line as it is. */
 export function requestPath() {
   return parsed<string>('a path that begins with / and has no blanks', (text) =>
-    /^\/[\x21-\x7e]{0,999}$/.test(text) ? text : { problem: '' },
+    /^\/[\x21-\x7e]{0,2047}$/.test(text) ? text : { problem: '' },
   );
 }
 

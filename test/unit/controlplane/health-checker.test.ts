@@ -145,7 +145,13 @@ describe('the health checker', () => {
     };
     const watch = await watchHealth(t, [web([SERVER])], { probe });
     await watch.checker.start();
-    await watch.change({ kind: 'replaceAll', listeners: [], targetGroups: [{ ...web([SERVER]), retries: 1 }], clients: [], revocations: [] });
+    await watch.change({
+      kind: 'replaceAll',
+      listeners: [],
+      targetGroups: [{ ...web([SERVER]), retries: 1 }],
+      clients: [],
+      revocations: [],
+    });
     await nextTurn();
     assert.equal(looked, 1);
     assert.equal(watch.events.length, 1);
@@ -155,7 +161,13 @@ describe('the health checker', () => {
     const probe: Probe = async (_address, { type }) => (type === 'none' ? up : down);
     const watch = await watchHealth(t, [web([SERVER])], { probe });
     await watch.checker.start();
-    await watch.change({ kind: 'replaceAll', listeners: [], targetGroups: [web([SERVER], { type: 'none' })], clients: [], revocations: [] });
+    await watch.change({
+      kind: 'replaceAll',
+      listeners: [],
+      targetGroups: [web([SERVER], { type: 'none' })],
+      clients: [],
+      revocations: [],
+    });
     await nextTurn();
     assert.deepEqual(watch.published, [`web ${SERVER} unhealthy`, `web ${SERVER} healthy`]);
   });
@@ -170,7 +182,13 @@ describe('the health checker', () => {
     const watch = await watchHealth(t, [web([SERVER])], { probe });
     await watch.checker.start();
     watch.checker.stop();
-    await watch.change({ kind: 'replaceAll', listeners: [], targetGroups: [web([SERVER, '127.0.0.1:8082'])], clients: [], revocations: [] });
+    await watch.change({
+      kind: 'replaceAll',
+      listeners: [],
+      targetGroups: [web([SERVER, '127.0.0.1:8082'])],
+      clients: [],
+      revocations: [],
+    });
     for (let turn = 0; turn < 20; turn++) await timers.advance(1000);
     assert.equal(looked, 1);
     assert.deepEqual(watch.checker.list(), []);

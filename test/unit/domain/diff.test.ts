@@ -1,0 +1,163 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import { blastRadius, diff, type LiveConnection } from '../../../src/domain/diff.ts';
+import { EMPTY_SNAPSHOT, type Snapshot } from '../../../src/domain/model.ts';
+import { apply, type Command } from '../../../src/domain/state.ts';
+import { client, RATE, targetGroup, upstream } from './snapshots.ts';
+
+const REVOKED = { fingerprint: 'ab'.repeat(32), comment: 'lost', atMs: 5 };
+
+function stateOf(given: Partial<Extract<Command, { kind: 'replaceAll' }>>): Snapshot {
+  return apply(EMPTY_SNAPSHOT, { kind: 'replaceAll', listeners: [], targetGroups: [], clients: [], revocations: [], ...given });
+}
+
+const BEFORE = stateOf({
+  targetGroups: [
+    targetGroup('web', { servers: [upstream('10.0.0.1:80'), upstream('10.0.0.2:80')] }),
+    targetGroup('db', { servers: [upstream('10.0.0.5:5432')] }),
+  ],
+  clients: [client('alice', ['web', 'db']), client('bob', ['db'])],
+});
+
+describe('the differences between two states', () => {
+  test('name each changed field, and whole entries that come or go', () => {
+    const [web] = BEFORE.targetGroups.values();
+    assert.ok(web);
+    const after = stateOf({
+      targetGroups: [
+        {
+          ...web,
+          algorithm: 'random',
+          healthCheck: { ...web.healthCheck, intervalMs: 9000 },
+          servers: [upstream('10.0.0.1:80', { weight: 7, maxConnections: 5 }), upstream('10.0.0.3:80')],
+        },
+      ],
+      clients: [client('alice', ['web'], { limits: { connectionRate: RATE, concurrentConnections: undefined } })],
+      revocations: [REVOKED],
+    });
+    const told = diff(BEFORE, after).map(({ kind, path, before, after: now }) => [kind, path, before, now]);
+    const server = { weight: 1, backup: false, mode: 'ready' };
+    const byPath = (each: (string | undefined)[][]) => [...each].sort(([, a = ''], [, b = '']) => (a < b ? -1 : 1));
+    assert.deepEqual(
+      byPath(told.filter(([, path]) => path !== 'targetGroups/db' && path !== 'clients/bob')),
+      byPath([
+        ['changed', 'targetGroups/web/algorithm', '"leastConnections"', '"random"'],
+        ['changed', 'targetGroups/web/healthCheck/intervalMs', '5000', '9000'],
+        ['changed', 'targetGroups/web/upstreamServers/10.0.0.1:80/weight', '1', '7'],
+        ['added', 'targetGroups/web/upstreamServers/10.0.0.1:80/maxConnections', '', '5'],
+        ['removed', 'targetGroups/web/upstreamServers/10.0.0.2:80', JSON.stringify(server), ''],
+        ['added', 'targetGroups/web/upstreamServers/10.0.0.3:80', '', JSON.stringify(server)],
+        ['changed', 'clients/alice/allowedTargetGroups', '["web","db"]', '["web"]'],
+        ['added', 'clients/alice/limits/connectionRate', '', JSON.stringify(RATE)],
+        ['added', `revokedCertificates/${REVOKED.fingerprint}`, '', JSON.stringify({ comment: 'lost', atMs: 5 })],
+      ]),
+    );
+    assert.deepEqual(
+      told.filter(([, path]) => path === 'targetGroups/db' || path === 'clients/bob').map(([kind, , , now]) => [kind, now]),
+      [
+        ['removed', ''],
+        ['removed', ''],
+      ],
+    );
+  });
+
+  const anyState = fc
+    .record({
+      groups: fc.uniqueArray(
+        fc.record({
+          name: fc.constantFrom('a', 'b', 'c'),
+          retries: fc.nat(3),
+          servers: fc.uniqueArray(fc.constantFrom('h:1', 'h:2', 'h:3'), { maxLength: 3 }),
+        }),
+        { selector: ({ name }) => name, minLength: 1 },
+      ),
+      clients: fc.uniqueArray(fc.record({ id: fc.constantFrom('x', 'y'), limit: fc.option(fc.integer({ min: 1, max: 3 })) }), {
+        selector: ({ id }) => id,
+      }),
+    })
+    .map(({ groups, clients }) =>
+      stateOf({
+        targetGroups: groups.map(({ name, retries, servers }) =>
+          targetGroup(name, { retries, servers: servers.map((address) => upstream(address)) }),
+        ),
+        clients: clients.map(({ id, limit }) =>
+          client(id, [groups[0]?.name ?? ''], { limits: { connectionRate: undefined, concurrentConnections: limit ?? undefined } }),
+        ),
+      }),
+    );
+  const contents = ({ targetGroups, clients }: Snapshot) => ({
+    groups: [...targetGroups.values()]
+      .map((each) => ({ ...each, servers: new Set(each.servers) }))
+      .toSorted((a, b) => (a.name < b.name ? -1 : 1)),
+    clients: new Set(clients.values()),
+  });
+
+  test('are none exactly when two states hold the same', () => {
+    fc.assert(
+      fc.property(anyState, anyState, (before, after) => {
+        let same = true;
+        try {
+          assert.deepEqual(contents(before), contents(after));
+        } catch {
+          same = false;
+        }
+        assert.equal(diff(before, after).length === 0, same);
+      }),
+    );
+  });
+
+  test('are none once the state that they lead to has been taken in', () => {
+    fc.assert(
+      fc.property(anyState, anyState, (before, { listeners, targetGroups, clients }) => {
+        const target = { kind: 'replaceAll', listeners, targetGroups: [...targetGroups.values()], clients: [...clients.values()] } as const;
+        const planned = apply(before, { ...target, revocations: [] });
+        assert.deepEqual(diff(apply(before, { ...target, revocations: [] }), planned), []);
+        assert.deepEqual(
+          diff(planned, before)
+            .map(({ kind }) => kind)
+            .filter((kind) => kind === 'added').length,
+          diff(before, planned).filter(({ kind }) => kind === 'removed').length,
+        );
+      }),
+    );
+  });
+});
+
+describe('the blast radius of a change', () => {
+  const connection = (clientId: string, group: string, server: string, fingerprint = 'ff'.repeat(32)): LiveConnection => ({
+    clientId,
+    fingerprint,
+    group,
+    server,
+  });
+
+  test('counts who drains, who closes and who loses what', () => {
+    const after = stateOf({
+      targetGroups: [targetGroup('web', { servers: [upstream('10.0.0.1:80')] }), targetGroup('db', { servers: [] })],
+      clients: [client('alice', ['web'])],
+      revocations: [REVOKED],
+    });
+    const live = [
+      connection('alice', 'web', '10.0.0.1:80'),
+      connection('alice', 'web', '10.0.0.1:80', REVOKED.fingerprint),
+      connection('alice', 'web', '10.0.0.2:80'),
+      connection('alice', 'db', '10.0.0.5:5432'),
+      connection('alice', 'db', '10.0.0.5:5432'),
+      connection('bob', 'db', '10.0.0.5:5432'),
+    ];
+    assert.deepEqual(blastRadius(BEFORE, after, live), {
+      connectionsDraining: 1,
+      connectionsClosing: 4,
+      lostAccess: [
+        { clientId: 'alice', targetGroup: 'db', connections: 2 },
+        { clientId: 'bob', targetGroup: undefined, connections: 1 },
+      ],
+    });
+  });
+
+  test('is nothing when nothing changes', () => {
+    const live = [connection('alice', 'web', '10.0.0.1:80'), connection('bob', 'db', '10.0.0.5:5432')];
+    assert.deepEqual(blastRadius(BEFORE, BEFORE, live), { connectionsDraining: 0, connectionsClosing: 0, lostAccess: [] });
+  });
+});
