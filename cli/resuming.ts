@@ -81,6 +81,7 @@ async function unlessAborted(connecting: Promise<Connection>, signal: AbortSigna
       () => undefined,
     );
   };
+  if (signal.aborted) stop();
   signal.addEventListener('abort', stop);
   try {
     return await Promise.race([connecting, aborted]);

@@ -67,7 +67,7 @@ ${cases.join('\n')}
     if [[ $current == -* ]]; then action="words $flags"; else action=$positional; fi
   fi
   case $action in
-    file) compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$current")); return ;;
+    file) local IFS=$'\n'; compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$current")); return ;;
     live*) action="words $(_lbctl_values "\${action#live }" -- "\${words[@]:1:n-2}")" ;;
   esac
   [[ $action == words* ]] || return

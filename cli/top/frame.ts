@@ -59,8 +59,8 @@ export function rowsShown({ rows }: TerminalSize): number {
 
 function headLines({ now, before, notice }: TopModel, addr: string): readonly Line[] {
   const title: Piece = { text: `lbctl top  ${addr}` };
-  const status: readonly Piece[] = notice === '' ? [] : [{ text: '  ' }, { text: notice, tone: 'bad' }];
-  if (now === undefined) return [[title, ...status], [{ text: notice === '' ? 'waiting for the first counters' : '' }], [], []];
+  const status: Line = [{ text: notice, tone: 'bad' }];
+  if (now === undefined) return [[title], [{ text: 'waiting for the first counters' }], [], status];
   const seconds = secondsBetween(before, now);
   const healthy = now.servers.filter(({ health }) => health === HealthState.HEALTHY).length;
   const total = (of: 'bytesToUpstream' | 'bytesFromUpstream') => {
@@ -68,7 +68,7 @@ function headLines({ now, before, notice }: TopModel, addr: string): readonly Li
     return bytesText(before === undefined ? undefined : perSecond(bytes(before), bytes(now), seconds));
   };
   return [
-    [title, { text: `  revision ${now.revision}  ${now.at === undefined ? '' : now.at.toISOString().slice(11, 19)}Z` }, ...status],
+    [title, { text: `  revision ${now.revision}  ${now.at === undefined ? '' : now.at.toISOString().slice(11, 19)}Z` }],
     [
       { text: `${now.activeConnections} active  ${rateText(perSecond(before?.accepted, now.accepted, seconds))} new/s  ` },
       { text: `${rateText(perSecond(before?.refused, now.refused, seconds))} refused/s  ` },
@@ -79,7 +79,7 @@ function headLines({ now, before, notice }: TopModel, addr: string): readonly Li
       },
     ],
     [{ text: reasonsText(now.byReason) }],
-    [],
+    status,
   ];
 }
 
@@ -166,7 +166,7 @@ function painted(line: Line, columns: number, paint: Paint): string {
   for (const piece of line) {
     const shown = plainName(piece.text).slice(0, left);
     left -= shown.length;
-    text += piece.tone === undefined ? shown : paint(shown, piece.tone);
+    text += piece.tone === undefined || shown === '' ? shown : paint(shown, piece.tone);
   }
   return text.trimEnd();
 }

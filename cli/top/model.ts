@@ -114,10 +114,11 @@ function scrolled(model: TopModel, by: number): TopModel {
 export function rowsOf(model: TopModel, table: Exclude<View, 'overview'>): readonly Row[] {
   if (model.now === undefined) return [];
   const rows = table === 'clients' ? clientRows(model) : table === 'servers' ? serverRows(model) : groupRows(serverRows(model));
+  // Names from A to Z, numbers from the largest, unless turned round.
   const direction = (model.sort === 'name') === model.reversed ? -1 : 1;
   const byName = (a: Row, b: Row) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
   if (model.sort === 'name') return [...rows].sort((a, b) => byName(a, b) * direction);
-  return [...rows].sort((a, b) => (sortValue(a, model.sort) - sortValue(b, model.sort)) * -direction || byName(a, b));
+  return [...rows].sort((a, b) => (sortValue(a, model.sort) - sortValue(b, model.sort)) * direction || byName(a, b));
 }
 
 function sortValue(row: Row, sort: Sort): number {

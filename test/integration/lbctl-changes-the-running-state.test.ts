@@ -87,7 +87,7 @@ test('clients come and go with their limits', async (t) => {
     maxDelayMs: 2_000,
   });
   assert.match(await run('list-clients'), /^billing +\S+, \S+ +100 per 1m tokenBucket delay +7 +0 +0 +0 +ou=billing$/m);
-  admin.onClose = () => 2;
+  admin.onEnforce = () => 2;
   assert.equal(await run('remove-client', '--client', 'billing'), 'removed client billing, 2 connections closed (revision 3)\n');
 });
 

@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import { createInterface } from 'node:readline';
+import { type TestContext, test } from 'node:test';
+import { status as Code, type ServerWritableStream } from '@grpc/grpc-js';
+import {
+  HealthState,
+  WatchHealthResponse_Kind as Kind,
+  WatchConnectionsResponse,
+  WatchConnectionsResponse_Kind,
+  type WatchHealthRequest,
+  WatchHealthResponse,
+  WatchStatsResponse,
+} from '../../src/gen/lb/admin/v1/admin.ts';
+import { faultyLink } from '../support/faulty-link.ts';
+import { type RunningLbctl, startLbctl } from '../support/lbctl.ts';
+import { type Handlers, startScriptedAdmin } from '../support/scripted-admin.ts';
+
+/** lbctl over a link that can be cut. */
+async function start(t: TestContext, handlers: Handlers, ...args: readonly string[]) {
+  const env = await startScriptedAdmin(t, handlers);
+  const link = await faultyLink(t, Number(env['LBCTL_ADDR']?.split(':').at(-1)));
+  const running = startLbctl(t, [...args, '--addr', link.address, '--server-name', 'localhost'], { env });
+  return { link, running, stderr: stderrLines(running) };
+}
+
+function stderrLines({ child }: RunningLbctl): () => Promise<string> {
+  if (child.stderr === null) throw new Error('lbctl has no standard error');
+  const lines = createInterface({ input: child.stderr })[Symbol.asyncIterator]();
+  return async () => (await lines.next()).value ?? '';
+}
+
+const changed = (revision: bigint) =>
+  WatchHealthResponse.fromPartial({ kind: Kind.CHANGED, targetGroup: 'web', server: 'a:1', to: HealthState.HEALTHY, revision });
+
+test('a health watch goes on after the last revision it has seen', async (t) => {
+  const asked: bigint[] = [];
+  const watchHealth = (call: ServerWritableStream<WatchHealthRequest, WatchHealthResponse>) => {
+    asked.push(call.request.sinceRevision);
+    if (asked.length === 1) {
+      call.write(WatchHealthResponse.fromPartial({ kind: Kind.STATE, revision: 10n }));
+      call.write(WatchHealthResponse.fromPartial({ kind: Kind.SYNCED, revision: 10n }));
+      call.write(changed(11n));
+    } else call.write(changed(12n));
+  };
+  const { link, running, stderr } = await start(t, { watchHealth }, 'watch-health', '-o', 'json');
+  for (const revision of [10, 10, 11]) assert.equal(JSON.parse(await running.nextLine()).revision, revision);
+  link.resetAll();
+  assert.equal(JSON.parse(await running.nextLine()).revision, 12);
+  assert.deepEqual(asked, [0n, 11n]);
+  assert.match(await stderr(), /^lbctl: lost the connection to \S+; is lbd still running\?; trying again$/);
+  assert.match(await stderr(), /^lbctl: connected to \S+ again$/);
+  running.child.kill('SIGINT');
+  assert.equal(await running.exited, 0);
+});
+
+test('what the server no longer keeps is said, and the state comes anew', async (t) => {
+  const asked: bigint[] = [];
+  const watchHealth = (call: ServerWritableStream<WatchHealthRequest, WatchHealthResponse>) => {
+    asked.push(call.request.sinceRevision);
+    if (asked.length === 2) {
+      call.emit('error', { code: Code.OUT_OF_RANGE, details: 'compacted' });
+      return;
+    }
+    call.write(WatchHealthResponse.fromPartial({ kind: Kind.SYNCED, revision: 20n }));
+    call.write(changed(21n));
+  };
+  const { link, running, stderr } = await start(t, { watchHealth }, 'watch-health', '-o', 'json');
+  for (const revision of [20, 21]) assert.equal(JSON.parse(await running.nextLine()).revision, revision);
+  link.resetAll();
+  for (const revision of [20, 21]) assert.equal(JSON.parse(await running.nextLine()).revision, revision);
+  assert.deepEqual(asked, [0n, 21n, 0n]);
+  assert.match(await stderr(), /trying again/);
+});
+
+test('watches of counters and connections begin again', async (t) => {
+  const handlers: Handlers = {
+    watchStats: (call: ServerWritableStream<unknown, WatchStatsResponse>) => call.write(WatchStatsResponse.fromPartial({})),
+    watchConnections: (call: ServerWritableStream<unknown, WatchConnectionsResponse>) =>
+      call.write(WatchConnectionsResponse.fromPartial({ kind: WatchConnectionsResponse_Kind.STATE })),
+  };
+  for (const command of ['watch-stats', 'watch-connections']) {
+    const { link, running } = await start(t, handlers, command, '--count', '2', '-o', 'json');
+    await running.nextLine();
+    link.resetAll();
+    await running.nextLine();
+    assert.equal(await running.exited, 0, command);
+  }
+});
