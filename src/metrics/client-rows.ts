@@ -1,4 +1,5 @@
 /** The clients as metrics show them: each by name while there are few enough, the rest together. */
+import { setImmediate } from 'node:timers/promises';
 import type { ClientCounters } from '../controlplane/stats.ts';
 import type { Client } from '../domain/model.ts';
 import type { RefusalReason } from '../domain/reasons.ts';
@@ -8,6 +9,9 @@ export const MAX_LABELLED_CLIENTS = 1_000;
 
 /** The label of all the others; a client of this name is one of them. */
 export const OTHER_CLIENTS = 'other';
+
+/** After so many, others have their turn. */
+const CLIENTS_AT_ONCE = 500;
 
 export interface ClientRow extends ClientCounters {
   readonly label: string;
@@ -26,11 +30,13 @@ export class ClientRows {
     this.#most = most;
   }
 
-  read(clients: ReadonlyMap<string, Client>, read: ReadClient): readonly ClientRow[] {
+  async read(clients: ReadonlyMap<string, Client>, read: ReadClient): Promise<readonly ClientRow[]> {
     for (const clientId of this.#labelled) if (!clients.has(clientId)) this.#labelled.delete(clientId);
     const rows: ClientRow[] = [];
     let others: ClientRow | undefined;
+    let seen = 0;
     for (const client of clients.values()) {
+      if (++seen % CLIENTS_AT_ONCE === 0) await setImmediate();
       const counters = read(client);
       if (this.#hasLabel(client.clientId)) rows.push({ label: client.clientId, ...counters });
       else others = others === undefined ? { label: OTHER_CLIENTS, ...counters, headroom: undefined } : sumOf(others, counters);

@@ -6,7 +6,7 @@ import type { StoreWriteTotals } from '../controlplane/store/store-writes.ts';
 import type { Snapshot } from '../domain/model.ts';
 import { CLOSE_REASONS, REFUSAL_REASONS, type Reason } from '../domain/reasons.ts';
 import { type ClientRow, ClientRows } from './client-rows.ts';
-import { collectCounter, collectGauge, collectLatency, type Sample } from './collected.ts';
+import { collectLatency, type Description, familyText, type Sample } from './collected.ts';
 
 /** Where the values come from. */
 export interface MetricsSources {
@@ -24,8 +24,16 @@ export interface MetricsSources {
 /** Named against the conventions (`_total` is for counters), and of no use here. */
 const LEFT_OUT = ['nodejs_active_resources_total', 'nodejs_active_handles_total', 'nodejs_active_requests_total'];
 
+interface Family {
+  readonly description: Description;
+  readonly type: 'counter' | 'gauge';
+  readonly read: () => Iterable<Sample>;
+}
+
 export class Metrics {
+  /** Of the process and of histograms; the families may be long, and are written a part at a time. */
   readonly #registry = new Registry();
+  readonly #families: Family[] = [];
   readonly #sources: MetricsSources;
   readonly #clientRows = new ClientRows();
   #clients: readonly ClientRow[] = [];
@@ -47,16 +55,17 @@ export class Metrics {
   /** All of them, in Prometheus' text format. Between two metrics it lets others have their turn: with many servers it is long. */
   async text(): Promise<string> {
     const { stats } = this.#sources;
-    this.#clients = this.#clientRows.read(this.#sources.snapshot().clients, (client) => ({
+    this.#clients = await this.#clientRows.read(this.#sources.snapshot().clients, (client) => ({
       ...stats.client(client.clientId),
       headroom: stats.rateHeadroom(client),
     }));
     const parts: string[] = [];
+    for (const { description, type, read } of this.#families) parts.push(await familyText(description, type, read()));
     for (const { name } of this.#registry.getMetricsAsArray()) {
-      parts.push(await this.#registry.getSingleMetricAsString(name));
+      parts.push(`${await this.#registry.getSingleMetricAsString(name)}\n`);
       await setImmediate();
     }
-    return `${parts.join('\n\n')}\n`;
+    return parts.join('');
   }
 
   #describeConnections(): void {
@@ -139,11 +148,11 @@ export class Metrics {
   }
 
   #counter(name: string, help: string, read: () => Iterable<Sample>): void {
-    collectCounter(this.#registry, { name: `portcullis_${name}`, help }, read);
+    this.#families.push({ description: { name: `portcullis_${name}`, help }, type: 'counter', read });
   }
 
   #gauge(name: string, help: string, read: () => Iterable<Sample>): void {
-    collectGauge(this.#registry, { name: `portcullis_${name}`, help }, read);
+    this.#families.push({ description: { name: `portcullis_${name}`, help }, type: 'gauge', read });
   }
 }
 

@@ -5,7 +5,7 @@ import { Slots } from '../../../src/controlplane/slots.ts';
 import { Stats } from '../../../src/controlplane/stats.ts';
 import { EMPTY_SNAPSHOT, type Snapshot } from '../../../src/domain/model.ts';
 import { ClientRows, OTHER_CLIENTS } from '../../../src/metrics/client-rows.ts';
-import { collectCounter, collectLatency } from '../../../src/metrics/collected.ts';
+import { collectLatency, familyText } from '../../../src/metrics/collected.ts';
 import { Metrics } from '../../../src/metrics/metrics.ts';
 import { LATENCY_BOUNDS_S } from '../../../src/shared/latency.ts';
 import { createSharedBuffers, LaneWriter, SharedLedger } from '../../../src/shared/memory.ts';
@@ -124,13 +124,16 @@ describe('the metrics', () => {
 describe('the linter', () => {
   test('finds what is against the conventions', async () => {
     const registry = new Registry();
-    collectCounter(registry, { name: 'portcullis_things', help: 'Things.' }, () => []);
-    collectCounter(registry, { name: 'portcullis_time_ms_total', help: 'Time.' }, () => [{ labels: { Bad: 'x' }, value: -1 }]);
     collectLatency(registry, { name: 'portcullis_x_seconds', help: 'X.' }, () => ({
       counts: LATENCY_BOUNDS_S.map(() => -1),
       sumSeconds: 0,
     }));
-    assert.deepEqual(lintMetrics(parseMetrics(await registry.metrics())), [
+    const texts = [
+      await familyText({ name: 'portcullis_things', help: 'Things.' }, 'counter', []),
+      await familyText({ name: 'portcullis_time_ms_total', help: 'Time.' }, 'counter', [{ labels: { Bad: 'x' }, value: -1 }]),
+      await registry.metrics(),
+    ];
+    assert.deepEqual(lintMetrics(parseMetrics(texts.join(''))), [
       'portcullis_things: counters end with _total',
       'portcullis_time_ms_total: units are base units: seconds, bytes, ratio',
       'portcullis_time_ms_total: the label Bad is not in lower case with underscores',
@@ -151,8 +154,8 @@ describe('clients in the metrics', () => {
   });
   const read = (rows: ClientRows, snapshot: Snapshot) => rows.read(snapshot.clients, () => countersOf(3));
 
-  test('beyond the bound are shown together', () => {
-    const rows = read(new ClientRows(2), snapshotOf(['a', 'b', 'c', 'd', 'e']));
+  test('beyond the bound are shown together', async () => {
+    const rows = await read(new ClientRows(2), snapshotOf(['a', 'b', 'c', 'd', 'e']));
     assert.deepEqual(
       rows.map(({ label, accepted, headroom }) => ({ label, accepted, headroom })),
       [
@@ -164,11 +167,11 @@ describe('clients in the metrics', () => {
     assert.deepEqual(rows.at(-1)?.refused, new Map([['rate_limited', 3]]));
   });
 
-  test('keep their place, and one that is called like the rest is of the rest', () => {
+  test('keep their place, and one that is called like the rest is of the rest', async () => {
     const rows = new ClientRows(2);
-    read(rows, snapshotOf(['b', OTHER_CLIENTS, 'c']));
-    const labels = (ids: readonly string[]) => read(rows, snapshotOf(ids)).map(({ label }) => label);
-    assert.deepEqual(labels(['a', 'b', 'c', OTHER_CLIENTS]), ['b', 'c', OTHER_CLIENTS]);
-    assert.deepEqual(labels(['a', 'c']), ['a', 'c'], 'a place that was given up is free');
+    await read(rows, snapshotOf(['b', OTHER_CLIENTS, 'c']));
+    const labels = async (ids: readonly string[]) => (await read(rows, snapshotOf(ids))).map(({ label }) => label);
+    assert.deepEqual(await labels(['a', 'b', 'c', OTHER_CLIENTS]), ['b', 'c', OTHER_CLIENTS]);
+    assert.deepEqual(await labels(['a', 'c']), ['a', 'c'], 'a place that was given up is free');
   });
 });
