@@ -11,7 +11,7 @@ export const MAX_LABELLED_CLIENTS = 1_000;
 export const OTHER_CLIENTS = 'other';
 
 /** After so many, others have their turn. */
-const CLIENTS_AT_ONCE = 500;
+const CLIENTS_AT_ONCE = 100;
 
 export interface ClientRow extends ClientCounters {
   readonly label: string;
