@@ -106,8 +106,12 @@ export class Authorisation {
 
   #clients(): ClientIndex {
     const of = this.#authority.snapshot.clients;
-    if (this.#index?.of !== of) this.#index = { of, clients: new ClientIndex(of.values()) };
-    return this.#index.clients;
+    const known = this.#index;
+    if (known?.of === of) return known.clients;
+    known?.clients.follow(known.of, of);
+    const clients = known?.clients ?? new ClientIndex(of.values());
+    this.#index = { of, clients };
+    return clients;
   }
 }
 

@@ -26,7 +26,8 @@ export interface Seeding {
 }
 
 /**
- * Takes the config file in. Listeners always come from the file; groups and clients only until somebody changes them at run time.
+ * Takes the config file in. Listeners always come from the file, and so do its revocations, which are added to those there are;
+ * groups and clients only until somebody changes them at run time.
  * @throws DomainError when the file does not fit the stored state, StoreUnavailableError when the result cannot be kept.
  */
 export async function seed(authority: Authority, file: FileState): Promise<Seeding> {
@@ -42,6 +43,10 @@ export async function seed(authority: Authority, file: FileState): Promise<Seedi
   if (differs && !authority.changedAtRunTime) {
     await takeIn();
     return { outcome: 'reseeded', differs: false };
+  }
+  for (const revocation of revocations) {
+    if (!stored.revocations.has(revocation.fingerprint))
+      await authority.execute({ kind: 'revokeCertificate', revocation }, { actor: BOOTSTRAP_ACTOR });
   }
   if (!isDeepStrictEqual(stored.listeners, file.listeners)) await setListeners(authority, file.listeners);
   return { outcome: differs ? 'kept' : 'unchanged', differs };

@@ -1,5 +1,5 @@
 import { DomainError } from '../domain/errors.ts';
-import { type Client, type RateAlgorithm, type Snapshot, serverKey } from '../domain/model.ts';
+import { type Client, EMPTY_SNAPSHOT, type RateAlgorithm, type Snapshot, serverKey } from '../domain/model.ts';
 import { limiterFor } from '../domain/ratelimit/algorithms.ts';
 import { CellLock, MAX_CLIENTS, MAX_GROUPS, MAX_SERVERS, type SharedLedger, type SharedMemory } from '../shared/memory.ts';
 import type { SlotAssignments } from '../shared/messages.ts';
@@ -18,6 +18,8 @@ export class Slots {
   readonly #servers: Rows;
   readonly #clients: Rows;
   readonly #limiters = new Map<string, Limiter>();
+  /** The state that the assignments fit. */
+  #followed: Snapshot = EMPTY_SNAPSHOT;
 
   constructor(ledger: SharedLedger) {
     this.#ledger = ledger;
@@ -59,19 +61,48 @@ export class Slots {
     checkRoom('clients', snapshot.clients.size, 'clients', MAX_CLIENTS);
   }
 
-  /** Makes the assignments fit `next`, and returns those that are new. */
+  /** Makes the assignments fit `next`, and returns those that are new. What did not change since the last call is not looked at. */
   follow(next: Snapshot): SlotAssignments {
-    const serverKeys = new Set<string>();
-    for (const group of next.targetGroups.values())
-      for (const server of group.servers) serverKeys.add(serverKey(group.name, server.address));
-    const servers = this.#servers.follow(serverKeys);
-    const groups = this.#groups.follow(next.targetGroups);
-    const clients = this.#clients.follow(next.clients);
-    for (const clientId of this.#limiters.keys()) if (!next.clients.has(clientId)) this.#limiters.delete(clientId);
+    const previous = this.#followed;
+    this.#release(previous, next);
+    const added = this.#assign(previous, next);
+    // Not before all had room: otherwise the next call goes on from here.
+    this.#followed = next;
+    return added;
+  }
+
+  #release(previous: Snapshot, next: Snapshot): void {
+    for (const [name, group] of previous.targetGroups) {
+      const after = next.targetGroups.get(name);
+      if (after === group) continue;
+      if (after === undefined) this.#groups.release(name);
+      const staying = new Set(after?.servers.map(({ address }) => address));
+      for (const { address } of group.servers) if (!staying.has(address)) this.#servers.release(serverKey(name, address));
+    }
+    if (previous.clients === next.clients) return;
+    for (const clientId of previous.clients.keys()) {
+      if (next.clients.has(clientId)) continue;
+      this.#clients.release(clientId);
+      this.#limiters.delete(clientId);
+    }
+  }
+
+  #assign(previous: Snapshot, next: Snapshot): SlotAssignments {
+    const servers = new Map<string, number>();
+    const groups = new Map<string, number>();
+    const clients = new Map<string, number>();
     const limiters = new Map<string, SharedMemory>();
-    for (const client of next.clients.values()) {
-      const added = this.#limiterOf(client);
-      if (added !== undefined) limiters.set(client.clientId, added);
+    for (const [name, group] of next.targetGroups) {
+      if (previous.targetGroups.get(name) === group) continue;
+      this.#groups.assign(name, groups);
+      for (const { address } of group.servers) this.#servers.assign(serverKey(name, address), servers);
+    }
+    if (previous.clients === next.clients) return { servers, groups, clients, limiters };
+    for (const [clientId, client] of next.clients) {
+      if (previous.clients.get(clientId) === client) continue;
+      this.#clients.assign(clientId, clients);
+      const cells = this.#limiterOf(client);
+      if (cells !== undefined) limiters.set(clientId, cells);
     }
     return { servers, groups, clients, limiters };
   }
@@ -131,20 +162,20 @@ class Rows {
     return new Map(this.#slots);
   }
 
-  follow(keys: { has(key: string): boolean; keys(): Iterable<string> }): Map<string, number> {
-    for (const [key, slot] of this.#slots) {
-      if (keys.has(key)) continue;
-      this.#slots.delete(key);
-      this.#retired.push(slot);
-    }
-    const added = new Map<string, number>();
-    for (const key of keys.keys()) {
-      if (this.#slots.has(key)) continue;
-      const slot = this.#take();
-      this.#slots.set(key, slot);
-      added.set(key, slot);
-    }
-    return added;
+  /** Gives up the key's row, if it has one. */
+  release(key: string): void {
+    const slot = this.#slots.get(key);
+    if (slot === undefined) return;
+    this.#slots.delete(key);
+    this.#retired.push(slot);
+  }
+
+  /** Finds a row for a key that has none, and adds it to `added`. @throws DomainError `exhausted` */
+  assign(key: string, added: Map<string, number>): void {
+    if (this.#slots.has(key)) return;
+    const slot = this.#take();
+    this.#slots.set(key, slot);
+    added.set(key, slot);
   }
 
   /** A row never used comes first: a row just given up may still be in the hands of a worker that has not swapped yet. */

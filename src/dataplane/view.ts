@@ -65,7 +65,8 @@ export class View {
     this.slots = slots;
     this.#lane = lane;
     const sameClients = previous !== undefined && previous.snapshot.clients === snapshot.clients;
-    this.#index = sameClients ? previous.#index : new ClientIndex(snapshot.clients.values());
+    if (previous === undefined) this.#index = new ClientIndex(snapshot.clients.values());
+    else this.#index = sameClients ? previous.#index : previous.#index.following(previous.snapshot.clients, snapshot.clients);
     this.#clients = sameClients ? previous.#clients : new Map();
     this.#groups = new Map();
     for (const [name, group] of snapshot.targetGroups) {

@@ -66,7 +66,7 @@ export function displayName(identity: Identity): string {
 /** Finds the client of an identity in a time that does not grow with the number of clients. */
 export class ClientIndex {
   /** Name or fingerprint, with its kind, -> the clients that one lookup could mean. */
-  readonly #candidates = new Map<string, Client[]>();
+  #candidates: Map<string, readonly Client[]> = new Map();
 
   constructor(clients: Iterable<Client>) {
     for (const client of clients) for (const key of lookupKeys(client)) this.#file(key, client);
@@ -85,10 +85,33 @@ export class ClientIndex {
     return found ?? 'unknown';
   }
 
+  /** The index of `after`, made of this one, which is that of `before` and stays so. */
+  following(before: ReadonlyMap<string, Client>, after: ReadonlyMap<string, Client>): ClientIndex {
+    const next = new ClientIndex([]);
+    next.#candidates = new Map(this.#candidates);
+    next.follow(before, after);
+    return next;
+  }
+
+  /** Makes this index, which is that of `before`, the one of `after`; what did not change costs a look. */
+  follow(before: ReadonlyMap<string, Client>, after: ReadonlyMap<string, Client>): void {
+    for (const [clientId, client] of before) {
+      if (after.get(clientId) !== client) for (const key of lookupKeys(client)) this.#unfile(key, client);
+    }
+    for (const [clientId, client] of after) {
+      if (before.get(clientId) !== client) for (const key of lookupKeys(client)) this.#file(key, client);
+    }
+  }
+
+  // Lists are replaced and never changed: an index that follows another one shares them with it.
   #file(key: string, client: Client): void {
-    const filed = this.#candidates.get(key);
-    if (filed === undefined) this.#candidates.set(key, [client]);
-    else filed.push(client);
+    this.#candidates.set(key, [...(this.#candidates.get(key) ?? []), client]);
+  }
+
+  #unfile(key: string, client: Client): void {
+    const left = this.#candidates.get(key)?.filter((each) => each !== client) ?? [];
+    if (left.length > 0) this.#candidates.set(key, left);
+    else this.#candidates.delete(key);
   }
 }
 

@@ -77,6 +77,16 @@ describe('the config file at start', () => {
     assert.deepEqual(authority.snapshot.listeners, edited.listeners);
   });
 
+  it('has its revocations taken in whatever was changed at run time, and none taken back', async () => {
+    const authority = await Authority.open(await seeded());
+    const revoked = (digits: string) => ({ fingerprint: digits.repeat(32), comment: '', atMs: 0 });
+    await authority.execute({ kind: 'revokeCertificate', revocation: revoked('cd') }, { actor: 'certificate alice' });
+    assert.equal((await seed(authority, { ...file, revocations: [revoked('ab'), revoked('cd')] })).outcome, 'unchanged');
+    assert.deepEqual([...authority.snapshot.revocations.keys()], ['cd'.repeat(32), 'ab'.repeat(32)]);
+    await seed(authority, { ...file, revocations: [] });
+    assert.equal(authority.snapshot.revocations.size, 2);
+  });
+
   it('gives way to changes made at run time, and says so', async () => {
     const store = await seeded();
     await changeAtRunTime(store);

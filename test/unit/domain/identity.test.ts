@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import fc from 'fast-check';
 import { ClientIndex, displayName, type Identity, identityOf, matchesIdentity } from '../../../src/domain/identity.ts';
-import { ANY_NAME_MATCH, type IdentityMatch } from '../../../src/domain/model.ts';
+import { ANY_NAME_MATCH, type Client, type IdentityMatch } from '../../../src/domain/model.ts';
 import { client } from './snapshots.ts';
 import { type CertificateText, certificate, utf8 } from './tricky-certificates.ts';
 
@@ -243,4 +244,33 @@ test('a log calls an identity by its common name, else an alternative name, else
   assert.equal(displayName(nameless), 'web.example.com');
   assert.equal(displayName({ ...nameless, dnsNames: [] }), 'spiffe://example.com/web');
   assert.equal(displayName({ ...nameless, dnsNames: [], uriNames: [] }), 'ab'.repeat(32));
+});
+
+test('an index that follows changes finds what a new one would, and leaves the one before as it was', () => {
+  const match = fc.constantFrom<Partial<IdentityMatch>>({}, { cn: 'a' }, { dns: 'b' }, { ou: 'x' }, { fingerprint: 'ab'.repeat(32) });
+  const clients = fc
+    .uniqueArray(fc.tuple(fc.constantFrom('a', 'b', 'c', 'd'), match), { selector: ([id]) => id })
+    .map((each) => new Map(each.map(([id, fields]) => [id, client(id, ['web'], { match: { ...ANY_NAME_MATCH, ...fields } })])));
+  const identities = ['a', 'b', 'c', 'd'].flatMap((name) =>
+    ['x', 'y'].map((unit) => ({
+      commonName: name,
+      dnsNames: ['b'],
+      uriNames: [],
+      organizationalUnits: [unit],
+      fingerprint: 'ab'.repeat(32),
+    })),
+  );
+  const answers = (index: ClientIndex) => identities.map((identity) => index.find(identity));
+  fc.assert(
+    fc.property(fc.array(clients, { minLength: 2, maxLength: 5 }), (states) => {
+      let before: ReadonlyMap<string, Client> = new Map();
+      let index = new ClientIndex([]);
+      for (const after of states) {
+        const [was, next] = [answers(index), index.following(before, after)];
+        assert.deepEqual(answers(next), answers(new ClientIndex(after.values())));
+        assert.deepEqual(answers(index), was);
+        [before, index] = [after, next];
+      }
+    }),
+  );
 });
