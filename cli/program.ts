@@ -42,7 +42,10 @@ export function createProgram(io: Io): Command {
     .version(findPackage().version)
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({ writeOut: (text) => io.stdout.write(text), writeErr: () => {} })
-    .addHelpText('after', '\nExit codes: 0 done, 1 refused by the server, 2 bad usage, 3 unreachable.');
+    .addHelpText(
+      'after',
+      '\nExit codes: 0 done, 1 refused by the server (drift: it differs; drain-upstream-server: connections are left),\n2 bad usage, 3 unreachable.',
+    );
   addGlobalOptions(program);
   addStateCommands(program, io);
   addTargetGroupCommands(program, io);

@@ -57,7 +57,7 @@ function setCommand(program: Command, io: Io): void {
         mode: mode ?? ServerMode.UNSPECIFIED,
         ...changeFields(options),
       });
-      const now = reply.server === undefined ? '' : ` is ${serverText(reply.server)} now`;
+      const now = reply.server === undefined ? '' : `: ${serverText(reply.server)}`;
       printer.sentence(reply, `${server} of ${targetGroup}${now} (revision ${reply.revision})`);
     });
   });

@@ -45,7 +45,7 @@ test('a server is set: what is not given is not sent', async (t) => {
   const server = { address: 'a:1', weight: 5, maxConnections: 0, backup: false, mode: ServerMode.READY };
   const { asked, run } = await start(t, { setUpstreamServer: SetUpstreamServerResponse.fromPartial({ revision: 3n, server }) });
   const { stdout } = await run('set-upstream-server', ...SERVER, '--weight', '5', '--no-backup');
-  assert.equal(stdout, 'a:1 of web is ready, weight 5 now (revision 3)\n');
+  assert.equal(stdout, 'a:1 of web: ready, weight 5 (revision 3)\n');
   assert.partialDeepStrictEqual(asked, [{ weight: 5, backup: false, maxConnections: undefined, mode: ServerMode.UNSPECIFIED }]);
 });
 
