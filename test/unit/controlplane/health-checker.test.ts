@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Probe, ProbeResult } from '../../../src/controlplane/probes.ts';
-import type { HealthCheck } from '../../../src/domain/model.ts';
+import type { HealthCheck, ServerMode } from '../../../src/domain/model.ts';
 import { watchHealth } from '../../support/health-watch.ts';
-import { sampleGroup, sampleHealthCheck } from '../../support/sample-state.ts';
+import { sampleGroup, sampleHealthCheck, sampleServer } from '../../support/sample-state.ts';
 
 const check: HealthCheck = { ...sampleHealthCheck, intervalMs: 1000, maxIntervalMs: 4000, timeoutMs: 500 };
 const web = (addresses: readonly string[], changes: Partial<HealthCheck> = {}) =>
@@ -33,6 +33,33 @@ describe('the health checker', () => {
       if (gaps.length === 5) result = up;
     }
     assert.deepEqual(gaps, [500, 2000, 4000, 4000, 4000, 4000, 1000]);
+  });
+
+  it('leaves a server in maintenance alone with the health it had, and looks at it at once when that is over', async (t) => {
+    const timers = fakeTimers(t);
+    let looked = 0;
+    let result = up;
+    const probe: Probe = async () => {
+      looked++;
+      return result;
+    };
+    const watch = await watchHealth(t, [web([SERVER])], { probe, random: () => 0.5 });
+    await watch.checker.start();
+    const setMode = (mode: ServerMode) => watch.change({ kind: 'setUpstreamServer', group: 'web', server: sampleServer(SERVER, { mode }) });
+
+    await setMode('maintenance');
+    result = down;
+    const before = looked;
+    for (let turn = 0; turn < 100; turn++) await timers.advance(100);
+    assert.equal(looked, before);
+    assert.equal(watch.checker.statusOf('web', SERVER)?.health, 'healthy');
+
+    await setMode('drain');
+    await timers.advance(0);
+    assert.equal(looked, before + 1, 'a draining server is looked at');
+    assert.equal(watch.checker.statusOf('web', SERVER)?.health, 'unhealthy');
+    for (let turn = 0; turn < 30; turn++) await timers.advance(100);
+    assert.ok(looked > before + 1, 'again and again');
   });
 
   it('is early or late by at most a tenth of the interval', async (t) => {
