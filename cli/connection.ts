@@ -171,7 +171,9 @@ export class Connection {
       return unreachable(addr, `it did not answer within ${formatDuration(timeoutMs)}; try again, or give it longer with --timeout`);
     }
     const connected = this.#client.getChannel().getConnectivityState(false) === Connectivity.READY;
-    if (error.code === Status.UNAVAILABLE && !connected) {
+    // A server that ends in the middle of a call resets it without a status; grpc-js then makes one of its own.
+    const cutOff = error.details.startsWith('Received RST_STREAM');
+    if (cutOff || (error.code === Status.UNAVAILABLE && !connected)) {
       return new CliError(EXIT.unreachable, `lost the connection to ${addr}; is lbd still running?`);
     }
     return refusal(error);

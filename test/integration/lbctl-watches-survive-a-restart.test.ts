@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createInterface } from 'node:readline';
 import { type TestContext, test } from 'node:test';
 import { status as Code, type ServerWritableStream } from '@grpc/grpc-js';
+import { AdminServer } from '../../src/admin/server.ts';
 import {
   HealthState,
   WatchHealthResponse_Kind as Kind,
@@ -11,9 +12,11 @@ import {
   WatchHealthResponse,
   WatchStatsResponse,
 } from '../../src/gen/lb/admin/v1/admin.ts';
+import { startAdmin, TEST_ROLES } from '../support/admin-server.ts';
 import { faultyLink } from '../support/faulty-link.ts';
-import { type RunningLbctl, startLbctl } from '../support/lbctl.ts';
+import { lbctlEnv, type RunningLbctl, startLbctl } from '../support/lbctl.ts';
 import { type Handlers, startScriptedAdmin } from '../support/scripted-admin.ts';
+import { temporaryFolder } from '../support/temp-dir.ts';
 
 /** lbctl over a link that can be cut. */
 async function start(t: TestContext, handlers: Handlers, ...args: readonly string[]) {
@@ -85,4 +88,26 @@ test('watches of counters and connections begin again', async (t) => {
     await running.nextLine();
     assert.equal(await running.exited, 0, command);
   }
+});
+
+test('a health watch misses nothing while the admin server is stopped and started again', async (t) => {
+  const admin = await startAdmin(t);
+  const files = await admin.ca.writeTo(await temporaryFolder(t), { viewer: await admin.certificate('viewer') });
+  const env = lbctlEnv(admin.target, files.caCert, files.viewer);
+  admin.health.turn('web', '127.0.0.1:8081', 'healthy', 'connected');
+  const watch = startLbctl(t, ['watch-health'], { env });
+  const stderr = stderrLines(watch);
+  assert.match(await watch.nextLine(), /8081 +healthy/);
+  // Seen, so that it is after the state.
+  admin.health.turn('web', '127.0.0.1:8082', 'healthy', 'connected');
+  assert.match(await watch.nextLine(), /8082 +unknown -> healthy/);
+  const { host, port } = admin.server.address;
+  await admin.server.stop(0);
+  assert.match(await stderr(), /trying again$/);
+  admin.health.turn('web', '127.0.0.1:8081', 'unhealthy', 'connection refused');
+  const again = await AdminServer.start(admin.context, { address: { host, port }, material: await admin.material(), roles: TEST_ROLES });
+  t.after(() => again.stop(0));
+  assert.match(await watch.nextLine(), /8081 +healthy -> unhealthy +connection refused/);
+  watch.child.kill('SIGINT');
+  assert.equal(await watch.exited, 0);
 });
