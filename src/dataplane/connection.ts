@@ -68,7 +68,6 @@ export async function handleConnection(raw: Socket, listenerName: string, front:
   try {
     downstream = await front.handshake(raw);
     facts.handshakeMs = roundMs(nowMs() - acceptedMs);
-    downstream.on('error', () => undefined);
     const gone = signalAfter(downstream, ['close']);
     // A client that ends without having said a word does not wait for its turn any longer.
     const givenUp = signalAfter(downstream, ['close', 'end']);

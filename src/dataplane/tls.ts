@@ -46,6 +46,8 @@ export class TlsFront {
     this.#server.on('secureConnection', (socket) => {
       // Until now a client that ended had left; from now on it may have ended only its own half.
       socket.allowHalfOpen = true;
+      // A socket that fails also closes, and that is what is watched for.
+      socket.on('error', () => undefined);
       this.#handshakes.getStore()?.resolve(socket);
     });
     this.#server.on('tlsClientError', (error) => this.#handshakes.getStore()?.reject(new Refusal('handshake_failed', describe(error))));
