@@ -1,6 +1,8 @@
 /** The limits of one client, asked for one connection. Exact across workers: the cells and counts are shared. */
+
+import type { ConnectionRate } from '../domain/model.ts';
 import type { LaneWriter } from '../shared/memory.ts';
-import { DelayLine } from './delay-line.ts';
+import { type DelayBounds, DelayLine } from './delay-line.ts';
 import { once } from './once.ts';
 import { Refusal } from './refusal.ts';
 import type { ClientView, RateView } from './view.ts';
@@ -50,7 +52,7 @@ export class Admission {
       if (delayMs === undefined) return;
       throw new Refusal('rate_limited', `over ${policy.limit} in ${policy.windowMs} ms; next in ${Math.ceil(delayMs)} ms`, policy.action);
     }
-    const waited = await this.#line(clientId).wait(() => this.#ask(rate), policy.maxDelayMs, gone, this.#nowMs);
+    const waited = await this.#line(clientId).wait(() => this.#ask(rate), delayBounds(policy), gone, this.#nowMs);
     if (waited === 'gone') throw new Refusal('client_gone', 'the client left while it waited for its turn');
     if (waited !== 'admitted')
       throw new Refusal(
@@ -72,4 +74,11 @@ export class Admission {
     this.#lines.set(clientId, line);
     return line;
   }
+}
+
+/** What keeps the other algorithms' lines bounded; a leaky bucket brings its own bound. */
+const MOST_WAITING = 1_000;
+
+function delayBounds({ algorithm, burst, maxDelayMs }: ConnectionRate): DelayBounds {
+  return { maxDelayMs, mostWaiting: algorithm === 'leakyBucket' ? Math.min(burst, MOST_WAITING) : MOST_WAITING };
 }
