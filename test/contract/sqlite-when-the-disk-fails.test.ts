@@ -93,7 +93,9 @@ describe('a state file that cannot be written', () => {
       SqliteStore.open(path.join(folder, 'missing', 'lbd.state.db')),
       unavailable(/its folder must exist and lbd must be allowed to write both$/),
     );
+    chmodSync(folder, 0o755);
     await assert.rejects(SqliteStore.open(folder), unavailable(/cannot be opened/));
+    assert.equal(statSync(folder).mode & 0o777, 0o755, 'a folder named by mistake is left as it was');
     chmodSync(file, 0o400);
     await asOrdinaryUser(folder, file, () => assert.rejects(SqliteStore.open(file), unavailable(/cannot be locked: it is read-only/)));
   });

@@ -111,7 +111,7 @@ function pragma(database: DatabaseSync, name: 'application_id' | 'user_version')
 /** Nobody but the owner reads client names and addresses. Never opens the file: closing it again would drop SQLite's lock. */
 function makePrivate(path: string): void {
   const found = statSync(path, { throwIfNoEntry: false });
-  if (found !== undefined && (found.mode & 0o077) !== 0) chmodSync(path, 0o600);
+  if (found?.isFile() === true && (found.mode & 0o077) !== 0) chmodSync(path, 0o600);
 }
 
 /** Makes the new name itself survive a power cut. */
