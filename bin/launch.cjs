@@ -55,7 +55,7 @@ function majorOf(version) {
 
 /** Runs the entry there, passes signals on, and ends as it ends. */
 function runOn(executable, entry) {
-  const child = childProcess.spawn(executable, [entry].concat(process.argv.slice(2)), { stdio: 'inherit' });
+  const child = childProcess.spawn(executable, [entry].concat(process.argv.slice(2)), { stdio: ['inherit', 'inherit', 'inherit', 'ipc'] });
   // A terminal sends Ctrl-C to the child too. Passed on, it would arrive twice, and a second one means "at once".
   const atTerminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY;
   for (const signal of ['SIGTERM', 'SIGHUP', 'SIGINT', 'SIGUSR2']) {

@@ -102,6 +102,11 @@ export class Daemon {
     this.#options.log.info({ reset }, 'stopped');
   }
 
+  /** Ends a stop that is under way at once: the connections that are left are reset. */
+  hurry(): void {
+    void this.balancer.stop(0);
+  }
+
   #announce(): void {
     const { log } = this.#options;
     const { config, seeding, snapshot } = this.balancer;

@@ -255,10 +255,11 @@ export class LoadBalancer {
 
   /**
    * Accepts no more, lets connections end for at most `deadlineMs` (drainTimeout unless given), resets the rest; resolves with
-   * how many were reset. A second call waits for the first.
+   * how many were reset. A second call sets another deadline.
    */
   stop(deadlineMs: number = this.config.timeouts.drainMs): Promise<number> {
-    this.#stopped ??= this.#stop(deadlineMs);
+    if (this.#stopped === undefined) this.#stopped = this.#stop(deadlineMs);
+    else void this.#workers.drain(deadlineMs);
     return this.#stopped;
   }
 

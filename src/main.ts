@@ -2,10 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { pino } from 'pino';
-import { checkConfigFile, loadConfigFile } from './config/check.ts';
+import { checkConfigFile } from './config/check.ts';
 import type { Config } from './config/config.ts';
 import { configJsonSchema } from './config/json-schema.ts';
-import { formatProblem } from './config/problems.ts';
+import { ConfigError, formatProblem } from './config/problems.ts';
 import { Daemon } from './daemon.ts';
 import { LogOutput } from './log-output.ts';
 import { packageFolder } from './package-folder.ts';
@@ -13,7 +13,11 @@ import { QUICKSTART_PORTS, type QuickstartPorts, runQuickstart } from './quickst
 import { logOptions } from './shared/log.ts';
 import { explainStartError } from './start-errors.ts';
 
-const ONE_PRESS_MS = 300;
+/** Where a parent passes signals on, one that is meant for the whole process group arrives twice within this time. */
+const ONE_SIGNAL_MS = 300;
+const PARENT_PASSES_SIGNALS = process.connected || ['start', 'lbd'].includes(process.env['npm_lifecycle_event'] ?? '');
+/** What the connections that a second signal resets get to say so in the log. */
+const HURRY_WITHIN_MS = 2_000;
 /** How long the end waits for a slow reader of the log. */
 const FLUSH_WITHIN_MS = 2_000;
 const EXIT = { done: 0, failed: 1, usage: 2 } as const;
@@ -31,6 +35,15 @@ const program = new Command('lbd')
   .description('Portcullis: a Layer-4 load balancer with mutual TLS, authorisation and rate limits for each client')
   .version(version)
   .exitOverride()
+  .configureOutput({
+    outputError: (text, write) =>
+      write(
+        `lbd: ${text
+          .replace(/^error: /, '')
+          .trim()
+          .replaceAll('\n', ' ')}; see lbd --help\n`,
+      ),
+  })
   .configureHelp({ showGlobalOptions: true });
 
 program
@@ -39,7 +52,13 @@ program
   .requiredOption('-c, --config <file>', 'the configuration (YAML)')
   .option('--insecure-key-permissions', 'take private keys that every user of the machine may read')
   .action(async ({ config, insecureKeyPermissions }: StartFlags) => {
-    await runUntilSignalled(() => startDaemon(loadConfigFile(config), insecureKeyPermissions ?? false));
+    const allowInsecureKeyPermissions = insecureKeyPermissions ?? false;
+    await runUntilSignalled(async () => {
+      // Every problem at its place, as `lbd check` says them; the start would stop at the first.
+      const checked = checkConfigFile(config, { allowInsecureKeyPermissions });
+      if ('problems' in checked) throw new ConfigError(checked.problems);
+      return startDaemon(checked.config, allowInsecureKeyPermissions);
+    });
   });
 
 program
@@ -88,7 +107,7 @@ program
           return daemon;
         },
       });
-      return { reload: async () => daemon?.reload(), stop: () => quickstart.stop() };
+      return { reload: async () => daemon?.reload(), stop: () => quickstart.stop(), hurry: () => daemon?.hurry() };
     });
   });
 
@@ -111,6 +130,7 @@ function startDaemon(config: Config, allowInsecureKeyPermissions: boolean): Prom
 
 interface Running {
   reload(): Promise<void>;
+  hurry(): void;
   stop(): Promise<void>;
 }
 
@@ -120,10 +140,12 @@ async function runUntilSignalled(start: () => Promise<Running>): Promise<void> {
   let stoppingSinceMs: number | undefined;
   const stop = async (signal: NodeJS.Signals) => {
     if (stoppingSinceMs !== undefined) {
-      // Under npm, one Ctrl-C arrives twice: from the terminal and from npm.
-      if (signal === 'SIGINT' && performance.now() - stoppingSinceMs < ONE_PRESS_MS) return;
-      // The second signal ends at once.
-      return exit(EXIT.done);
+      const mayBeTheSame = PARENT_PASSES_SIGNALS || signal === 'SIGINT';
+      if (mayBeTheSame && performance.now() - stoppingSinceMs < ONE_SIGNAL_MS) return;
+      if (running === undefined) return exit(EXIT.done);
+      running.hurry();
+      setTimeout(() => void exit(EXIT.done), HURRY_WITHIN_MS);
+      return;
     }
     stoppingSinceMs = performance.now();
     if (running !== undefined) {
@@ -139,6 +161,8 @@ async function runUntilSignalled(start: () => Promise<Running>): Promise<void> {
     if (running === undefined) reloadWanted = true;
     else void running.reload();
   });
+  // A launcher that was killed takes its program along: nobody else knows of it.
+  process.on('disconnect', () => process.exit(EXIT.failed));
   running = await start();
   // What was read during the start may have been replaced since.
   if (reloadWanted) await running.reload();

@@ -11,19 +11,26 @@ const MAX_CONNECTIONS = 512;
  * A server that hands over the connections whose client certificate has been verified.
  * @throws when the material does not make a working TLS context
  */
-export function createMutualTlsServer(material: TlsMaterial, log: Logger, onVerified: (socket: TLSSocket) => void): Server {
+export function createMutualTlsServer(
+  material: TlsMaterial,
+  log: Logger,
+  onVerified: (socket: TLSSocket) => void,
+  handshakeTimeoutMs = HANDSHAKE_TIMEOUT_MS,
+): Server {
   const server = createServer({
     ...contextOptions(material),
     requestCert: true,
     rejectUnauthorized: true,
     ALPNProtocols: ['h2'],
-    handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+    handshakeTimeout: handshakeTimeoutMs,
     noDelay: true,
   });
   server.maxConnections = MAX_CONNECTIONS;
   server.on('secureConnection', onVerified);
   server.on('tlsClientError', (error, socket) => {
     log.info({ from: socket.remoteAddress, error: error.message }, 'admin handshake failed');
+    // Node.js only tells of a handshake that takes too long; it does not end it.
+    socket.destroy();
   });
   return server;
 }

@@ -5,7 +5,7 @@ import { BOOTSTRAP_ACTOR, type StoredChange } from '../controlplane/store/store.
 import { type BlastRadius, blastRadius, type Difference, diff } from '../domain/diff.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { Snapshot } from '../domain/model.ts';
-import { apply, type Command } from '../domain/state.ts';
+import type { Command } from '../domain/state.ts';
 import * as proto from '../gen/lb/admin/v1/admin.ts';
 import type { Caller } from './caller.ts';
 import type { Changes, Conditions } from './changes.ts';
@@ -49,7 +49,7 @@ export function configMethods(context: AdminContext, changes: Changes): ConfigMe
       let differences: readonly Difference[] = [];
       const command = (current: Snapshot) => {
         const replacing = replacingWith(target, current);
-        differences = diff(current, apply(current, replacing));
+        differences = diff(current, authority.preview(replacing));
         return replacing;
       };
       return { ...(await changes.execute(command, caller, request)), differences: () => differences, closing };
@@ -64,7 +64,7 @@ export function configMethods(context: AdminContext, changes: Changes): ConfigMe
       const live = await everyConnection(context);
       // Taken together, with nothing in between: they are about one state.
       const { snapshot } = authority;
-      const next = apply(snapshot, replacingWith(wanted, snapshot));
+      const next = authority.preview(replacingWith(wanted, snapshot));
       return {
         revision: BigInt(snapshot.revision),
         differences: diff(snapshot, next).map(differenceMessage),

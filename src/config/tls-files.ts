@@ -3,6 +3,7 @@ import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import type { TlsMaterial, TlsParams } from '../domain/model.ts';
+import { type RevocationList, readRevocationList } from './crl.ts';
 import { type PemBlock, pemBlocks } from './pem.ts';
 import { readBoundedFile, UnreadableFileError } from './read-file.ts';
 
@@ -42,6 +43,8 @@ export interface LoadedTls {
 export type InspectedTls = LoadedTls | { readonly errors: readonly TlsFileError[] };
 
 const WARN_BEFORE_MS = 30 * 86_400_000;
+/** Lists are often made for a week; a day is what it takes to notice and renew one. */
+const WARN_BEFORE_LIST_ENDS_MS = 86_400_000;
 const KEY_LABEL = /^(?:(?:RSA |EC |ENCRYPTED )?PRIVATE KEY)$/;
 
 /** What the files hold, verified. @throws TlsFileError for the first thing that is wrong. */
@@ -68,7 +71,10 @@ export function inspectTlsFiles(params: TlsParams, options: TlsFileOptions): Ins
   const chain = attempt('certificate', params.certificate, readChain);
   const key = attempt('privateKey', params.privateKey, (file) => readPrivateKey(file, options.allowInsecureKeyPermissions));
   const authorities = attempt('caCert', params.caCert, readAuthorities);
-  const crlPem = params.crl === undefined ? undefined : attempt('crl', params.crl, readRevocations);
+  const nowMs = options.nowMs ?? Date.now();
+  const revocations = params.crl === undefined ? undefined : attempt('crl', params.crl, readRevocations);
+  if (revocations !== undefined && authorities !== undefined && params.crl !== undefined)
+    attempt('crl', params.crl, () => refuseUselessLists(revocations.lists, authorities, params.caCert, nowMs));
   if (chain !== undefined && key !== undefined)
     attempt('privateKey', params.privateKey, () => refuseForeignKey(chain, key.object, params.certificate));
   if (errors.length > 0 || chain === undefined || key === undefined || authorities === undefined) return { errors };
@@ -78,18 +84,19 @@ export function inspectTlsFiles(params: TlsParams, options: TlsFileOptions): Ins
     certificatePem: joined(chain),
     privateKeyPem: key.pem,
     caPem: joined(authorities),
-    crlPem,
+    crlPem: revocations?.pem,
     minVersion,
     ciphers,
   };
   attempt('certificate', params.certificate, () => refuseWhatOpensslRefuses(material));
   if (errors.length > 0) return { errors };
-  const nowMs = options.nowMs ?? Date.now();
   const dated = [
     ...chain.map((each) => ['certificate', params.certificate, each] as const),
     ...authorities.map((each) => ['caCert', params.caCert, each] as const),
   ];
-  return { material, warnings: dated.flatMap(([name, file, { certificate }]) => validityWarnings(`${name} ${file}`, certificate, nowMs)) };
+  const warnings = dated.flatMap(([name, file, { certificate }]) => validityWarnings(`${name} ${file}`, certificate, nowMs));
+  if (revocations !== undefined) warnings.push(...revocationWarnings(`crl ${params.crl}`, revocations.lists, authorities, nowMs));
+  return { material, warnings };
 }
 
 /** Why a file is refused. */
@@ -164,9 +171,14 @@ function readPrivateKey(file: string, allowInsecurePermissions: boolean): { read
   }
 }
 
-function readRevocations(file: string): string {
+interface Revocations {
+  readonly pem: string;
+  readonly lists: readonly RevocationList[];
+}
+
+function readRevocations(file: string): Revocations {
   const blocks = readBlocks(file, 'revocation lists as -----BEGIN X509 CRL-----');
-  for (const { label, line, pem } of blocks) {
+  const lists = blocks.map(({ label, line, pem }) => {
     if (label === 'CRL')
       throw new Refusal(
         `line ${line} says BEGIN CRL, which OpenSSL does not read; write X509 CRL in place of CRL in the BEGIN and END lines`,
@@ -174,11 +186,53 @@ function readRevocations(file: string): string {
     if (label !== 'X509 CRL') throw new Refusal(`line ${line} begins a ${label}; expected -----BEGIN X509 CRL-----`);
     try {
       createSecureContext({ crl: pem });
+      return readRevocationList(pem);
     } catch {
       throw new Refusal(`the block in line ${line} is not a revocation list; the file is damaged`);
     }
+  });
+  return { pem: joined(blocks), lists };
+}
+
+/** A list that has ended, or that is of no CA named, makes OpenSSL refuse everybody: better no start, or the list from before. */
+function refuseUselessLists(
+  lists: readonly RevocationList[],
+  authorities: readonly ParsedCertificate[],
+  caFile: string,
+  nowMs: number,
+): void {
+  for (const list of lists) {
+    const issuer = JSON.stringify(list.issuer.slice(0, 100));
+    if (list.nextUpdate !== undefined && list.nextUpdate.getTime() <= nowMs) {
+      const ended = list.nextUpdate.toISOString();
+      throw new Refusal(`the list of ${issuer} ended at ${ended}: with it every client would be refused; have the CA write a new one`);
+    }
+    if (!authorities.some(({ pem }) => list.isOf(pem))) {
+      throw new Refusal(`the list is of ${issuer}, which is not among the CAs in ${caFile}; name the list of a CA that is`);
+    }
   }
-  return joined(blocks);
+}
+
+function revocationWarnings(
+  which: string,
+  lists: readonly RevocationList[],
+  authorities: readonly ParsedCertificate[],
+  nowMs: number,
+): string[] {
+  const ending = lists.flatMap(({ issuer, nextUpdate }) =>
+    nextUpdate !== undefined && nextUpdate.getTime() - nowMs < WARN_BEFORE_LIST_ENDS_MS
+      ? [
+          `${which}: the list of ${JSON.stringify(issuer.slice(0, 100))} ends at ${nextUpdate.toISOString()}, and then every client is refused; renew it`,
+        ]
+      : [],
+  );
+  const unlisted = authorities
+    .filter(({ pem }) => !lists.some((list) => list.isOf(pem)))
+    .map(
+      ({ certificate: { subject } }) =>
+        `${which}: there is no list of ${JSON.stringify(subject.replaceAll('\n', ', ').slice(0, 100))}, so its clients are all refused`,
+    );
+  return [...ending, ...unlisted];
 }
 
 function refuseForeignKey(

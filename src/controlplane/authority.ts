@@ -97,6 +97,13 @@ export class Authority {
     return () => this.#subscribers.delete(subscriber);
   }
 
+  /** The state that the command would lead to; nothing changes. @throws DomainError when it does not fit the state */
+  preview(command: Command): Snapshot {
+    const next = apply(this.#snapshot, command);
+    this.#vet(next);
+    return next;
+  }
+
   /**
    * Makes one change. Resolves when it is durable and every worker serves it.
    * @throws DomainError when it does not fit the state, RevisionConflictError when `expectedRevision` is not the current one,
@@ -120,8 +127,7 @@ export class Authority {
       throw new RevisionConflictError(expectedRevision, previous.revision);
     }
     const command = typeof wanted === 'function' ? wanted(previous) : wanted;
-    const next = apply(previous, command);
-    this.#vet(next);
+    const next = this.preview(command);
     const atMs = this.#nowMs();
     const audit = intent.audit && {
       ...intent.audit,

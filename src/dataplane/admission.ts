@@ -1,7 +1,7 @@
 /** The limits of one client, asked for one connection. Exact across workers: the cells and counts are shared. */
 import type { Client, ConnectionRate } from '../domain/model.ts';
 import type { LaneWriter } from '../shared/memory.ts';
-import { DelayLine, MAX_WAITING_PER_CLIENT, type Waited } from './delay-line.ts';
+import { type DelayBounds, DelayLine, type Waited } from './delay-line.ts';
 import { once } from './once.ts';
 import { Refusal } from './refusal.ts';
 import type { ClientView, RateView } from './view.ts';
@@ -56,7 +56,7 @@ export class Admission {
       if (delayMs !== undefined) throw overRate(policy, delayMs);
     } else {
       const waiting = this.#lines.get(client.clientId)?.waiting ?? 0;
-      if (waiting >= MAX_WAITING_PER_CLIENT) throw waitedInVain('line_full', policy);
+      if (waiting >= delayBounds(policy).mostWaiting) throw waitedInVain('line_full', policy);
       if (waiting > 0) return `it would wait its turn behind ${waiting} others in this worker, for at most ${policy.maxDelayMs} ms`;
       if (delayMs !== undefined && delayMs > policy.maxDelayMs) throw waitedInVain('too_long', policy);
       if (delayMs !== undefined) return `it would wait ${Math.ceil(delayMs)} ms`;
@@ -77,7 +77,7 @@ export class Admission {
       if (delayMs === undefined) return;
       throw overRate(policy, delayMs);
     }
-    const waited = await this.#line(clientId).wait(() => this.#ask(rate), policy.maxDelayMs, gone, this.#nowMs);
+    const waited = await this.#line(clientId).wait(() => this.#ask(rate), delayBounds(policy), gone, this.#nowMs);
     if (waited === 'gone') throw new Refusal('client_gone', 'the client left while it waited for its turn');
     if (waited !== 'admitted') throw waitedInVain(waited, policy);
   }
@@ -108,4 +108,11 @@ function overRate({ limit, windowMs, action }: ConnectionRate, delayMs: number):
 
 function waitedInVain(waited: Exclude<Waited, 'admitted' | 'gone'>, { maxDelayMs }: ConnectionRate): Refusal {
   return new Refusal('rate_limited', waited === 'line_full' ? 'too many are waiting already' : `would wait longer than ${maxDelayMs} ms`);
+}
+
+/** What keeps the other algorithms' lines bounded; a leaky bucket brings its own bound. */
+const MOST_WAITING = 1_000;
+
+function delayBounds({ algorithm, burst, maxDelayMs }: ConnectionRate): DelayBounds {
+  return { maxDelayMs, mostWaiting: algorithm === 'leakyBucket' ? Math.min(burst, MOST_WAITING) : MOST_WAITING };
 }

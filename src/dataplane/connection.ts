@@ -75,7 +75,6 @@ export async function handleConnection(raw: Socket, listenerName: string, front:
     const handshakeMs = nowMs() - acceptedMs;
     facts.handshakeMs = roundMs(handshakeMs);
     lane.countHandshake(handshakeMs / 1000);
-    downstream.on('error', () => undefined);
     const gone = signalAfter(downstream, ['close']);
     // A client that ends without having said a word does not wait for its turn any longer.
     const givenUp = signalAfter(downstream, ['close', 'end']);

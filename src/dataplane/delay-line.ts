@@ -5,7 +5,11 @@ export type Ask = () => number | undefined;
 
 export type Waited = 'admitted' | 'too_long' | 'line_full' | 'gone';
 
-export const MAX_WAITING_PER_CLIENT = 1_000;
+export interface DelayBounds {
+  readonly maxDelayMs: number;
+  /** Connections that may stand in this line. */
+  readonly mostWaiting: number;
+}
 
 export class DelayLine {
   /** Resolves when the last in line has had its turn. */
@@ -18,13 +22,13 @@ export class DelayLine {
   }
 
   /** Waits until `ask` admits, for at most `maxDelayMs`, or until the client goes. */
-  async wait(ask: Ask, maxDelayMs: number, gone: AbortSignal, nowMs: () => number): Promise<Waited> {
+  async wait(ask: Ask, { maxDelayMs, mostWaiting }: DelayBounds, gone: AbortSignal, nowMs: () => number): Promise<Waited> {
     if (this.#waiting === 0) {
       const delayMs = ask();
       if (delayMs === undefined) return 'admitted';
       if (delayMs > maxDelayMs) return 'too_long';
     }
-    if (this.#waiting >= MAX_WAITING_PER_CLIENT) return 'line_full';
+    if (this.#waiting >= mostWaiting) return 'line_full';
     const deadlineMs = nowMs() + maxDelayMs;
     const ahead = this.#tail;
     const turn = Promise.withResolvers<void>();

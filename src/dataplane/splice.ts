@@ -77,16 +77,23 @@ export class Splice {
   close(reason: CloseReason): void {
     if (this.#reason !== undefined) return;
     this.#reason = reason;
-    const { client, upstream } = this.#options;
+    const { client } = this.#options;
     if (reason === 'client_reset') this.#afterClientFailed();
     else if (reason === 'upstream_reset') this.#afterUpstreamFailed();
     else if (RESETS_THE_CLIENT.has(reason)) {
       this.#options.resetClient();
-      upstream.destroy();
+      this.#dropUpstream();
     } else {
       client.destroy();
-      upstream.destroy();
+      this.#dropUpstream();
     }
+  }
+
+  /** A server that has not had the client's end must not take what it got so far for all there was. */
+  #dropUpstream(): void {
+    const { upstream } = this.#options;
+    if (this.#firstEnd === 'client_closed') upstream.destroy();
+    else reset(upstream);
   }
 
   #afterClientFailed(): void {

@@ -48,6 +48,8 @@ export class TlsFront {
     this.#server.on('secureConnection', (socket) => {
       // Until now a client that ended had left; from now on it may have ended only its own half.
       socket.allowHalfOpen = true;
+      // A socket that fails also closes, and that is what is watched for.
+      socket.on('error', () => undefined);
       this.#handshakes.getStore()?.resolve(socket);
     });
     this.#server.on('tlsClientError', (error) => this.#handshakes.getStore()?.reject(new Refusal('handshake_failed', describe(error))));
@@ -97,7 +99,7 @@ export function offeredAlpn({ routes }: Listener): readonly string[] {
 
 /**
  * Sessions are not resumed: each connection proves its certificate against the CA and the revocation list of now.
- * (A full handshake also costs this side less than issuing tickets does.)
+ * (OpenSSL still sends TLS 1.3 clients tickets; nothing is kept that they could resume.)
  */
 function contextOptions(material: TlsMaterial): SecureContextOptions {
   return {

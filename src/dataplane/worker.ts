@@ -29,6 +29,7 @@ class Worker {
   readonly #sockets = new Set<Socket>();
   #view: View;
   #onIdle: (() => void) | undefined;
+  #drainDeadline: NodeJS.Timeout | undefined;
 
   constructor(port: MessagePort, birth: WorkerBirth) {
     this.#port = port;
@@ -174,15 +175,17 @@ class Worker {
     this.#send({ kind: 'explained', requestId, explanation });
   }
 
+  /** A second time sets another deadline. */
   #drain(deadlineMs: number): void {
     for (const server of this.#servers.values()) server.close();
+    clearTimeout(this.#drainDeadline);
     const finish = (reset: number) => {
-      clearTimeout(deadline);
+      clearTimeout(this.#drainDeadline);
       this.#onIdle = undefined;
       // After the log lines of the last connections, which leave at the end of this turn.
       setImmediate(() => this.#send({ kind: 'drained', reset }));
     };
-    const deadline = setTimeout(() => {
+    this.#drainDeadline = setTimeout(() => {
       const left = this.#sockets.size;
       if (left === 0) return finish(0);
       this.#onIdle = () => finish(left);

@@ -170,7 +170,7 @@ export interface ConnectionRate {
   /** Connections per window, at least 1. */
   readonly limit: number;
   readonly windowMs: number;
-  /** Bucket size of tokenBucket, queue depth of leakyBucket; the other algorithms do not use it. */
+  /** Bucket size of tokenBucket and leakyBucket; with leakyBucket and delay, how many may wait. The other algorithms do not use it. */
   readonly burst: number;
   readonly action: LimitAction;
   /** With `delay`: a connection that would wait longer is refused. */

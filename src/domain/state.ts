@@ -166,7 +166,8 @@ function existingClient(snapshot: Snapshot, clientId: string): void {
 function existingGroup(snapshot: Snapshot, name: string, field: string): TargetGroup {
   const group = snapshot.targetGroups.get(name);
   if (group === undefined) {
-    const known = [...snapshot.targetGroups.keys()].slice(0, 5).join(', ') || 'none';
+    const names = [...snapshot.targetGroups.keys()];
+    const known = names.length > 5 ? `${names.slice(0, 5).join(', ')} and ${names.length - 5} more` : names.join(', ') || 'none';
     throw new DomainError('not_found', field, `there is no target group "${printable(name)}"; there are: ${known}`);
   }
   return group;

@@ -88,12 +88,12 @@ test('the lists tell the same as GetState, and ListUpstreamServers of one group 
   const clients = await ask(viewer, rpc.listClients, ListClientsRequest.create());
 
   assert.deepEqual(groups, { targetGroups: state.targetGroups, revision: 1n });
-  assert.deepEqual(servers, { servers: state.servers, revision: 1n });
+  assert.deepEqual(servers, { servers: state.servers, revision: 1n, nextPageToken: '' });
   assert.deepEqual(
     ofDb.servers,
     state.servers.filter(({ targetGroup }) => targetGroup === 'db'),
   );
-  assert.deepEqual(clients, { clients: state.clients, revision: 1n });
+  assert.deepEqual(clients, { clients: state.clients, revision: 1n, nextPageToken: '' });
 });
 
 test('the counters are told for all or for one', async (t) => {

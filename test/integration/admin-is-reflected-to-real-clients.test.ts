@@ -127,7 +127,7 @@ for (const [version, method] of Object.entries(VERSIONS)) {
     assert.ok(file?.$case === 'fileDescriptorResponse');
     assert.deepEqual(
       file.value.fileDescriptorProto.map((bytes) => fromBinary(FileDescriptorProtoSchema, bytes).name),
-      ['lb/admin/v1/admin.proto', 'google/protobuf/duration.proto', 'google/protobuf/timestamp.proto'],
+      ['lb/admin/v1/admin.proto', 'google/protobuf/duration.proto', 'google/protobuf/field_mask.proto', 'google/protobuf/timestamp.proto'],
       'the file and all that it imports',
     );
   });

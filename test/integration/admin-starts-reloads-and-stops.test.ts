@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { test } from 'node:test';
 import { status as Code, credentials } from '@grpc/grpc-js';
+import { pino } from 'pino';
+import { createMutualTlsServer } from '../../src/admin/mutual-tls.ts';
 import { AdminServer } from '../../src/admin/server.ts';
 import { HealthService } from '../../src/gen/grpc/health/v1/health.ts';
 import {
@@ -45,6 +47,17 @@ test('a port in use is refused with its code', async (t) => {
     roles: TEST_ROLES,
   });
   await assert.rejects(start, { code: 'EADDRINUSE' });
+});
+
+test('a handshake that is not begun is given up', async (t) => {
+  const admin = await startAdmin(t);
+  const server = createMutualTlsServer(await admin.material(), pino({ level: 'silent' }), () => assert.fail('verified'), 20);
+  t.after(() => void server.close());
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const bound = server.address();
+  assert.ok(bound !== null && typeof bound !== 'string');
+  const silent = connect(bound.port, '127.0.0.1').on('error', () => undefined);
+  await once(silent, 'close');
 });
 
 test('material that does not fit together does not start', async (t) => {

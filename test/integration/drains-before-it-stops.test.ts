@@ -93,6 +93,11 @@ test('a second signal ends at once, whoever is connected', async (t) => {
   daemon.signal('SIGTERM');
   assert.deepEqual(await daemon.exited, { code: 0, signal: null });
   assert.notEqual((await live.ending).how, 'failed');
+  assert.ok(
+    daemon.logs.some(({ reason }) => reason === 'shutdown'),
+    'the connection that was cut has its line',
+  );
+  assert.equal(daemon.logs.at(-1)?.['msg'], 'stopped');
 });
 
 test('a signal during the start ends it, and a hangup during the start is obeyed after it', async (t) => {

@@ -19,10 +19,10 @@ test('--version and --help answer on standard output', async () => {
 
 for (const { args, says } of [
   { args: [], says: /^Usage: lbd / },
-  { args: ['begin'], says: /^error: unknown command 'begin'/ },
-  { args: ['start'], says: /^error: required option '-c, --config <file>' not specified/ },
-  { args: ['start', '--config'], says: /^error: option '-c, --config <file>' argument missing/ },
-  { args: ['start', '--config', 'lb.yaml', '--loud'], says: /^error: unknown option '--loud'/ },
+  { args: ['begin'], says: /^lbd: unknown command 'begin'/ },
+  { args: ['start'], says: /^lbd: required option '-c, --config <file>' not specified/ },
+  { args: ['start', '--config'], says: /^lbd: option '-c, --config <file>' argument missing/ },
+  { args: ['start', '--config', 'lb.yaml', '--loud'], says: /^lbd: unknown option '--loud'/ },
   { args: ['quickstart', '--port', '70000'], says: /'70000' is invalid.* expected a port, 0 to 65535/ },
 ]) {
   test(`lbd ${args.join(' ')}: bad usage ends with 2`, async () => {

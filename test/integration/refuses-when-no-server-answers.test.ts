@@ -73,7 +73,9 @@ test('a client whose group has no server for it is refused with a reset, and tol
   });
 
   await t.test('the client leaves while the server lets it wait', async (t) => {
-    const client = balancer.connect(t, { certificate: await ca.issue({ cn: 'stalled-for-long' }) });
+    // With TLS 1.3 the balancer sends session tickets now; a reset that meets them looks like an end, and an end is not a farewell.
+    const tls = { maxVersion: 'TLSv1.2' } as const;
+    const client = balancer.connect(t, { certificate: await ca.issue({ cn: 'stalled-for-long' }), tls });
     await client.secured;
     await balancer.until(({ stats }) => stats.server('stalled-for-long', stalled).active === 1);
     client.tcp.resetAndDestroy();

@@ -90,21 +90,27 @@ test('a configuration with several problems: one line for each', async (t) => {
 test('a CA that is garbage', async (t) => {
   const { config, files } = await prepared(t);
   await writeFile(files.caCert, 'garbage');
-  assert.match(await refusal(config), new RegExp(`^lbd: caCert ${files.caCert}: there is no PEM block in it; expected CA certificates`));
+  assert.match(
+    await refusal(config),
+    new RegExp(`^\\S*lb\\.yaml:1:\\d+: tlsParams\\.caCert: ${files.caCert}: there is no PEM block in it; expected CA certificates`),
+  );
 });
 
 test('a key that does not match its certificate', async (t) => {
   const { config, write, tlsParams, files } = await prepared(t);
   await write({ tlsParams: { ...tlsParams, privateKey: files.other.privateKey } });
-  assert.match(await refusal(config), new RegExp(`^lbd: privateKey ${files.other.privateKey}: the key does not match the certificate`));
+  assert.match(
+    await refusal(config),
+    new RegExp(`^\\S*lb\\.yaml:1:\\d+: tlsParams\\.privateKey: ${files.other.privateKey}: the key does not match the certificate`),
+  );
 });
 
 test('a key that every user may read, unless that is allowed', async (t) => {
   const { config, tlsParams } = await prepared(t);
   await chmod(tlsParams.privateKey, 0o644);
   assert.equal(
-    await refusal(config),
-    `lbd: privateKey ${tlsParams.privateKey}: every user may read it (mode 0644); run chmod 600 ${tlsParams.privateKey}, or allow it with --insecure-key-permissions`,
+    (await refusal(config)).replace(/^\S*lb\.yaml:1:\d+: /, ''),
+    `tlsParams.privateKey: ${tlsParams.privateKey}: every user may read it (mode 0644); run chmod 600 ${tlsParams.privateKey}, or allow it with --insecure-key-permissions`,
   );
   await startDaemon(t, { ca, before: 'chmod 644 certs/*.key', args: ['--insecure-key-permissions'] });
 });

@@ -12,7 +12,13 @@ export interface LbdRun {
 }
 
 export async function lbd(args: readonly string[], options: { readonly cwd?: string } = {}): Promise<LbdRun> {
-  const child = spawn(process.execPath, [MAIN, ...args], { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    ...options,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    // One that goes on, against all expectation, does not outlive the test.
+    timeout: 30_000,
+    killSignal: 'SIGKILL',
+  });
   const text = { stdout: '', stderr: '' };
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
     text.stdout += chunk;

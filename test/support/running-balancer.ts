@@ -4,6 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { TestContext } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
+import { pino } from 'pino';
 import { parseConfig } from '../../src/config/parse.ts';
 import type { Reason } from '../../src/domain/reasons.ts';
 import { LoadBalancer } from '../../src/load-balancer.ts';
@@ -56,9 +57,9 @@ export interface RunningBalancer {
   /** Resolves once the counters are so: they are in shared memory, which tells nobody that it has changed. */
   until(holds: (lb: LoadBalancer) => boolean): Promise<void>;
   /**
-   * Fails unless nothing is held and nothing was lost: every gauge is at zero, every line of the log has been asked for (so no
-   * connection has left two), and the counters say what the lines said. Ask for the lines of all connections first: that is
-   * what waits for them.
+   * Fails unless nothing is held and nothing was lost: no worker has died, every gauge is at zero, every line of the log has
+   * been asked for (so no connection has left two), and the counters say what the lines said. Ask for the lines of all
+   * connections first: that is what waits for them.
    */
   assertIdle(): void;
 }
@@ -79,7 +80,9 @@ export async function startBalancer(t: Cleanup, { config, ca, crl }: RunningBala
   }
   const defaults = { listenAddress: '127.0.0.1:0', tlsParams, workers: 2, store: { kind: 'memory' } };
   const log = new ConnectionLog();
+  const alarms: string[] = [];
   const lb = await LoadBalancer.start(parseConfig(JSON.stringify({ ...defaults, ...config }), path.join(folder, 'lb.yaml')), {
+    log: pino({ level: 'error' }, { write: (line) => alarms.push(line) }),
     writeLogLines: (lines) => log.write(lines),
   });
   t.after(() => lb.stop(0));
@@ -100,6 +103,7 @@ export async function startBalancer(t: Cleanup, { config, ca, crl }: RunningBala
       while (!holds(lb)) await setTimeout(5, undefined, { signal: patience });
     },
     assertIdle: () => {
+      assert.deepEqual(alarms, [], 'no worker has died');
       assert.deepEqual(log.unread, [], 'no line is left over');
       assert.deepEqual(gaugesAboveZero(lb), []);
       assertCounted(lb, log.read);

@@ -57,7 +57,7 @@ const connectionRate = mapping({
   window: documented(duration(1, DAY_MS).prefault('1s'), 'The time that limit counts for.', '1s', '1m'),
   burst: documented(
     wholeNumber(1, 1_000_000).optional(),
-    'Bucket size of tokenBucket, queue depth of leakyBucket, in connections.',
+    'Bucket size of tokenBucket and leakyBucket; with leakyBucket and delay, how many may wait. In connections.',
     'limit',
     20,
   ),

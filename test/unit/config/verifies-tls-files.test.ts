@@ -204,7 +204,7 @@ test('a revocation list under the label that OpenSSL does not read is explained'
 test('certificates that have expired or soon will are warned of', async (t) => {
   const { params } = await goodFiles(t);
   const warnings = (days: number) =>
-    loadTlsMaterial(params, { ...STRICT, nowMs: Date.now() + days * 86_400_000 }).warnings.filter((line) =>
+    loadTlsMaterial({ ...params, crl: undefined }, { ...STRICT, nowMs: Date.now() + days * 86_400_000 }).warnings.filter((line) =>
       line.startsWith('certificate '),
     );
   assert.deepEqual(warnings(0), []);
@@ -214,6 +214,25 @@ test('certificates that have expired or soon will are warned of', async (t) => {
     warnings(-2).join(),
     /^certificate .*lb\.crt: "CN=loadbalancer" is valid only from \d{4}-\d\d-\d\d; look at the clock of this machine$/,
   );
+});
+
+test('a revocation list that would lock everybody out is refused', async (t) => {
+  const { ca, params, write } = await goodFiles(t);
+  write('crl', await ca.crl([], { expired: true }));
+  assert.match(refusal(params).message, /^crl .*: the list of "CN=test CA" ended at .*; have the CA write a new one$/);
+  const other = await createTestCa({ name: 'another CA' });
+  write('crl', await other.crl([]));
+  assert.match(refusal(params).message, /^crl .*: the list is of "CN=another CA", which is not among the CAs in .*ca\.pem/);
+});
+
+test('a revocation list is warned of a day before it ends, and where it leaves out a CA', async (t) => {
+  const { ca, params, write } = await goodFiles(t);
+  const warnings = (nowMs: number) => loadTlsMaterial(params, { ...STRICT, nowMs }).warnings.filter((line) => line.startsWith('crl '));
+  assert.deepEqual(warnings(Date.now() - 86_400_000), []);
+  assert.match(warnings(Date.now() + 3_600_000).join(), /^crl .*: the list of "CN=test CA" ends at .*; renew it$/);
+  const other = await createTestCa({ name: 'another CA' });
+  write('caCert', ca.caPem + other.caPem);
+  assert.match(warnings(Date.now() - 86_400_000).join(), /^crl .*: there is no list of "CN=another CA", so its clients are all refused$/);
 });
 
 test('every file that is wrong is named, not just the first', async (t) => {

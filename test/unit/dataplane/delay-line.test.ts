@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it, mock } from 'node:test';
-import { DelayLine, MAX_WAITING_PER_CLIENT, type Waited } from '../../../src/dataplane/delay-line.ts';
+import { DelayLine, type Waited } from '../../../src/dataplane/delay-line.ts';
 
+const MOST_WAITING = 50;
 const STAYING = new AbortController().signal;
 
 /** One place opens every `everyMs`, the first at once. */
@@ -33,7 +34,9 @@ describe('a delay line', () => {
   const collect = (line: DelayLine, ask: () => number | undefined, maxDelayMs: number) => {
     const done: string[] = [];
     const join = (name: string, gone = STAYING) =>
-      void line.wait(ask, maxDelayMs, gone, Date.now).then((waited: Waited) => done.push(`${name} ${waited} at ${Date.now()}`));
+      void line
+        .wait(ask, { maxDelayMs, mostWaiting: MOST_WAITING }, gone, Date.now)
+        .then((waited: Waited) => done.push(`${name} ${waited} at ${Date.now()}`));
     return { done, join };
   };
 
@@ -89,13 +92,13 @@ describe('a delay line', () => {
   it('has a bound, and room again when it has moved on', async () => {
     const { done, join } = collect(new DelayLine(), pace(1), 5000);
     join('first');
-    for (let waiting = 0; waiting < MAX_WAITING_PER_CLIENT; waiting++) join('waiting');
+    for (let waiting = 0; waiting < MOST_WAITING; waiting++) join('waiting');
     join('over');
     await pass(1);
     assert.deepEqual(done.slice(0, 2), ['first admitted at 0', 'over line_full at 0']);
     join('late');
-    await pass(MAX_WAITING_PER_CLIENT + 1);
-    assert.equal(done.length, MAX_WAITING_PER_CLIENT + 3);
-    assert.equal(done.at(-1), `late admitted at ${MAX_WAITING_PER_CLIENT + 1}`);
+    await pass(MOST_WAITING + 1);
+    assert.equal(done.length, MOST_WAITING + 3);
+    assert.equal(done.at(-1), `late admitted at ${MOST_WAITING + 1}`);
   });
 });

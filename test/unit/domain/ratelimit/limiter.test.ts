@@ -171,6 +171,12 @@ test('a bucket lets a burst through at once and then the steady rate', () => {
   }
 });
 
+test('a leaky bucket that makes arrivals wait lets one out at a time, however many may wait', () => {
+  const limiter = limiterFor({ ...rateOf('leakyBucket', 10, 1000, 50), action: 'delay' });
+  const cells = freshCells(limiter);
+  for (let now = 1000; now < 5000; now += 100) assert.equal(admittedOf(limiter, cells, 5, now), 1, `at ${now}`);
+});
+
 test('a bucket whose rate is no whole number of milliseconds keeps its pace for a million connections', () => {
   const limiter = limiterFor(rateOf('tokenBucket', 3, 1000, 1));
   const cells = freshCells(limiter);

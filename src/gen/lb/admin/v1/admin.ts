@@ -744,7 +744,7 @@ export interface ConnectionRate {
   window:
     | Duration
     | undefined;
-  /** Bucket size of TOKEN_BUCKET, queue depth of LEAKY_BUCKET. Left out: limit. */
+  /** Bucket size of TOKEN_BUCKET and LEAKY_BUCKET; with LEAKY_BUCKET and DELAY, how many may wait. Left out: limit. */
   burst: number;
   /** UNSPECIFIED means RESET. */
   action: LimitAction;
