@@ -1,6 +1,6 @@
 /** One mutual-TLS connection to the admin API, and calls on it. */
 
-import { X509Certificate } from 'node:crypto';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import tls from 'node:tls';
@@ -205,15 +205,20 @@ function readSecureContext(files: { readonly ca: string | undefined; readonly ce
   const ca = files.ca === undefined ? undefined : readCertificates('CA', '--ca', files.ca);
   const cert = readCertificates('client certificate', '--cert', files.cert);
   const key = readPem('key', '--key', files.key);
+  const mismatch = () =>
+    usageError(`the key in ${files.key} does not belong to the certificate in ${files.cert}; give the pair with --cert and --key`);
+  let context: tls.SecureContext;
   try {
-    return tls.createSecureContext({ cert, key, ...(ca === undefined ? {} : { ca }) });
+    context = tls.createSecureContext({ cert, key, ...(ca === undefined ? {} : { ca }) });
   } catch (error) {
+    if (errorCode(error) === 'ERR_OSSL_X509_KEY_VALUES_MISMATCH') throw mismatch();
     throw usageError(
-      errorCode(error) === 'ERR_OSSL_X509_KEY_VALUES_MISMATCH'
-        ? `the key in ${files.key} does not belong to the certificate in ${files.cert}; give the pair with --cert and --key`
-        : `cannot use ${files.cert} with ${files.key}: ${errorText(error)}; expected a PEM certificate and its unencrypted PEM key`,
+      `cannot use ${files.cert} with ${files.key}: ${errorText(error)}; expected a PEM certificate and its unencrypted PEM key`,
     );
   }
+  // OpenSSL compares only keys of one kind: an RSA key beside an EC certificate passes it.
+  if (!new X509Certificate(cert).checkPrivateKey(createPrivateKey(key))) throw mismatch();
+  return context;
 }
 
 function readCertificates(what: string, option: string, file: string): string {

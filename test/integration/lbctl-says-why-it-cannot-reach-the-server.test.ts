@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
@@ -115,6 +116,10 @@ test('the certificate files cannot be used', async (t) => {
   );
   await fails(2, /there is no PEM certificate in .*garbage\.pem; give the CA with --ca/, usable, '--ca', garbage);
   await fails(2, /the key in .* does not belong to the certificate in/, usable, '--key', foreign.operator.privateKey);
+  const otherKind = path.join(folder, 'rsa.key');
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  await writeFile(otherKind, privateKey.export({ type: 'pkcs8', format: 'pem' }));
+  await fails(2, /the key in .*rsa\.key does not belong to the certificate in/, usable, '--key', otherKind);
   await fails(2, /cannot use .*; expected a PEM certificate and its unencrypted PEM key/, usable, '--key', garbage);
   await fails(2, /cannot read the key .*: it is a folder/, usable, '--key', folder);
   await fails(2, /LBCTL_ADDR is "nonsense"; expected host:port/, { ...usable, LBCTL_ADDR: 'nonsense' });
