@@ -11,4 +11,6 @@ const { status, error } = spawnSync('tsc', ['--project', 'tsconfig.build.json'],
 if (error !== undefined) console.error(`tsc: ${error.message}; run this with npm run build`);
 // The descriptor set is data: the compiler leaves it out.
 cpSync(path.join(ROOT, 'src/gen'), path.join(DIST, 'src/gen'), { recursive: true, filter: (file) => !file.endsWith('.ts') });
+// So is the page of the dashboard, which runs in a browser.
+cpSync(path.join(ROOT, 'src/metrics/page'), path.join(DIST, 'src/metrics/page'), { recursive: true });
 process.exitCode = status ?? 1;

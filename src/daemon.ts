@@ -8,6 +8,7 @@ import { parseForRunning } from './config/needs-restart.ts';
 import { loadTlsMaterial } from './config/tls-files.ts';
 import { type Address, formatAddress } from './domain/model.ts';
 import { type BoundListener, LoadBalancer } from './load-balancer.ts';
+import { Dashboard } from './metrics/dashboard.ts';
 import { MetricsEndpoint } from './metrics/endpoint.ts';
 import { Metrics, type MetricsSources } from './metrics/metrics.ts';
 import { ServedCertificates } from './served-certificates.ts';
@@ -167,7 +168,22 @@ async function startMetrics(
     workers,
     version,
   };
-  return listening('metrics', metrics.address, () => MetricsEndpoint.start(metrics.address, new Metrics(sources), log));
+  const dashboard = metrics.dashboard ? dashboardOf(balancer, version) : undefined;
+  return listening('metrics', metrics.address, () =>
+    MetricsEndpoint.start(metrics.address, { metrics: new Metrics(sources), dashboard }, log),
+  );
+}
+
+function dashboardOf(balancer: LoadBalancer, version: string): Dashboard {
+  return new Dashboard({
+    snapshot: () => balancer.snapshot,
+    stats: balancer.stats,
+    healthOf: (group, server) => balancer.health.statusOf(group, server),
+    newestHealthEvents: (count) => balancer.journal.newest(count),
+    workers: balancer.config.workers,
+    startedAtMs: balancer.startedAtMs,
+    version,
+  });
 }
 
 function adminContext(balancer: LoadBalancer, certificates: ServedCertificates, { log, version }: DaemonOptions): AdminContext {

@@ -18,7 +18,7 @@ export interface Config {
   readonly maxPendingHandshakes: number;
   readonly admin: AdminConfig;
   /** undefined: there is no metrics endpoint. */
-  readonly metrics: { readonly address: Address } | undefined;
+  readonly metrics: { readonly address: Address; readonly dashboard: boolean } | undefined;
   readonly store: StoreConfig;
   readonly logLevel: LogLevel;
 }

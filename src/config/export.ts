@@ -40,7 +40,7 @@ export function exportConfig(running: Config, snapshot: Snapshot): string {
     workers,
     maxPendingHandshakes,
     admin: { address: formatAddress(admin.address), tls: tlsDocument(admin.tls), roles: rolesDocument(admin) },
-    metrics: metrics === undefined ? undefined : { address: formatAddress(metrics.address) },
+    metrics: metrics === undefined ? undefined : { address: formatAddress(metrics.address), dashboard: metrics.dashboard },
     store: { ...store },
   };
   // What is undefined is left out. No aliases: a file is read by people, and its parts are moved about.

@@ -65,6 +65,11 @@ export class HealthJournal {
     return this.#events.filter((event) => event.revision > revision);
   }
 
+  /** At most the `count` newest events, newest first. */
+  newest(count: number): readonly HealthEvent[] {
+    return this.#events.slice(Math.max(0, this.#events.length - count)).reverse();
+  }
+
   subscribe(listener: (event: HealthEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);

@@ -1,8 +1,9 @@
-/** GET /metrics in plain HTTP on an address of its own: nothing else, and never much of it at once. */
+/** GET /metrics in plain HTTP on an address of its own, and the dashboard where it is wanted: never much of it at once. */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import type { Address } from '../domain/model.ts';
+import { DASHBOARD_HEADERS, type Dashboard } from './dashboard.ts';
 import type { Metrics } from './metrics.ts';
 
 const MAX_CONNECTIONS = 64;
@@ -11,15 +12,24 @@ const REQUEST_WITHIN_MS = 10_000;
 /** A reader that takes nothing for so long is dropped. */
 const STALLED_AFTER_MS = 30_000;
 
+/** What the endpoint serves. */
+export interface Served {
+  readonly metrics: Metrics;
+  /** undefined: no page for people. */
+  readonly dashboard: Dashboard | undefined;
+}
+
 export class MetricsEndpoint {
   readonly #server: Server;
   readonly #metrics: Metrics;
+  readonly #dashboard: Dashboard | undefined;
   readonly #log: Logger;
   /** The text being put together: those who ask meanwhile get the same. */
   #rendering: Promise<string> | undefined;
 
-  private constructor(metrics: Metrics, log: Logger) {
+  private constructor({ metrics, dashboard }: Served, log: Logger) {
     this.#metrics = metrics;
+    this.#dashboard = dashboard;
     this.#log = log;
     this.#server = createServer(
       { headersTimeout: HEADERS_WITHIN_MS, requestTimeout: REQUEST_WITHIN_MS, keepAliveTimeout: HEADERS_WITHIN_MS, maxHeaderSize: 8_192 },
@@ -30,8 +40,8 @@ export class MetricsEndpoint {
   }
 
   /** Listens and serves. @throws an Error with a `code` such as EADDRINUSE when the address cannot be had */
-  static async start(address: Address, metrics: Metrics, log: Logger): Promise<MetricsEndpoint> {
-    const endpoint = new MetricsEndpoint(metrics, log);
+  static async start(address: Address, served: Served, log: Logger): Promise<MetricsEndpoint> {
+    const endpoint = new MetricsEndpoint(served, log);
     endpoint.#server.listen({ host: address.host, port: address.port });
     await once(endpoint.#server, 'listening');
     // An accept that fails (EMFILE) costs that one connection.
@@ -54,23 +64,32 @@ export class MetricsEndpoint {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const path = request.url?.split('?', 1)[0];
-    if (path !== '/metrics') return plain(response, 404, 'there is only /metrics here\n');
-    if (request.method !== 'GET') return plain(response.setHeader('allow', 'GET'), 405, 'only GET\n');
+    const path = request.url?.split('?', 1)[0] ?? '';
     try {
-      this.#rendering ??= this.#metrics.text().finally(() => {
-        this.#rendering = undefined;
-      });
-      const text = await this.#rendering;
-      response.writeHead(200, { 'content-type': this.#metrics.contentType, 'content-length': Buffer.byteLength(text) }).end(text);
+      if (request.method !== 'GET') return plain(response.setHeader('allow', 'GET'), 405, 'only GET\n');
+      if (path === '/metrics') return await this.#sendMetrics(response);
+      const file = await this.#dashboard?.read(path);
+      if (file === undefined) return plain(response, 404, `there is only ${this.#dashboard ? '/ and ' : ''}/metrics here\n`);
+      const { contentType, body } = file;
+      const headers = { ...DASHBOARD_HEADERS, 'content-type': contentType, 'content-length': Buffer.byteLength(body) };
+      response.writeHead(200, headers).end(body);
     } catch (err) {
-      this.#log.error({ err }, 'the metrics could not be put together');
+      this.#log.error({ err, path }, 'an answer on the metrics address could not be put together');
       plain(response, 500, 'this is a defect in the load balancer; its log has the stack\n');
     }
+  }
+
+  async #sendMetrics(response: ServerResponse): Promise<void> {
+    this.#rendering ??= this.#metrics.text().finally(() => {
+      this.#rendering = undefined;
+    });
+    const text = await this.#rendering;
+    response.writeHead(200, { 'content-type': this.#metrics.contentType, 'content-length': Buffer.byteLength(text) }).end(text);
   }
 }
 
 function plain(response: ServerResponse, status: number, text: string): void {
   // A body that came with the request is not read.
-  response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8', connection: 'close' }).end(text);
+  const headers = { ...DASHBOARD_HEADERS, 'content-type': 'text/plain; charset=utf-8', connection: 'close' };
+  response.writeHead(status, headers).end(text);
 }
