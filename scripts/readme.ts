@@ -29,7 +29,7 @@ export function fillIn(readme: string): string {
 function contentOf(name: string): string {
   const section = SECTIONS.get(name);
   if (section !== undefined) return section();
-  if (!/^examples\/[\w-]+\.(?:ts|yaml)$/.test(name)) throw new Error(`README.md wants "${name}", which no script makes`);
+  if (!/^examples\/[\w-]+\.(?:ts|mjs|yaml)$/.test(name)) throw new Error(`README.md wants "${name}", which no script makes`);
   const text = readFileSync(path.join(ROOT, name), 'utf8');
   return `\`\`\`${path.extname(name).slice(1)}\n${text.trimEnd()}\n\`\`\``;
 }

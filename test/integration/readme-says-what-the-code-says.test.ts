@@ -18,7 +18,13 @@ test('what comes from the code is up to date: config keys, lbctl commands, reaso
 
 test('the sample config and the examples are shown as they are', () => {
   const shown = [...readme.matchAll(/<!-- from the code: (examples\/\S+) -->/g)].map(([, file]) => file);
-  assert.deepEqual(shown, ['examples/sample.yaml', 'examples/library.ts', 'examples/pick.ts', 'examples/watch-health.ts']);
+  assert.deepEqual(shown, [
+    'examples/sample.yaml',
+    'examples/library.ts',
+    'examples/pick.ts',
+    'examples/watch-health.ts',
+    'examples/add-client.mjs',
+  ]);
 });
 
 test('every shell block is run, or says why not', () => {
@@ -27,9 +33,13 @@ test('every shell block is run, or says why not', () => {
 });
 
 test('every program shown is one of the examples', () => {
-  for (const { text, line } of byLanguage('ts')) {
+  for (const { text, line } of [...byLanguage('ts'), ...byLanguage('mjs')]) {
     const before = readme.split('\n')[line - 2] ?? '';
-    assert.match(before, /^<!-- from the code: examples\/[\w-]+\.ts -->$/, `README.md:${line} shows a program that no test runs: ${text}`);
+    assert.match(
+      before,
+      /^<!-- from the code: examples\/[\w-]+\.(?:ts|mjs) -->$/,
+      `README.md:${line} shows a program that no test runs: ${text}`,
+    );
   }
 });
 

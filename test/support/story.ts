@@ -9,7 +9,7 @@ const ROOT = path.join(import.meta.dirname, '../..');
 /** What the README's commands use of a checkout. */
 const PARTS = ['bin', 'certs', 'cli', 'examples', 'package.json', 'proto', 'src'];
 /** Ports that the README speaks of, in the order in which they are replaced: those of servers that follow each other do so here. */
-const PORTS = ['8080', '8081', '8082', '8083', '8084', '8085', '8086', '9000'];
+const PORTS = ['8080', '8081', '8082', '8083', '8084', '8085', '8086', '9000', '9090'];
 const PORT = new RegExp(`\\b(?:${PORTS.join('|')})\\b`, 'g');
 
 export class Story {
@@ -91,6 +91,7 @@ export function comparableLines(text: string): readonly string[] {
     .map((line) =>
       line
         .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME')
+        .replace(/\b\d{4}-\d\d-\d\d\b/g, 'DATE')
         .replace(/\d\d:\d\d:\d\dZ/g, 'CLOCK')
         .replace(/^request \d+:/, 'request N:')
         .replace(/127\.0\.0\.1:808[1-3], call \d+/g, 'SERVER, call N')
@@ -99,6 +100,9 @@ export function comparableLines(text: string): readonly string[] {
         .replace(/\b[\da-f]{64}\b/g, 'FINGERPRINT')
         .replace(/^curl: \(\d+\) .*/, 'curl: (CODE) MESSAGE')
         .replace(/"remote":"[^"]*"/g, '"remote":"ADDRESS"')
+        .replace(/\b127\.0\.0\.1:\d{5}\b/g, 'ADDRESS')
+        .replace(/"id":"\d+-\d+"|(?<= {2})\d+-\d+(?= {2})/g, 'ID')
+        .replace(/\d+ more now/g, 'N more now')
         .replace(/(?:listening on|"from":")(?: ?127\.0\.0\.1:\d+)/g, 'FROM')
         .replace(/"(\w+Ms|bytesUp|bytesDown)":[\d.]+/g, '"$1":N')
         .replace(/(?<= {2})\d+(?= {2}|$)|(?<=^total: )\d+$/g, 'N')
