@@ -40,7 +40,7 @@ export interface Page {
   until(expression: string): Promise<void>;
 }
 
-/** Opens the address in a new browser, which ends with the test. */
+/** Opens the address in a new browser, which ends with the test. Resolves when the page and all that belongs to it are loaded. */
 export async function openPage(t: Pick<TestContext, 'after'>, url: string): Promise<Page> {
   const socket = new WebSocket(await startBrowser(t));
   t.after(() => socket.close());
@@ -72,6 +72,7 @@ export async function openPage(t: Pick<TestContext, 'after'>, url: string): Prom
     }
   };
   await sendToPage('Page.navigate', { url });
+  await until(`location.href !== 'about:blank' && document.readyState === 'complete'`);
   return { errors, requests, send: sendToPage, evaluate, until };
 }
 

@@ -17,7 +17,7 @@ const HEALTH = {
 const TABLES = {
   servers: [
     { heading: 'Server', text: ({ address }) => address },
-    { heading: 'Group', text: ({ group }) => group },
+    { heading: 'Group', text: ({ group }) => group, long: true },
     { heading: 'Health', text: ({ health }) => HEALTH[health].text, look: ({ health }) => HEALTH[health].look },
     { heading: 'Since', text: ({ sinceMs }) => (sinceMs === 0 ? '–' : since(sinceMs)) },
     { heading: 'Last probe', text: ({ lastProbe }) => lastProbe || '–', long: true },
@@ -106,7 +106,7 @@ function show(state) {
   say(byId('as-of'), `As of ${moment(state.atMs)}`);
   say(
     byId('about'),
-    `version ${state.version}, ${number(state.workers)} workers, revision ${state.revision}, running since ${moment(state.startedAtMs)}`,
+    `version ${state.version}, ${state.workers === 1 ? '1 worker' : `${number(state.workers)} workers`}, revision ${state.revision}, running since ${moment(state.startedAtMs)}`,
   );
   showTotals(state.totals);
   takePlots(state);
