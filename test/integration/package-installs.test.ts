@@ -76,6 +76,17 @@ test('the exports can be imported: the library, the admin client, the contract',
   assert.equal((await inProject(process.execPath, 'imports.js')).stdout, 'function function true\n');
 });
 
+test('the page of the dashboard is in it', async () => {
+  const program = `
+    import { Dashboard } from './node_modules/portcullis/dist/src/metrics/dashboard.js';
+    const dashboard = new Dashboard({});
+    for (const path of ['/', '/dashboard.js', '/plots.js', '/dashboard.css']) console.log(path, (await dashboard.read(path)).body.length > 100);
+  `;
+  await writeFile(path.join(project, 'dashboard.js'), program);
+  const { stdout } = await inProject(process.execPath, 'dashboard.js');
+  assert.equal(stdout, '/ true\n/dashboard.js true\n/plots.js true\n/dashboard.css true\n');
+});
+
 test('the types of the exports hold under strict checking', async () => {
   await writeFile(
     path.join(project, 'types.ts'),

@@ -49,6 +49,14 @@ describe('the health journal', () => {
     assert.equal(serversSince(journal, journal.revision + 1), 'compacted');
   });
 
+  it('gives the newest events, newest first, and no more than there are', () => {
+    const journal = new HealthJournal(STARTED_MS, 3);
+    assert.deepEqual(journal.newest(2), []);
+    for (const server of ['a:1', 'b:1', 'c:1', 'd:1']) journal.append(event(server));
+    const newest = (count: number) => journal.newest(count).map(({ server }) => server);
+    assert.deepEqual([newest(2), newest(9), newest(0)], [['d:1', 'c:1'], ['d:1', 'c:1', 'b:1'], []]);
+  });
+
   it('tells each subscriber of each event until it leaves', () => {
     const journal = new HealthJournal(STARTED_MS);
     const told: string[] = [];
