@@ -99,7 +99,9 @@ export async function dashboardState(sources: DashboardSources): Promise<Dashboa
   const { stats, workers, startedAtMs, version } = sources;
   const snapshot = sources.snapshot();
   const servers = await readServers(sources, snapshot);
+  await setImmediate();
   const clients = await readClients(sources, snapshot);
+  await setImmediate();
   const { active, accepted, byReason } = stats.totals();
   const refused = reasonCounts(byReason);
   return {
@@ -123,10 +125,11 @@ export async function dashboardState(sources: DashboardSources): Promise<Dashboa
   };
 }
 
+/** By group and address. */
 async function readServers({ stats, healthOf }: DashboardSources, { targetGroups }: Snapshot): Promise<readonly ServerShown[]> {
   const read: ServerShown[] = [];
-  for (const { name, servers } of targetGroups.values()) {
-    for (const { address, weight, mode, backup, maxConnections = null } of servers) {
+  for (const { name, servers } of inOrderOf(targetGroups.values(), (group) => group.name)) {
+    for (const { address, weight, mode, backup, maxConnections = null } of inOrderOf(servers, (server) => server.address)) {
       const counters = stats.server(name, address);
       const { health = 'unknown', lastProbe = '', sinceMs = 0 } = healthOf(name, address) ?? {};
       const settings = { weight, mode, backup, maxConnections };
@@ -144,7 +147,7 @@ function groupsShown({ targetGroups }: Snapshot, servers: readonly ServerShown[]
     active.set(server.group, (active.get(server.group) ?? 0) + server.active);
     if (server.health === 'healthy') healthy.set(server.group, (healthy.get(server.group) ?? 0) + 1);
   }
-  const all = [...targetGroups.values()].sort(inOrderOf(({ name }) => name)).map(
+  const all = inOrderOf(targetGroups.values(), ({ name }) => name).map(
     ({ name, algorithm, servers: { length } }: TargetGroup): GroupShown => ({
       name,
       algorithm,
@@ -167,7 +170,7 @@ function groupsShown({ targetGroups }: Snapshot, servers: readonly ServerShown[]
 
 /** Those that are not healthy come first: they are what somebody looks for. */
 function serversShown(servers: readonly ServerShown[]): DashboardState['servers'] {
-  const inOrder = [...servers].sort(inOrderOf(({ group, address, health }) => `${health === 'healthy' ? 1 : 0} ${group} ${address}`));
+  const inOrder = [...servers.filter(({ health }) => health !== 'healthy'), ...servers.filter(({ health }) => health === 'healthy')];
   const rest = inOrder.slice(MAX_SHOWN);
   return {
     total: inOrder.length,
@@ -195,10 +198,11 @@ async function readClients({ stats }: DashboardSources, { clients }: Snapshot): 
     counted.push({ client, counters, refused: sumOf([...counters.refused.values()], (times) => times) });
     if (counted.length % READ_AT_ONCE === 0) await setImmediate();
   }
+  await setImmediate();
   if (counted.length > MAX_SHOWN) counted.sort((a, b) => b.refused - a.refused || b.counters.accepted - a.counters.accepted);
   const rest = counted.splice(MAX_SHOWN);
   const shown: ClientShown[] = [];
-  for (const each of counted.sort(inOrderOf(({ client }) => client.clientId))) {
+  for (const each of inOrderOf(counted, ({ client }) => client.clientId)) {
     shown.push(clientShown(each, stats.rateHeadroom(each.client)));
     if (shown.length % READ_AT_ONCE === 0) await setImmediate();
   }
@@ -245,6 +249,6 @@ function sumOf<T>(items: readonly T[], value: (item: T) => number): number {
   return items.reduce((sum, item) => sum + value(item), 0);
 }
 
-function inOrderOf<T>(key: (item: T) => string): (a: T, b: T) => number {
-  return (a, b) => (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0);
+function inOrderOf<T>(items: Iterable<T>, key: (item: T) => string): readonly T[] {
+  return [...items].sort((a, b) => (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0));
 }
