@@ -117,7 +117,7 @@ export function upstreamServerTable(servers: readonly UpstreamServerStatus[], no
     servers.map((status) => [
       status.targetGroup,
       status.server?.address ?? '',
-      healthCell(status.health),
+      statusCell(status),
       status.since === undefined ? '' : formatAge(nowMs - status.since.getTime()),
       String(status.server?.weight ?? 1),
       String(status.counters?.active ?? 0),
@@ -137,6 +137,14 @@ export function healthCell(health: HealthState): Exclude<Cell, string> {
   const text = wordOf(health) ?? '';
   if (health === HealthState.HEALTHY) return { text, tone: 'good' };
   return { text, tone: health === HealthState.UNHEALTHY ? 'bad' : 'unsure' };
+}
+
+/** The health; a server that is kept from connections says so first, whatever its health. */
+function statusCell({ server, health }: UpstreamServerStatus): Cell {
+  const cell = healthCell(health);
+  const mode = server?.mode ?? ServerMode.READY;
+  if (mode !== ServerMode.DRAIN && mode !== ServerMode.MAINTENANCE) return cell;
+  return { text: `${wordOf(mode)}, ${cell.text}`, tone: 'unsure' };
 }
 
 function progressText({ connectionsLeft, connectionsReset, done }: RemoveUpstreamServerResponse): string {
