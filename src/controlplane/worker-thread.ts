@@ -31,7 +31,7 @@ export class WorkerThread {
   readonly #worker: Worker;
   readonly #listening = Promise.withResolvers<ReadonlyMap<string, number>>();
   readonly #drained = Promise.withResolvers<number>();
-  readonly #counts = new Owed<string, number>();
+  readonly #counts = new Owed<string, number | undefined>();
   readonly #pages = new Owed<number, ConnectionPage | undefined>();
   readonly #explanations = new Owed<number, Explanation | undefined>();
   #requests = 0;
@@ -47,7 +47,7 @@ export class WorkerThread {
     this.onExit((error) => {
       this.#listening.reject(error ?? new Error('the worker ended before it listened'));
       this.#drained.resolve(0);
-      this.#counts.settleAll(0);
+      this.#counts.settleAll(undefined);
       this.#pages.settleAll(undefined);
       this.#explanations.settleAll(undefined);
     });
@@ -59,16 +59,17 @@ export class WorkerThread {
     this.#worker.postMessage(message);
   }
 
-  async publish(message: Extract<ToWorker, { kind: 'publish' }>, revision: number): Promise<void> {
+  /** False: the worker died, or did not take the change in time. */
+  async publish(message: Extract<ToWorker, { kind: 'publish' }>, revision: number): Promise<boolean> {
     this.send(message);
     // One that is still starting is waited for as well: it may serve before we know that it listens.
-    await this.#answer(`published ${revision}`);
+    return (await this.#answer(`published ${revision}`)) !== undefined;
   }
 
   async request(make: (requestId: number) => ToWorker): Promise<number> {
     const requestId = ++this.#requests;
     this.send(make(requestId));
-    return this.#answer(`done ${requestId}`);
+    return (await this.#answer(`done ${requestId}`)) ?? 0;
   }
 
   /** undefined: the worker died, or did not answer in time. */
@@ -102,8 +103,8 @@ export class WorkerThread {
     await this.#worker.terminate();
   }
 
-  #answer(key: string): Promise<number> {
-    return new Promise((resolve) => this.#counts.add(key, 0, resolve));
+  #answer(key: string): Promise<number | undefined> {
+    return new Promise((resolve) => this.#counts.add(key, undefined, resolve));
   }
 
   #receive(message: FromWorker, news: WorkerNews): void {

@@ -99,9 +99,14 @@ export class Workers {
   /** Hands a change to every worker; resolves when each has taken it over (or has died, and its successor starts from the new state). */
   async publish({ command, previous, next }: Change, slots: SlotAssignments): Promise<void> {
     await Promise.all(
-      this.#running().map((thread) =>
-        thread.publish({ kind: 'publish', from: previous.revision, commands: [command], slots }, next.revision),
-      ),
+      this.#threads.map(async (thread, worker) => {
+        const taken = await thread?.publish({ kind: 'publish', from: previous.revision, commands: [command], slots }, next.revision);
+        if (taken !== false || this.#threads[worker] !== thread) return;
+        this.#options.log.error(
+          { worker, revision: next.revision },
+          'a worker is stuck: it has not taken a change and goes by the state before it',
+        );
+      }),
     );
   }
 
