@@ -137,22 +137,38 @@ export class View {
   }
 }
 
-/** The assignments after `changes`: new rows added, rows of entries that are gone dropped. */
-export function mergeSlots(before: SlotAssignments, changes: SlotAssignments, snapshot: Snapshot): SlotAssignments {
-  const servers = new Map([...before.servers, ...changes.servers]);
-  const live = new Set<string>();
-  for (const group of snapshot.targetGroups.values()) for (const server of group.servers) live.add(serverKey(group.name, server.address));
-  for (const key of servers.keys()) if (!live.has(key)) servers.delete(key);
+/**
+ * The assignments of `next`: those of `previous`, with new rows added and rows of entries that are gone dropped. What did not
+ * change costs nothing, however much it is.
+ */
+export function mergeSlots(before: SlotAssignments, changes: SlotAssignments, previous: Snapshot, next: Snapshot): SlotAssignments {
+  const goneGroups = missing(previous.targetGroups, next.targetGroups);
+  const goneClients = missing(previous.clients, next.clients);
   return {
-    servers,
-    groups: mergeLive(before.groups, changes.groups, snapshot.targetGroups),
-    clients: mergeLive(before.clients, changes.clients, snapshot.clients),
-    limiters: mergeLive(before.limiters, changes.limiters, snapshot.clients),
+    servers: merged(before.servers, changes.servers, missingServers(previous, next)),
+    groups: merged(before.groups, changes.groups, goneGroups),
+    clients: merged(before.clients, changes.clients, goneClients),
+    limiters: merged(before.limiters, changes.limiters, goneClients),
   };
 }
 
-function mergeLive<T>(before: ReadonlyMap<string, T>, changes: ReadonlyMap<string, T>, live: ReadonlyMap<string, unknown>): Map<string, T> {
-  const merged = new Map([...before, ...changes]);
-  for (const key of merged.keys()) if (!live.has(key)) merged.delete(key);
-  return merged;
+function merged<T>(before: ReadonlyMap<string, T>, changes: ReadonlyMap<string, T>, gone: readonly string[]): ReadonlyMap<string, T> {
+  if (changes.size === 0 && gone.length === 0) return before;
+  const after = new Map(before);
+  for (const key of gone) after.delete(key);
+  for (const [key, row] of changes) after.set(key, row);
+  return after;
+}
+
+function missing(previous: ReadonlyMap<string, unknown>, next: ReadonlyMap<string, unknown>): readonly string[] {
+  return previous === next ? [] : [...previous.keys()].filter((key) => !next.has(key));
+}
+
+function missingServers(previous: Snapshot, next: Snapshot): readonly string[] {
+  return [...previous.targetGroups].flatMap(([name, group]) => {
+    const after = next.targetGroups.get(name);
+    if (after === group) return [];
+    const staying = new Set(after?.servers.map(({ address }) => address));
+    return group.servers.filter(({ address }) => !staying.has(address)).map(({ address }) => serverKey(name, address));
+  });
 }

@@ -125,8 +125,9 @@ class Worker {
   #receive(message: ToWorker): void {
     switch (message.kind) {
       case 'publish': {
-        const snapshot = message.commands.reduce(apply, this.#view.snapshot);
-        this.#view = new View(snapshot, mergeSlots(this.#view.slots, message.slots, snapshot), this.#lane, this.#view);
+        const { snapshot: previous, slots } = this.#view;
+        const snapshot = message.commands.reduce(apply, previous);
+        this.#view = new View(snapshot, mergeSlots(slots, message.slots, previous, snapshot), this.#lane, this.#view);
         this.#live.pardonTheAllowed();
         this.#send({ kind: 'published', revision: snapshot.revision });
         break;
