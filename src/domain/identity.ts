@@ -63,20 +63,28 @@ export function displayName(identity: Identity): string {
   return identity.commonName ?? identity.dnsNames[0] ?? identity.uriNames[0] ?? identity.fingerprint;
 }
 
+type Candidates = ReadonlyMap<string, readonly Client[]>;
+
+/** An index that follows another one copies no more than so many keys; now and then all of them are gathered anew. */
+const MOST_RECENT = 1000;
+
 /** Finds the client of an identity in a time that does not grow with the number of clients. */
 export class ClientIndex {
-  /** Name or fingerprint, with its kind, -> the clients that one lookup could mean. */
-  #candidates: Map<string, readonly Client[]> = new Map();
+  /** Name or fingerprint, with its kind, -> the clients that one lookup could mean. Shared between indexes, and never changed. */
+  #settled: Candidates = new Map();
+  /** What became of some of the keys since: it goes before. */
+  #recent = new Map<string, readonly Client[]>();
 
   constructor(clients: Iterable<Client>) {
     for (const client of clients) for (const key of lookupKeys(client)) this.#file(key, client);
+    this.#settle();
   }
 
   /** The one client that this identity is; `unknown` for none, `ambiguous` for several. */
   find(identity: Identity): Client | 'unknown' | 'ambiguous' {
     let found: Client | undefined;
     for (const key of identityKeys(identity)) {
-      for (const client of this.#candidates.get(key) ?? []) {
+      for (const client of this.#candidates(key)) {
         if (client === found || !isClient(client, identity)) continue;
         if (found !== undefined) return 'ambiguous';
         found = client;
@@ -88,7 +96,8 @@ export class ClientIndex {
   /** The index of `after`, made of this one, which is that of `before` and stays so. */
   following(before: ReadonlyMap<string, Client>, after: ReadonlyMap<string, Client>): ClientIndex {
     const next = new ClientIndex([]);
-    next.#candidates = new Map(this.#candidates);
+    next.#settled = this.#settled;
+    next.#recent = new Map(this.#recent);
     next.follow(before, after);
     return next;
   }
@@ -101,17 +110,34 @@ export class ClientIndex {
     for (const [clientId, client] of after) {
       if (before.get(clientId) !== client) for (const key of lookupKeys(client)) this.#file(key, client);
     }
+    this.#settle();
+  }
+
+  #candidates(key: string): readonly Client[] {
+    return this.#recent.get(key) ?? this.#settled.get(key) ?? [];
   }
 
   // Lists are replaced and never changed: an index that follows another one shares them with it.
   #file(key: string, client: Client): void {
-    this.#candidates.set(key, [...(this.#candidates.get(key) ?? []), client]);
+    this.#recent.set(key, [...this.#candidates(key), client]);
   }
 
   #unfile(key: string, client: Client): void {
-    const left = this.#candidates.get(key)?.filter((each) => each !== client) ?? [];
-    if (left.length > 0) this.#candidates.set(key, left);
-    else this.#candidates.delete(key);
+    this.#recent.set(
+      key,
+      this.#candidates(key).filter((each) => each !== client),
+    );
+  }
+
+  #settle(): void {
+    if (this.#recent.size <= MOST_RECENT) return;
+    const settled = new Map(this.#settled);
+    for (const [key, clients] of this.#recent) {
+      if (clients.length > 0) settled.set(key, clients);
+      else settled.delete(key);
+    }
+    this.#settled = settled;
+    this.#recent = new Map();
   }
 }
 
