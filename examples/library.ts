@@ -14,10 +14,11 @@ lb.journal.subscribe(({ group, server, to, cause }) => console.log(`${group}: ${
 await lb.addUpstreamServer('FrontEndService', '127.0.0.1:8082', { weight: 2 });
 await lb.removeUpstreamServer('FrontEndService', '127.0.0.1:8081');
 await lb.addClient({ clientId: 'clientB.bardomain.com', allowedTargetGroup: 'FrontEndService' });
-const { connectionsClosed } = await lb.removeClient('clientA.bardomain.com');
-console.log(`revision ${lb.snapshot.revision}, ${connectionsClosed} connections closed`);
 
 process.once('SIGINT', async () => {
   await lb.stop();
   console.log(`served ${lb.stats.totals().accepted} connections`);
 });
+
+const { connectionsClosed } = await lb.removeClient('clientA.bardomain.com');
+console.log(`revision ${lb.snapshot.revision}, ${connectionsClosed} connections closed`);
