@@ -59,8 +59,9 @@ export class Changes {
    * @throws what Authority.execute throws
    */
   async execute(wanted: Wanted, caller: Caller, conditions: Conditions, within = ''): Promise<Accepted> {
+    const intent = intentOf(caller, conditions);
     try {
-      return await this.#authority.execute(wanted, intentOf(caller, conditions));
+      return await this.#authority.execute(wanted, intent);
     } catch (error) {
       if (error instanceof DomainError && within !== '') throw new DomainError(error.code, `${within}.${error.field}`, error.message);
       throw error;

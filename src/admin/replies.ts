@@ -58,7 +58,15 @@ export function listenersByName(listeners: readonly BoundListener[]): BoundListe
   return [...listeners].sort(inOrderOf(({ name }) => name));
 }
 
-export function statsMessage({ authority, stats, health }: AdminContext, at: Date): proto.WatchStatsResponse {
+/** Which servers and clients are meant; an empty name means all. */
+export interface StatsFilter {
+  readonly targetGroup: string;
+  readonly server: string;
+  readonly clientId: string;
+}
+
+/** The totals of everything, and the servers and clients that the filter fits. */
+export function statsMessage({ authority, stats, health }: AdminContext, filter: StatsFilter, at: Date): proto.WatchStatsResponse {
   const { snapshot } = authority;
   const totals = stats.totals();
   return {
@@ -68,14 +76,23 @@ export function statsMessage({ authority, stats, health }: AdminContext, at: Dat
     accepted: count(totals.accepted),
     refused: sumOf([...totals.byReason].filter(([reason]) => isRefusal(reason))),
     byReason: reasonCounts(totals.byReason),
-    servers: [...serversOf(groupsByName(snapshot))].map(({ group, server: { address } }) => ({
-      targetGroup: group,
-      server: address,
-      counters: serverCounters(stats.server(group, address)),
-      health: HEALTH[health.statusOf(group, address)?.health ?? 'unknown'],
-    })),
-    clients: clientsById(snapshot).map((client) => ({ clientId: client.clientId, counters: clientCounters(stats, client) })),
+    servers: [...serversOf(groupsByName(snapshot))]
+      .filter(({ group, server }) => fits(filter.targetGroup, group) && fits(filter.server, server.address))
+      .map(({ group, server: { address } }) => ({
+        targetGroup: group,
+        server: address,
+        counters: serverCounters(stats.server(group, address)),
+        health: HEALTH[health.statusOf(group, address)?.health ?? 'unknown'],
+      })),
+    clients: clientsById(snapshot)
+      .filter(({ clientId }) => fits(filter.clientId, clientId))
+      .map((client) => ({ clientId: client.clientId, counters: clientCounters(stats, client) })),
   };
+}
+
+/** An empty name means all. */
+export function fits(wanted: string, name: string): boolean {
+  return wanted === '' || wanted === name;
 }
 
 /** How one server is, at the beginning of a watch; `revision` is that of the whole state. */

@@ -121,3 +121,14 @@ export function groupsMeant(snapshot: Snapshot, name: string): readonly TargetGr
   if (group === undefined) throw new DomainError('not_found', 'targetGroup', `there is no target group "${name}"`);
   return [group];
 }
+
+/** @throws DomainError `not_found` when the group, or the server in it (in any group when none is named), is not there; empty means all */
+export function refuseUnknownServer(snapshot: Snapshot, targetGroup: string, server: string): void {
+  const groups = groupsMeant(snapshot, targetGroup);
+  if (server !== '' && !groups.some(({ servers }) => servers.some(({ address }) => address === server)))
+    throw new DomainError(
+      'not_found',
+      'server',
+      `there is no server "${server}"${targetGroup === '' ? '' : ` in target group "${targetGroup}"`}`,
+    );
+}

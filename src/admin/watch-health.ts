@@ -4,9 +4,9 @@ import type { HealthEvent } from '../controlplane/health-journal.ts';
 import type { AdminServiceServer, WatchHealthRequest, WatchHealthResponse } from '../gen/lb/admin/v1/admin.ts';
 import type { AdminContext } from './context.ts';
 import { AdminError } from './errors.ts';
-import { healthEventMessage, healthStateMessage, healthSyncedMessage } from './replies.ts';
+import { fits, healthEventMessage, healthStateMessage, healthSyncedMessage } from './replies.ts';
 import { type Replies, serverStream } from './rpc.ts';
-import { groupsMeant } from './service-reads.ts';
+import { refuseUnknownServer } from './service-reads.ts';
 
 /** Events that wait for one reader at most; a reader that is further behind is dropped. */
 const MAX_WAITING = 1000;
@@ -17,7 +17,7 @@ const MAX_WAITING = 1000;
  */
 export function watchHealth(context: AdminContext): AdminServiceServer['watchHealth'] {
   return serverStream(context.log, async (request, replies) => {
-    const concerns = ({ group }: { readonly group: string }) => request.targetGroup === '' || group === request.targetGroup;
+    const concerns = ({ group, server }: Concerned) => fits(request.targetGroup, group) && fits(request.server, server);
     const feed = new Feed(beginning(context, request, concerns), replies);
     const unsubscribe = context.journal.subscribe((event) => {
       if (concerns(event)) feed.add(event);
@@ -30,14 +30,19 @@ export function watchHealth(context: AdminContext): AdminServiceServer['watchHea
   });
 }
 
+interface Concerned {
+  readonly group: string;
+  readonly server: string;
+}
+
 /** @throws AdminError `COMPACTED`, DomainError `not_found` */
 function beginning(
   { authority, health, journal }: AdminContext,
-  { sinceRevision, targetGroup }: WatchHealthRequest,
-  concerns: (of: { readonly group: string }) => boolean,
+  { sinceRevision, targetGroup, server }: WatchHealthRequest,
+  concerns: (of: Concerned) => boolean,
 ): WatchHealthResponse[] {
   if (sinceRevision === 0n) {
-    groupsMeant(authority.snapshot, targetGroup);
+    refuseUnknownServer(authority.snapshot, targetGroup, server);
     const { revision } = journal;
     const states = health
       .list()

@@ -140,5 +140,5 @@ function reserve({ servers, balancer }: GroupView, lane: LaneWriter, tried: Read
 export function noneOf({ group, servers }: GroupView, lane: LaneWriter): string {
   if (servers.length === 0) return `${group.name} has no servers`;
   const down = servers.filter((server) => lane.health(server.slot) === 'unhealthy').length;
-  return `${group.name}: ${down} of ${servers.length} servers are unhealthy, the others are full or have weight 0`;
+  return `${group.name}: ${down} of ${servers.length} servers are unhealthy, the others are full, drained or of weight 0`;
 }

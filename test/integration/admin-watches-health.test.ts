@@ -59,6 +59,20 @@ test('a watch of one group hears of nothing else', async (t) => {
   await health.cancel();
 });
 
+test('a watch of one server hears of nothing else, and one that is not there is NOT_FOUND', async (t) => {
+  const admin = await startAdmin(t);
+  const viewer = await admin.as('viewer');
+  admin.health.turn('web', '127.0.0.1:8082', 'healthy');
+  const health = watch(viewer, rpc.watchHealth, WatchHealthRequest.fromPartial({ server: SERVER }));
+  assert.equal((await health.next()).kind, Kind.SYNCED);
+  admin.health.turn('web', '127.0.0.1:8082', 'unhealthy');
+  admin.health.turn('web', SERVER, 'healthy');
+  assert.equal((await health.next()).server, SERVER);
+  await health.cancel();
+  const nobody = watch(viewer, rpc.watchHealth, WatchHealthRequest.fromPartial({ server: '127.0.0.1:9' }));
+  assert.equal(refusalIn(await nobody.ended()).code, Code.NOT_FOUND);
+});
+
 test('a watch resumes after the revision it has seen, without the state', async (t) => {
   const admin = await startAdmin(t);
   admin.health.turn('web', SERVER, 'healthy');

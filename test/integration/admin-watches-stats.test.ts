@@ -56,3 +56,25 @@ test('an interval under 100 ms is refused', async (t) => {
     assert.deepEqual(refusal.fields, ['interval']);
   }
 });
+
+test('only what the filter names is told, and a name that is not there is refused', async (t) => {
+  const admin = await startAdmin(t);
+  const viewer = await admin.as('viewer');
+  const told = async (filter: Partial<WatchStatsRequest>) => {
+    const { servers, clients } = await watch(viewer, rpc.watchStats, WatchStatsRequest.fromPartial(filter)).next();
+    return { servers: servers.map(({ server }) => server), clients: clients.map(({ clientId }) => clientId) };
+  };
+  const all = await told({});
+  assert.ok(all.servers.length > 1, 'there is something to leave out');
+  assert.deepEqual((await told({ targetGroup: 'db' })).servers, ['127.0.0.1:8085']);
+  assert.deepEqual(await told({ server: '127.0.0.1:8082', clientId: 'clientA' }), { servers: ['127.0.0.1:8082'], clients: ['clientA'] });
+  for (const wrong of [
+    { targetGroup: 'nope' },
+    { server: '127.0.0.1:9' },
+    { targetGroup: 'db', server: '127.0.0.1:8082' },
+    { clientId: 'nope' },
+  ]) {
+    const error: unknown = await told(wrong).catch((reason: unknown) => reason);
+    assert.equal(refusalIn(error).code, Code.NOT_FOUND, JSON.stringify(wrong));
+  }
+});

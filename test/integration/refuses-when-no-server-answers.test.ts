@@ -40,8 +40,8 @@ test('a client whose group has no server for it is refused with a reset, and tol
 
   for (const [group, detail] of [
     ['empty', 'empty has no servers'],
-    ['unhealthy', 'unhealthy: 2 of 2 servers are unhealthy, the others are full or have weight 0'],
-    ['unweighted', 'unweighted: 0 of 1 servers are unhealthy, the others are full or have weight 0'],
+    ['unhealthy', 'unhealthy: 2 of 2 servers are unhealthy, the others are full, drained or of weight 0'],
+    ['unweighted', 'unweighted: 0 of 1 servers are unhealthy, the others are full, drained or of weight 0'],
   ] as const) {
     await t.test(`no healthy upstream: ${group}`, async (t) => {
       assert.partialDeepStrictEqual(await refusedOf(t, group), { reason: 'no_healthy_upstream', detail });
