@@ -2,7 +2,6 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import path from 'node:path';
-import { ensureDevelopmentCertificates } from '../../certs/development-ca.ts';
 import type { Config } from '../config/config.ts';
 import { parseConfig } from '../config/parse.ts';
 import { commandsToTry, placeOf } from './commands.ts';
@@ -53,6 +52,8 @@ export class QuickstartError extends Error {
 
 /** @throws QuickstartError, and whatever `start` throws; nothing that was started is left behind. */
 export async function runQuickstart({ start, print, cwd, ports: chosen }: QuickstartOptions): Promise<RunningQuickstart> {
+  // Not at the top: lbd reads this file at every start, and what makes certificates is large.
+  const { ensureDevelopmentCertificates } = await import('../../certs/development-ca.ts');
   const ports = { ...QUICKSTART_PORTS, ...chosen };
   const place = placeOf(cwd);
   await refuseTakenPorts(ports);
