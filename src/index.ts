@@ -19,6 +19,7 @@ export { RevisionConflictError, type Store, StoreCorruptError, StoreUnavailableE
 export { ListenError } from './controlplane/worker-thread.ts';
 export { type Balancer, type Candidate, pick } from './domain/balancing/balancer.ts';
 export { DomainError, type DomainErrorCode } from './domain/errors.ts';
+export type { BoundListener } from './domain/model.ts';
 export {
   ALGORITHMS,
   type Algorithm,
@@ -31,7 +32,7 @@ export {
 } from './domain/model.ts';
 export { REASON_MEANING, REASONS, type Reason } from './domain/reasons.ts';
 export type { Command } from './domain/state.ts';
-export type { BoundListener, LoadBalancer, LoadBalancerOptions, ServerSettings } from './load-balancer.ts';
+export type { LoadBalancer, LoadBalancerOptions, ServerSettings } from './load-balancer.ts';
 export type { ConnectionSelector } from './shared/messages.ts';
 
 /**

@@ -20,9 +20,9 @@ import { ListenError } from './controlplane/worker-thread.ts';
 import { Workers } from './controlplane/workers.ts';
 import {
   type Address,
+  type BoundListener,
   formatAddress,
   type LogLevel,
-  type Route,
   type Snapshot,
   type TlsMaterial,
   type UpstreamServer,
@@ -46,15 +46,6 @@ export interface LoadBalancerOptions {
 
 /** What an upstream server may have besides its address: weight 1, no limit and no backup unless given. */
 export type ServerSettings = Partial<Pick<UpstreamServer, 'weight' | 'maxConnections' | 'backup' | 'mode'>>;
-
-/** A listener as it runs. */
-export interface BoundListener {
-  readonly name: string;
-  /** host:port with the port that was really bound. */
-  readonly address: string;
-  readonly targetGroup: string | undefined;
-  readonly routes: readonly Route[];
-}
 
 /** The worker's program beside this file: TypeScript in a checkout, JavaScript in an installed package. */
 const WORKER_PROGRAM = new URL(import.meta.url.endsWith('.ts') ? './dataplane/worker.ts' : './dataplane/worker.js', import.meta.url);

@@ -114,7 +114,7 @@ function connectionTable(served: readonly Connection[], nowMs: number, paint: Pa
 }
 
 /** One line for a connection or what became of it; none for the end of the state. */
-export function connectionLine({ kind, at, connection, reason, detail }: WatchConnectionsResponse, paint: Paint): string | undefined {
+function connectionLine({ kind, at, connection, reason, detail }: WatchConnectionsResponse, paint: Paint): string | undefined {
   const what = WHAT_HAPPENED[kind];
   if (what === undefined) return undefined;
   const who = connection === undefined ? '' : connection.clientId === '' ? connection.identity : connection.clientId;

@@ -97,7 +97,7 @@ function watchHealthCommand(program: Command, io: Io): void {
 }
 
 /** A function that makes the line for each message, with the rates since the message before, and the header over the first. */
-export function statsLines(paint: Paint): (stats: WatchStatsResponse) => string {
+function statsLines(paint: Paint): (stats: WatchStatsResponse) => string {
   const widths = STATS_HEADER.map((title) => Math.max(title.length, 9));
   let before: WatchStatsResponse | undefined;
   return (stats) => {
@@ -137,7 +137,7 @@ function healthyCell({ servers }: WatchStatsResponse): Cell {
 }
 
 /** One line for a server or a change; none for the end of the state. */
-export function healthLine(event: WatchHealthResponse, paint: Paint): string | undefined {
+function healthLine(event: WatchHealthResponse, paint: Paint): string | undefined {
   if (event.kind === Kind.SYNCED) return undefined;
   const { at, targetGroup, server, cause } = event;
   return tableLine([timeOf(at), targetGroup, server, changeCell(event), cause], [9, 16, 21, 20], paint);

@@ -4,7 +4,7 @@ import { HealthState, type WatchStatsResponse } from '../../src/gen/lb/admin/v1/
 export const VIEWS = ['overview', 'groups', 'servers', 'clients'] as const;
 export type View = (typeof VIEWS)[number];
 
-export const SORTS = ['name', 'active', 'rate', 'trouble', 'bytes'] as const;
+const SORTS = ['name', 'active', 'rate', 'trouble', 'bytes'] as const;
 /** `rate`: new connections. `trouble`: refused ones of a client, failed attempts to connect of a server. */
 export type Sort = (typeof SORTS)[number];
 
@@ -203,7 +203,7 @@ export function secondsBetween(before: WatchStatsResponse | undefined, now: Watc
 const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
 
 /** Undefined only when every value is. */
-export function sumKnown(values: readonly (number | undefined)[]): number | undefined {
+function sumKnown(values: readonly (number | undefined)[]): number | undefined {
   const known = values.filter((value) => value !== undefined);
   return known.length === 0 ? undefined : sum(known);
 }

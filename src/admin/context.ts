@@ -5,7 +5,7 @@ import type { ConnectionReader, WatchFilter } from '../controlplane/connection-w
 import type { HealthJournal, ServerHealth } from '../controlplane/health-journal.ts';
 import type { Stats } from '../controlplane/stats.ts';
 import type { ExplainQuestion, Explanation } from '../controlplane/workers.ts';
-import type { Client, LogLevel, Revocation, Route, Snapshot, TargetGroup } from '../domain/model.ts';
+import type { BoundListener, Client, LogLevel, Revocation, Snapshot, TargetGroup } from '../domain/model.ts';
 import type { CloseReason } from '../domain/reasons.ts';
 
 /** What the admin API knows of the health checker. */
@@ -30,15 +30,6 @@ export interface LiveConnections {
   list(selector: ConnectionSelector, after: readonly number[], limit: number): Promise<ConnectionListing>;
   /** Those that are meant, then what happens to them; close the reader at the end. */
   watch(filter: WatchFilter): Pick<ConnectionReader, 'next' | 'onNews' | 'failed' | 'close'>;
-}
-
-/** A listener as it runs. */
-export interface BoundListener {
-  readonly name: string;
-  /** host:port with the port that was really bound. */
-  readonly address: string;
-  readonly targetGroup: string | undefined;
-  readonly routes: readonly Route[];
 }
 
 /** A certificate that is served, with its intermediates. */

@@ -6,7 +6,7 @@ import { BadRequest, ErrorInfo } from '../gen/google/rpc/error_details.ts';
 import { Status } from '../gen/google/rpc/status.ts';
 
 /** Says in ErrorInfo whose reasons these are. */
-export const ERROR_DOMAIN = 'portcullis';
+const ERROR_DOMAIN = 'portcullis';
 
 /** A call that was refused for a cause that the domain does not know. `reason` is a stable code in upper case. */
 export class AdminError extends Error {

@@ -14,7 +14,7 @@ export interface Page<T> {
 }
 
 /** The key after which the page begins; undefined: at the beginning. `list` is the list's name. @throws DomainError `invalid` */
-export function keyOf(list: string, token: string): string | undefined {
+function keyOf(list: string, token: string): string | undefined {
   if (token === '') return undefined;
   const parts = Buffer.from(token, 'base64url').toString().split('\n');
   const [of, key] = parts;
@@ -23,7 +23,7 @@ export function keyOf(list: string, token: string): string | undefined {
   return key;
 }
 
-export function tokenFor(list: string, key: string): string {
+function tokenFor(list: string, key: string): string {
   return Buffer.from(`${list}\n${key}`).toString('base64url');
 }
 

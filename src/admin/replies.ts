@@ -1,10 +1,10 @@
 /** Answers put together from the state and the counters. Lists are in the order of names, whatever order the state has. */
 import type { HealthEvent, ServerHealth } from '../controlplane/health-journal.ts';
 import type { ServerCounters, Stats } from '../controlplane/stats.ts';
-import type { Client, Snapshot, TargetGroup, UpstreamServer } from '../domain/model.ts';
+import type { BoundListener, Client, Snapshot, TargetGroup, UpstreamServer } from '../domain/model.ts';
 import { isRefusal, type Reason } from '../domain/reasons.ts';
 import * as proto from '../gen/lb/admin/v1/admin.ts';
-import type { AdminContext, BoundListener } from './context.ts';
+import type { AdminContext } from './context.ts';
 import { clientMessage, durationMessage, upstreamServerMessage } from './convert.ts';
 
 const HEALTH: Readonly<Record<ServerHealth['health'], proto.HealthState>> = {

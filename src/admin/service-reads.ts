@@ -115,7 +115,7 @@ export function readMethods(context: AdminContext): Reads {
 }
 
 /** The group of this name, or every group when the name is empty. @throws DomainError `not_found` */
-export function groupsMeant(snapshot: Snapshot, name: string): readonly TargetGroup[] {
+function groupsMeant(snapshot: Snapshot, name: string): readonly TargetGroup[] {
   if (name === '') return groupsByName(snapshot);
   const group = snapshot.targetGroups.get(name);
   if (group === undefined) throw new DomainError('not_found', 'targetGroup', `there is no target group "${name}"`);

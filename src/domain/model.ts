@@ -28,6 +28,15 @@ export interface Listener {
   readonly routes: readonly Route[];
 }
 
+/** A listener as it runs. */
+export interface BoundListener {
+  readonly name: string;
+  /** host:port with the port that was really bound. */
+  readonly address: string;
+  readonly targetGroup: string | undefined;
+  readonly routes: readonly Route[];
+}
+
 export interface Address {
   /** An IP literal without brackets, or a host name. */
   readonly host: string;

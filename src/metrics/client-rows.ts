@@ -5,7 +5,7 @@ import type { Client } from '../domain/model.ts';
 import type { RefusalReason } from '../domain/reasons.ts';
 
 /** How many clients have a name of their own in the metrics: each name is a dozen time series. */
-export const MAX_LABELLED_CLIENTS = 1_000;
+const MAX_LABELLED_CLIENTS = 1_000;
 
 /** The label of all the others; a client of this name is one of them. */
 export const OTHER_CLIENTS = 'other';

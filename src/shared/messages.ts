@@ -5,8 +5,6 @@ import type { Command } from '../domain/state.ts';
 import type { ExplainQuestion, Explanation } from './explain.ts';
 import type { SharedBuffers, SharedMemory } from './memory.ts';
 
-export { LOG_LEVELS, type LogLevel } from '../domain/model.ts';
-
 /** Which row of shared memory belongs to a server or a client. */
 export interface SlotAssignments {
   /** serverKey -> slot */
