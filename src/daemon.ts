@@ -119,7 +119,7 @@ export class Daemon {
       );
     }
     if (!config.admin.rolesConfigured) {
-      const shared = config.listeners.some(({ tls }) => tls.caCert === config.admin.tls.caCert);
+      const shared = config.listeners.some(({ tls }) => tls?.caCert === config.admin.tls.caCert);
       log[shared ? 'warn' : 'info'](
         { admin: this.admin },
         `admin.roles is not configured: every certificate ${shared ? "of the clients' CA " : ''}whose CN or OU is admin, operator or viewer holds that role`,

@@ -266,10 +266,11 @@ export class LoadBalancer {
 function loadListenerTls(config: Config, options: LoadBalancerOptions, log: Logger): ReadonlyMap<string, TlsMaterial> {
   const allowInsecureKeyPermissions = options.allowInsecureKeyPermissions ?? false;
   return new Map(
-    config.listeners.map((listener) => {
-      const { material, warnings } = loadTlsMaterial(listener.tls, { allowInsecureKeyPermissions });
-      for (const warning of warnings) log.warn({ listener: listener.name }, warning);
-      return [listener.name, material];
+    config.listeners.flatMap(({ name, tls }) => {
+      if (tls === undefined) return [];
+      const { material, warnings } = loadTlsMaterial(tls, { allowInsecureKeyPermissions });
+      for (const warning of warnings) log.warn({ listener: name }, warning);
+      return [[name, material]];
     }),
   );
 }

@@ -70,7 +70,7 @@ export function matchOptions(command: Command): Command {
 /** What the match options say; undefined when none is given. */
 export function matchOf(options: MatchOptions): IdentityMatch | undefined {
   const { matchCn: cn = '', matchDns: dns = '', matchUri: uri = '', matchOu: ou = '', matchFingerprint: fingerprint = '' } = options;
-  const match = { cn, dns, uri, ou, fingerprint };
+  const match = { cn, dns, uri, ou, fingerprint, cidr: '' };
   return Object.values(match).some((value) => value !== '') ? match : undefined;
 }
 
@@ -78,7 +78,9 @@ export function matchOf(options: MatchOptions): IdentityMatch | undefined {
 export function limitsOf(options: LimitOptions): Limits | undefined {
   const connectionRate = connectionRateOf(options);
   const { concurrentConnections = 0 } = options;
-  return connectionRate === undefined && concurrentConnections === 0 ? undefined : { connectionRate, concurrentConnections };
+  return connectionRate === undefined && concurrentConnections === 0
+    ? undefined
+    : { connectionRate, concurrentConnections, bandwidth: undefined, shadow: false };
 }
 
 /** Undefined when none of its options is given. `before` is what goes on where an option is left out. Throws a CliError. */

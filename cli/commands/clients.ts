@@ -133,6 +133,8 @@ async function wanted(connection: Connection, options: UpdateOptions): Promise<{
     limits: {
       connectionRate: connectionRateOf(rateOnly, current?.client?.limits?.connectionRate),
       concurrentConnections: options.concurrentConnections ?? 0,
+      bandwidth: undefined,
+      shadow: false,
     },
   };
   return { client, readAt: current?.revision ?? 0n };

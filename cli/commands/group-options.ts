@@ -64,6 +64,7 @@ export function healthCheckOf(options: HealthOptions, before?: HealthCheck): Hea
     host: healthHost ?? before?.http?.host ?? '',
     statusFrom: healthStatus?.from ?? before?.http?.statusFrom ?? 0,
     statusTo: healthStatus?.to ?? before?.http?.statusTo ?? 0,
+    body: before?.http?.body ?? '',
   };
   return {
     type,
@@ -73,6 +74,8 @@ export function healthCheckOf(options: HealthOptions, before?: HealthCheck): Hea
     healthyThreshold: options.healthyThreshold ?? before?.healthyThreshold ?? 0,
     maxInterval: optionalDuration(options.healthMaxInterval) ?? before?.maxInterval,
     http: type === CheckType.HTTP && (describesHttp(options) || before?.http !== undefined) ? http : undefined,
+    grpc: type === CheckType.GRPC ? before?.grpc : undefined,
+    sendExpect: type === CheckType.SEND_EXPECT ? before?.sendExpect : undefined,
   };
 }
 

@@ -6,7 +6,7 @@ import {
   type HealthCheck,
   OnUnhealthy,
   ServerMode,
-  type TargetGroup,
+  TargetGroup,
 } from '../../src/gen/lb/admin/v1/admin.ts';
 import type { Connection } from '../connection.ts';
 import { formatDuration, fromDuration, optionalDuration } from '../durations.ts';
@@ -89,7 +89,7 @@ function updateCommand(program: Command, io: Io): void {
 }
 
 function behaviourOf(groupName: string, options: BehaviourOptions, healthCheck: HealthCheck | undefined): TargetGroup {
-  return {
+  return TargetGroup.create({
     name: groupName,
     algorithm: options.algorithm ?? Algorithm.UNSPECIFIED,
     servers: [],
@@ -97,7 +97,7 @@ function behaviourOf(groupName: string, options: BehaviourOptions, healthCheck: 
     connectTimeout: optionalDuration(options.connectTimeout),
     retries: options.retries,
     onUnhealthy: options.onUnhealthy ?? OnUnhealthy.UNSPECIFIED,
-  };
+  });
 }
 
 function maskOf(options: BehaviourOptions): string[] {

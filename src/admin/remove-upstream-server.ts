@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { AdminServiceServer, RemoveUpstreamServerRequest } from '../gen/lb/admin/v1/admin.ts';
 import type { Changes } from './changes.ts';
 import type { AdminContext } from './context.ts';
-import { addressFrom, msFrom } from './convert.ts';
+import { addressFrom, msFrom } from './convert-values.ts';
 import { count } from './replies.ts';
 import { serverStream } from './rpc.ts';
 

@@ -5,7 +5,9 @@ import type { BoundListener, Client, Snapshot, TargetGroup, UpstreamServer } fro
 import { isRefusal, type Reason } from '../domain/reasons.ts';
 import * as proto from '../gen/lb/admin/v1/admin.ts';
 import type { AdminContext } from './context.ts';
-import { clientMessage, durationMessage, upstreamServerMessage } from './convert.ts';
+import { clientMessage } from './convert.ts';
+import { upstreamServerMessage } from './convert-groups.ts';
+import { durationMessage } from './convert-values.ts';
 
 const HEALTH: Readonly<Record<ServerHealth['health'], proto.HealthState>> = {
   unknown: proto.HealthState.UNKNOWN,

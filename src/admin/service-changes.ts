@@ -4,7 +4,8 @@ import { LOG_LEVELS, type LogLevel } from '../domain/model.ts';
 import type { AdminServiceServer } from '../gen/lb/admin/v1/admin.ts';
 import type { Changes } from './changes.ts';
 import type { AdminContext } from './context.ts';
-import { clientFrom, targetGroupFrom, upstreamServerFrom } from './convert.ts';
+import { clientFrom } from './convert.ts';
+import { targetGroupFrom, upstreamServerFrom } from './convert-groups.ts';
 import { refuseLockout } from './lockout.ts';
 import { unary } from './rpc.ts';
 

@@ -5,7 +5,7 @@ import { REASONS } from '../domain/reasons.ts';
 import type { AdminServiceServer, Connection, ConnectionFilter } from '../gen/lb/admin/v1/admin.ts';
 import type { Changes } from './changes.ts';
 import type { AdminContext } from './context.ts';
-import { addressFrom } from './convert.ts';
+import { addressFrom } from './convert-values.ts';
 import { count } from './replies.ts';
 import { unary } from './rpc.ts';
 

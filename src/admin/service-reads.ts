@@ -4,7 +4,8 @@ import type { Snapshot, TargetGroup } from '../domain/model.ts';
 import { isRefusal, type Reason } from '../domain/reasons.ts';
 import type { AdminServiceServer } from '../gen/lb/admin/v1/admin.ts';
 import type { AdminContext } from './context.ts';
-import { addressFrom, targetGroupMessage } from './convert.ts';
+import { targetGroupMessage } from './convert-groups.ts';
+import { addressFrom } from './convert-values.ts';
 import { pageOf } from './paging.ts';
 import {
   clientStatus,

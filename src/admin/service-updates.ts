@@ -1,11 +1,14 @@
 /** The methods that change a part of a target group or of a server and leave the rest; no connection is touched. */
+
+import { DEFAULT_SERVER } from '../domain/defaults.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { Snapshot, TargetGroup, UpstreamServer } from '../domain/model.ts';
 import type { Command } from '../domain/state.ts';
 import * as proto from '../gen/lb/admin/v1/admin.ts';
 import type { Changes } from './changes.ts';
 import type { AdminContext } from './context.ts';
-import { addressFrom, serverModeFrom, targetGroupFrom, upstreamServerMessage } from './convert.ts';
+import { serverModeFrom, targetGroupFrom, upstreamServerMessage } from './convert-groups.ts';
+import { addressFrom } from './convert-values.ts';
 import { fieldsMeant } from './field-mask.ts';
 import { unary } from './rpc.ts';
 
@@ -30,48 +33,47 @@ export function updateMethods({ authority, log }: AdminContext, changes: Changes
   };
 }
 
-const GROUP_FIELDS = ['algorithm', 'health_check', 'connect_timeout', 'retries', 'on_unhealthy'] as const;
+/** The fields that can be updated, as masks name them: what each is called in the message and in the state. */
+const GROUP_FIELDS = {
+  algorithm: ['algorithm', 'algorithm'],
+  health_check: ['healthCheck', 'healthCheck'],
+  connect_timeout: ['connectTimeout', 'connectTimeoutMs'],
+  retries: ['retries', 'retries'],
+  on_unhealthy: ['onUnhealthy', 'onUnhealthy'],
+  slow_start: ['slowStart', 'slowStartMs'],
+  panic_threshold: ['panicThreshold', 'panicThreshold'],
+  outlier_detection: ['outlierDetection', 'outlierDetection'],
+  queue: ['queue', 'queue'],
+  hash_balance_factor: ['hashBalanceFactor', 'hashBalanceFactor'],
+  agent_check: ['agentCheck', 'agentCheck'],
+  rebalance: ['rebalance', 'rebalance'],
+  send_proxy_protocol: ['sendProxyProtocol', 'sendProxyProtocol'],
+  upstream_tls: ['upstreamTls', 'upstreamTls'],
+  resolve_interval: ['resolveInterval', 'resolveIntervalMs'],
+} as const satisfies Record<string, readonly [keyof proto.TargetGroup, keyof TargetGroup]>;
+type GroupField = keyof typeof GROUP_FIELDS;
+
+const NOTHING_SET = proto.TargetGroup.create();
 
 /** @throws DomainError `invalid` */
 function groupUpdateFrom({ targetGroup, updateMask }: proto.UpdateTargetGroupRequest): (current: Snapshot) => Command {
-  const given = targetGroup ?? proto.TargetGroup.create();
-  const fields = fieldsMeant(
-    updateMask,
-    {
-      algorithm: given.algorithm !== proto.Algorithm.UNSPECIFIED,
-      health_check: given.healthCheck !== undefined,
-      connect_timeout: given.connectTimeout !== undefined,
-      retries: given.retries !== undefined,
-      on_unhealthy: given.onUnhealthy !== proto.OnUnhealthy.UNSPECIFIED,
-    },
-    GROUP_FIELDS,
-  );
+  const given = targetGroup ?? NOTHING_SET;
+  const known = Object.keys(GROUP_FIELDS) as GroupField[]; // keys of a constant
+  const isSet = mapped(known, (field) => given[GROUP_FIELDS[field][0]] !== NOTHING_SET[GROUP_FIELDS[field][0]]);
+  const fields = [...fieldsMeant(updateMask, isSet, known)];
   // What is not meant is not looked at.
-  const wanted = targetGroupFrom(
-    {
-      name: given.name,
-      servers: [],
-      algorithm: fields.has('algorithm') ? given.algorithm : proto.Algorithm.UNSPECIFIED,
-      healthCheck: fields.has('health_check') ? given.healthCheck : undefined,
-      connectTimeout: fields.has('connect_timeout') ? given.connectTimeout : undefined,
-      retries: fields.has('retries') ? given.retries : undefined,
-      onUnhealthy: fields.has('on_unhealthy') ? given.onUnhealthy : proto.OnUnhealthy.UNSPECIFIED,
-    },
-    'targetGroup',
-  );
-  return (current) => {
-    // A group that is not there is refused by apply, which says so best.
-    const before = current.targetGroups.get(wanted.name) ?? wanted;
-    const group: TargetGroup = {
-      ...before,
-      ...(fields.has('algorithm') ? { algorithm: wanted.algorithm } : {}),
-      ...(fields.has('health_check') ? { healthCheck: wanted.healthCheck } : {}),
-      ...(fields.has('connect_timeout') ? { connectTimeoutMs: wanted.connectTimeoutMs } : {}),
-      ...(fields.has('retries') ? { retries: wanted.retries } : {}),
-      ...(fields.has('on_unhealthy') ? { onUnhealthy: wanted.onUnhealthy } : {}),
-    };
-    return { kind: 'updateTargetGroup', group };
-  };
+  const meant = Object.fromEntries(fields.map((field) => [GROUP_FIELDS[field][0], given[GROUP_FIELDS[field][0]]]));
+  const wanted = targetGroupFrom({ ...NOTHING_SET, ...meant, name: given.name }, 'targetGroup');
+  const changes = Object.fromEntries(fields.map((field) => [GROUP_FIELDS[field][1], wanted[GROUP_FIELDS[field][1]]]));
+  // A group that is not there is refused by apply, which says so best.
+  return (current) => ({
+    kind: 'updateTargetGroup',
+    group: { ...(current.targetGroups.get(wanted.name) ?? wanted), ...changes },
+  });
+}
+
+function mapped<K extends string, V>(keys: readonly K[], valueOf: (key: K) => V): Readonly<Record<K, V>> {
+  return Object.fromEntries(keys.map((key) => [key, valueOf(key)])) as Record<K, V>; // each key has just been given its value
 }
 
 /** @throws DomainError `invalid` */
@@ -83,7 +85,7 @@ function serverUpdateFrom(request: proto.SetUpstreamServerRequest): (current: Sn
     throw new DomainError('invalid', 'mode', 'nothing to change; set some of weight, max_connections, backup, mode');
   }
   return (current) => {
-    const before = serverIn(current, group, address) ?? { address, weight: 1, maxConnections: undefined, backup: false, mode: 'ready' };
+    const before = serverIn(current, group, address) ?? { address, ...DEFAULT_SERVER };
     const server: UpstreamServer = {
       address,
       weight: weight ?? before.weight,

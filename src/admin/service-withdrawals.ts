@@ -7,7 +7,8 @@ import * as proto from '../gen/lb/admin/v1/admin.ts';
 import type { Caller } from './caller.ts';
 import type { Changes } from './changes.ts';
 import type { AdminContext } from './context.ts';
-import { type Closing, clientFrom, closingFrom, fingerprintFrom } from './convert.ts';
+import { type Closing, clientFrom, closingFrom } from './convert.ts';
+import { fingerprintFrom } from './convert-values.ts';
 import { fieldsMeant } from './field-mask.ts';
 import { refuseLockout } from './lockout.ts';
 import { count } from './replies.ts';
@@ -50,7 +51,15 @@ export function withdrawalMethods({ connections, drainTimeoutMs, log }: AdminCon
   };
 }
 
-const CLIENT_FIELDS = ['match', 'allowed_target_groups', 'limits', 'limits.connection_rate', 'limits.concurrent_connections'] as const;
+const CLIENT_FIELDS = [
+  'match',
+  'allowed_target_groups',
+  'limits',
+  'limits.connection_rate',
+  'limits.concurrent_connections',
+  'limits.bandwidth',
+  'limits.shadow',
+] as const;
 
 /** @throws DomainError `invalid`; what it gives throws `in_use` */
 function clientUpdateFrom({ client, updateMask }: proto.UpdateClientRequest, caller: Caller): (current: Snapshot) => Command {
@@ -64,11 +73,15 @@ function clientUpdateFrom({ client, updateMask }: proto.UpdateClientRequest, cal
       limits: false,
       'limits.connection_rate': given.limits?.connectionRate !== undefined,
       'limits.concurrent_connections': (given.limits?.concurrentConnections ?? 0) > 0,
+      'limits.bandwidth': given.limits?.bandwidth !== undefined,
+      'limits.shadow': given.limits?.shadow === true,
     },
     CLIENT_FIELDS,
   );
   const rate = fields.has('limits') || fields.has('limits.connection_rate');
   const concurrent = fields.has('limits') || fields.has('limits.concurrent_connections');
+  const bandwidth = fields.has('limits') || fields.has('limits.bandwidth');
+  const shadow = fields.has('limits') || fields.has('limits.shadow');
   // What is not meant is not looked at.
   const wanted = clientFrom(
     {
@@ -78,6 +91,8 @@ function clientUpdateFrom({ client, updateMask }: proto.UpdateClientRequest, cal
       limits: {
         connectionRate: rate ? given.limits?.connectionRate : undefined,
         concurrentConnections: given.limits?.concurrentConnections ?? 0,
+        bandwidth: bandwidth ? given.limits?.bandwidth : undefined,
+        shadow: given.limits?.shadow ?? false,
       },
     },
     'client',
@@ -92,6 +107,8 @@ function clientUpdateFrom({ client, updateMask }: proto.UpdateClientRequest, cal
       limits: {
         connectionRate: rate ? wanted.limits.connectionRate : before.limits.connectionRate,
         concurrentConnections: concurrent ? wanted.limits.concurrentConnections : before.limits.concurrentConnections,
+        bandwidth: bandwidth ? wanted.limits.bandwidth : before.limits.bandwidth,
+        shadow: shadow ? wanted.limits.shadow : before.limits.shadow,
       },
     };
     refuseLockout(client, caller);

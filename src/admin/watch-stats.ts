@@ -3,7 +3,7 @@ import { DomainError } from '../domain/errors.ts';
 import type { Snapshot } from '../domain/model.ts';
 import type { AdminServiceServer } from '../gen/lb/admin/v1/admin.ts';
 import type { AdminContext } from './context.ts';
-import { msFrom } from './convert.ts';
+import { msFrom } from './convert-values.ts';
 import { type StatsFilter, statsMessage } from './replies.ts';
 import { serverStream } from './rpc.ts';
 import { refuseUnknownServer } from './service-reads.ts';

@@ -1,8 +1,10 @@
 /** A file that has passed every check -> Config: defaults that depend on other values, paths, short forms. */
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
+import { DEFAULT_SERVER } from '../domain/defaults.ts';
 import {
   ANY_NAME_MATCH,
+  type Bandwidth,
   type Client,
   type ConnectionRate,
   type HealthCheck,
@@ -10,12 +12,14 @@ import {
   type Listener,
   type TargetGroup,
   type TlsParams,
+  type UpstreamTls,
 } from '../domain/model.ts';
 import { ROLES, type RoleRules } from '../domain/roles.ts';
 import { DEFAULT_CIPHERS } from './ciphers.ts';
 import type { AdminConfig, Config, StoreConfig } from './config.ts';
-import type { MatchInFile } from './schema/clients.ts';
+import type { ClientMatchInFile, MatchInFile } from './schema/clients.ts';
 import type { ConfigFile } from './schema/file.ts';
+import type { TargetGroupInFile } from './schema/target-groups.ts';
 import type { TlsParamsInFile } from './schema/tls.ts';
 
 /** Makes a path from the file absolute. */
@@ -31,7 +35,7 @@ export function buildConfig(written: ConfigFile, file: string, resolvePath: Reso
   return deepFreeze({
     file,
     listeners: listenersOf(written, tlsOf),
-    targetGroups: written.targetGroups.map((group) => targetGroupOf(group, written)),
+    targetGroups: written.targetGroups.map((group) => targetGroupOf(group, written, resolvePath)),
     clients: written.clients.map(clientOf),
     revocations: written.revokedCertificates.map(({ fingerprint, comment = '', revokedAt = 0 }) => ({
       fingerprint,
@@ -59,34 +63,61 @@ export function resolveTls(tls: TlsParamsInFile, resolvePath: ResolvePath): TlsP
   return {
     certificate: resolvePath(tls.certificate),
     privateKey: resolvePath(tls.privateKey),
+    certificates: tls.certificates.map(({ certificate, privateKey }) => ({
+      certificate: resolvePath(certificate),
+      privateKey: resolvePath(privateKey),
+    })),
     caCert: resolvePath(tls.caCert),
     crl: tls.crl === undefined ? undefined : resolvePath(tls.crl),
     minVersion: tls.minVersion,
     ciphers: tls.ciphers ?? DEFAULT_CIPHERS,
+    sessionTickets: tls.sessionTickets,
   };
 }
 
 function listenersOf(written: ConfigFile, tlsOf: (own: TlsParamsInFile | undefined) => TlsParams): Listener[] {
   const listeners = written.listeners.map(
-    ({ name, address, tls, targetGroup, routes }): Listener => ({
+    ({ name, address, tls, plain, alpn, acceptProxyProtocol, perAddress, targetGroup, routes }): Listener => ({
       name,
       address,
-      tls: tlsOf(tls),
+      tls: plain ? undefined : tlsOf(tls),
+      alpn,
+      acceptProxyProtocol,
+      perAddress:
+        perAddress === undefined
+          ? undefined
+          : {
+              connectionsPerSecond: perAddress.connectionsPerSecond,
+              burst: perAddress.burst ?? perAddress.connectionsPerSecond ?? 1,
+              pendingHandshakes: perAddress.pendingHandshakes,
+              concurrentConnections: perAddress.concurrentConnections,
+            },
       targetGroup,
       routes: routes.map((route) => ({ sni: route.sni, alpn: route.alpn, targetGroup: route.targetGroup })),
     }),
   );
   if (written.listenAddress === undefined) return listeners;
-  return [{ name: 'default', address: written.listenAddress, tls: tlsOf(undefined), targetGroup: undefined, routes: [] }, ...listeners];
+  const short: Listener = {
+    name: 'default',
+    address: written.listenAddress,
+    tls: tlsOf(undefined),
+    alpn: [],
+    acceptProxyProtocol: [],
+    perAddress: undefined,
+    targetGroup: undefined,
+    routes: [],
+  };
+  return [short, ...listeners];
 }
 
-function targetGroupOf(group: ConfigFile['targetGroups'][number], { timeouts }: ConfigFile): TargetGroup {
+function targetGroupOf(group: TargetGroupInFile, { timeouts }: ConfigFile, resolvePath: ResolvePath): TargetGroup {
+  const { outlierDetection, queue, agentCheck } = group;
   return {
     name: group.name,
     algorithm: group.algorithm,
     servers: group.upstreamServers.map((server) =>
       typeof server === 'string'
-        ? { address: server, weight: 1, maxConnections: undefined, backup: false, mode: 'ready' }
+        ? { address: server, ...DEFAULT_SERVER }
         : {
             address: server.address,
             weight: server.weight,
@@ -99,11 +130,40 @@ function targetGroupOf(group: ConfigFile['targetGroups'][number], { timeouts }: 
     connectTimeoutMs: group.connectTimeout ?? timeouts.connectTimeout,
     retries: group.retries ?? timeouts.retries,
     onUnhealthy: group.onUnhealthy,
+    slowStartMs: group.slowStart,
+    panicThreshold: group.panicThreshold,
+    outlierDetection: {
+      consecutiveFailures: outlierDetection.consecutiveFailures,
+      baseEjectionMs: outlierDetection.baseEjectionTime,
+      maxEjectionMs: outlierDetection.maxEjectionTime,
+      maxEjectionPercent: outlierDetection.maxEjectionPercent,
+    },
+    queue: queue === undefined ? undefined : { maxLength: queue.maxLength, timeoutMs: queue.timeout },
+    hashBalanceFactor: group.hashBalanceFactor,
+    agentCheck:
+      agentCheck === undefined ? undefined : { port: agentCheck.port, intervalMs: agentCheck.interval, timeoutMs: agentCheck.timeout },
+    rebalance: group.rebalance,
+    sendProxyProtocol: group.sendProxyProtocol,
+    upstreamTls: group.upstreamTls === undefined ? undefined : upstreamTlsOf(group.upstreamTls, resolvePath),
+    resolveIntervalMs: group.resolveInterval,
   };
 }
 
-function healthCheckOf(check: ConfigFile['targetGroups'][number]['healthCheck']): HealthCheck {
-  const http = check.http ?? { path: '/', host: undefined, status: { from: 200, to: 399 } };
+function upstreamTlsOf(tls: NonNullable<TargetGroupInFile['upstreamTls']>, resolvePath: ResolvePath): UpstreamTls {
+  const { ca, serverName, certificate, privateKey, insecureSkipVerify } = tls;
+  return {
+    ca: ca === undefined ? undefined : resolvePath(ca),
+    serverName,
+    clientCertificate:
+      certificate === undefined || privateKey === undefined
+        ? undefined
+        : { certificate: resolvePath(certificate), privateKey: resolvePath(privateKey) },
+    insecureSkipVerify,
+  };
+}
+
+function healthCheckOf(check: TargetGroupInFile['healthCheck']): HealthCheck {
+  const { path, host, status, body } = check.http ?? { path: '/', host: undefined, status: { from: 200, to: 399 }, body: undefined };
   return {
     type: check.type,
     intervalMs: check.interval,
@@ -111,7 +171,12 @@ function healthCheckOf(check: ConfigFile['targetGroups'][number]['healthCheck'])
     unhealthyThreshold: check.unhealthyThreshold,
     healthyThreshold: check.healthyThreshold,
     maxIntervalMs: check.maxInterval ?? Math.max(60_000, check.interval),
-    http: check.type === 'http' ? { path: http.path, host: http.host, statusFrom: http.status.from, statusTo: http.status.to } : undefined,
+    http: check.type === 'http' ? { path, host, statusFrom: status.from, statusTo: status.to, body } : undefined,
+    grpc: check.type === 'grpc' ? { service: check.grpc?.service ?? '', authority: check.grpc?.authority } : undefined,
+    sendExpect:
+      check.type === 'sendExpect' && check.sendExpect !== undefined
+        ? { send: check.sendExpect.send, expect: check.sendExpect.expect }
+        : undefined,
   };
 }
 
@@ -119,10 +184,20 @@ function clientOf(client: ConfigFile['clients'][number]): Client {
   const { clientId, match, allowedTargetGroup, allowedTargetGroups, limits } = client;
   return {
     clientId,
-    match: match === undefined ? ANY_NAME_MATCH : matchOf(match),
+    match: match === undefined ? ANY_NAME_MATCH : clientMatchOf(match),
     allowedTargetGroups: allowedTargetGroup === undefined ? (allowedTargetGroups ?? []) : [allowedTargetGroup],
-    limits: { connectionRate: connectionRateOf(client), concurrentConnections: limits?.concurrentConnections },
+    limits: {
+      connectionRate: connectionRateOf(client),
+      concurrentConnections: limits?.concurrentConnections,
+      bandwidth: bandwidthOf(limits?.bandwidth),
+      shadow: limits?.shadow ?? false,
+    },
   };
+}
+
+function bandwidthOf(bandwidth: NonNullable<ConfigFile['clients'][number]['limits']>['bandwidth']): Bandwidth | undefined {
+  if (bandwidth?.upload === undefined && bandwidth?.download === undefined) return undefined;
+  return { uploadBytesPerSecond: bandwidth.upload, downloadBytesPerSecond: bandwidth.download };
 }
 
 function connectionRateOf({ requests_per_second: perSecond, limits }: ConfigFile['clients'][number]): ConnectionRate | undefined {
@@ -141,7 +216,11 @@ function connectionRateOf({ requests_per_second: perSecond, limits }: ConfigFile
 }
 
 function matchOf({ cn, dns, uri, ou, fingerprint }: MatchInFile): IdentityMatch {
-  return { cn, dns, uri, ou, fingerprint };
+  return { cn, dns, uri, ou, fingerprint, cidr: undefined };
+}
+
+function clientMatchOf({ cidr, ...certificate }: ClientMatchInFile): IdentityMatch {
+  return { ...matchOf(certificate), cidr };
 }
 
 function adminOf({ admin }: ConfigFile, tlsOf: (own: TlsParamsInFile | undefined) => TlsParams): AdminConfig {

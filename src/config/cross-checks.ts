@@ -81,6 +81,19 @@ function checkListeners(root: SourceNode, report: Report): void {
     const routes = listener.children.get('routes');
     if (routes !== undefined && listener.children.has('targetGroup'))
       report(routes.path, 'expected no routes beside targetGroup, which takes every connection');
+    if (isPlain(listener)) checkPlain(listener, report);
+  }
+}
+
+function isPlain(listener: SourceNode): boolean {
+  return listener.children.get('plain')?.value === true;
+}
+
+/** There is nothing in a plain connection that a name or a protocol could be read from. */
+function checkPlain(listener: SourceNode, report: Report): void {
+  for (const key of ['tls', 'alpn', 'routes'] as const) {
+    const given = listener.children.get(key);
+    if (given !== undefined) report(given.path, `expected no ${key} on a plain listener`);
   }
 }
 
@@ -88,7 +101,9 @@ function checkTlsGiven(root: SourceNode, report: Report): void {
   if (root.children.has('tlsParams')) return;
   const users = [
     ...(root.children.has('listenAddress') ? ['listenAddress'] : []),
-    ...items(root, 'listeners').flatMap((listener, index) => (listener.children.has('tls') ? [] : [`listeners[${index}]`])),
+    ...items(root, 'listeners').flatMap((listener, index) =>
+      listener.children.has('tls') || isPlain(listener) ? [] : [`listeners[${index}]`],
+    ),
     ...(at(root, 'admin', 'tls') === undefined ? ['admin'] : []),
   ];
   if (users.length > 0)
@@ -111,10 +126,20 @@ function checkGroup(group: SourceNode, report: Report): void {
     const address = parseAddress(text);
     return 'problem' in address ? text : formatAddress(address);
   });
+  if (textOf(group.children.get('algorithm')) === 'resource' && !group.children.has('agentCheck'))
+    report([...group.path, 'agentCheck'], 'missing; expected an agentCheck with algorithm resource, which rests on it');
+  const tls = group.children.get('upstreamTls');
+  if (tls !== undefined && tls.children.has('certificate') !== tls.children.has('privateKey'))
+    report(tls.path, 'expected certificate and privateKey together, or neither');
   const check = group.children.get('healthCheck');
   if (check === undefined) return;
-  const http = check.children.get('http');
-  if (http !== undefined && textOf(check.children.get('type')) !== 'http') report(http.path, 'expected type: http beside these settings');
+  const type = textOf(check.children.get('type'));
+  for (const kind of ['http', 'grpc', 'sendExpect'] as const) {
+    const settings = check.children.get(kind);
+    if (settings !== undefined && type !== kind) report(settings.path, `expected type: ${kind} beside these settings`);
+  }
+  if (type === 'sendExpect' && !check.children.has('sendExpect'))
+    report([...check.path, 'sendExpect'], 'missing; expected a mapping with send and expect, since type is sendExpect');
   const maxInterval = check.children.get('maxInterval');
   const [intervalMs, maxMs] = [parseDuration(textOf(check.children.get('interval')) ?? '5s'), parseDuration(textOf(maxInterval) ?? '')];
   if (maxInterval !== undefined && typeof intervalMs === 'number' && typeof maxMs === 'number' && maxMs < intervalMs) {
@@ -145,7 +170,7 @@ function checkClient(client: SourceNode, report: Report): void {
     report(limit.path, `expected a whole number from 1 to ${MAX_SLIDING_WINDOW_LOG} with slidingWindowLog, found ${found(limit.value)}`);
   }
   const match = children.get('match');
-  if (match !== undefined) checkMatchGiven(match, report);
+  if (match !== undefined) checkMatchGiven(match, report, 'cn, dns, uri, ou, fingerprint, cidr');
 }
 
 function checkGroupNames(root: SourceNode, report: Report): void {
@@ -188,8 +213,8 @@ function checkRoleEntry(entry: SourceNode, report: Report): void {
 }
 
 /** A match without a key would be everybody, or nobody. */
-function checkMatchGiven(match: SourceNode, report: Report): void {
-  if (isMapping(match) && match.children.size === 0) report(match.path, 'expected at least one of cn, dns, uri, ou, fingerprint');
+function checkMatchGiven(match: SourceNode, report: Report, keys = 'cn, dns, uri, ou, fingerprint'): void {
+  if (isMapping(match) && match.children.size === 0) report(match.path, `expected at least one of ${keys}`);
 }
 
 /** Reports each text that was there before; `seen` says who has the names that are taken from the start. */

@@ -12,6 +12,7 @@ import {
   type TargetGroup,
   type TlsParams,
   type UpstreamServer,
+  type UpstreamTls,
 } from '../domain/model.ts';
 import { ROLES } from '../domain/roles.ts';
 import type { AdminConfig, Config } from './config.ts';
@@ -47,30 +48,57 @@ export function exportConfig(running: Config, snapshot: Snapshot): string {
   return stringify(document, { aliasDuplicateObjects: false, lineWidth: 0 });
 }
 
-function listenerDocument({ name, address, tls, targetGroup, routes }: Listener) {
+function listenerDocument({ name, address, tls, alpn, acceptProxyProtocol, perAddress, targetGroup, routes }: Listener) {
   return {
     name,
     address: formatAddress(address),
-    tls: tlsDocument(tls),
+    ...(tls === undefined ? { plain: true } : { tls: tlsDocument(tls) }),
+    alpn: alpn.length === 0 ? undefined : [...alpn],
+    acceptProxyProtocol: acceptProxyProtocol.length === 0 ? undefined : [...acceptProxyProtocol],
+    perAddress: perAddress === undefined ? undefined : { ...perAddress },
     targetGroup,
     routes: routes.length === 0 ? undefined : routes.map((route) => ({ ...route })),
   };
 }
 
-function tlsDocument({ certificate, privateKey, caCert, crl, minVersion, ciphers }: TlsParams) {
-  return { certificate, privateKey, caCert, crl, minVersion, ciphers };
+function tlsDocument({ certificate, privateKey, certificates, caCert, crl, minVersion, ciphers, sessionTickets }: TlsParams) {
+  const more = certificates.length === 0 ? undefined : certificates.map((pair) => ({ ...pair }));
+  return { certificate, privateKey, certificates: more, caCert, crl, minVersion, ciphers, sessionTickets: sessionTickets || undefined };
 }
 
-function groupDocument({ name, algorithm, servers, healthCheck, connectTimeoutMs, retries, onUnhealthy }: TargetGroup) {
+function groupDocument(group: TargetGroup) {
+  const { outlierDetection, queue, agentCheck, upstreamTls } = group;
   return {
-    name,
-    algorithm,
-    upstreamServers: servers.map(serverDocument),
-    healthCheck: healthCheckDocument(healthCheck),
-    connectTimeout: formatDuration(connectTimeoutMs),
-    retries,
-    onUnhealthy,
+    name: group.name,
+    algorithm: group.algorithm,
+    upstreamServers: group.servers.map(serverDocument),
+    healthCheck: healthCheckDocument(group.healthCheck),
+    connectTimeout: formatDuration(group.connectTimeoutMs),
+    retries: group.retries,
+    onUnhealthy: group.onUnhealthy,
+    slowStart: formatDuration(group.slowStartMs),
+    panicThreshold: group.panicThreshold,
+    outlierDetection: {
+      consecutiveFailures: outlierDetection.consecutiveFailures,
+      baseEjectionTime: formatDuration(outlierDetection.baseEjectionMs),
+      maxEjectionTime: formatDuration(outlierDetection.maxEjectionMs),
+      maxEjectionPercent: outlierDetection.maxEjectionPercent,
+    },
+    queue: queue === undefined ? undefined : { maxLength: queue.maxLength, timeout: formatDuration(queue.timeoutMs) },
+    hashBalanceFactor: group.hashBalanceFactor,
+    agentCheck:
+      agentCheck === undefined
+        ? undefined
+        : { port: agentCheck.port, interval: formatDuration(agentCheck.intervalMs), timeout: formatDuration(agentCheck.timeoutMs) },
+    rebalance: group.rebalance === undefined ? undefined : { ...group.rebalance },
+    sendProxyProtocol: group.sendProxyProtocol,
+    upstreamTls: upstreamTls === undefined ? undefined : upstreamTlsDocument(upstreamTls),
+    resolveInterval: formatDuration(group.resolveIntervalMs),
   };
+}
+
+function upstreamTlsDocument({ ca, serverName, clientCertificate, insecureSkipVerify }: UpstreamTls) {
+  return { ca, serverName, ...clientCertificate, insecureSkipVerify: insecureSkipVerify || undefined };
 }
 
 /** The short form where there is nothing but the address to say: there may be thousands. */
@@ -79,7 +107,7 @@ function serverDocument({ address, weight, maxConnections, backup, mode }: Upstr
   return { address, weight, maxConnections, backup, mode };
 }
 
-function healthCheckDocument({ type, http, ...check }: HealthCheck) {
+function healthCheckDocument({ type, http, grpc, sendExpect, ...check }: HealthCheck) {
   return {
     type,
     interval: formatDuration(check.intervalMs),
@@ -88,19 +116,28 @@ function healthCheckDocument({ type, http, ...check }: HealthCheck) {
     healthyThreshold: check.healthyThreshold,
     // A file says no maxInterval below the interval, which it could not shorten anyway.
     maxInterval: formatDuration(Math.max(check.intervalMs, check.maxIntervalMs)),
-    http: http === undefined ? undefined : { path: http.path, host: http.host, status: `${http.statusFrom}-${http.statusTo}` },
+    http:
+      http === undefined ? undefined : { path: http.path, host: http.host, status: `${http.statusFrom}-${http.statusTo}`, body: http.body },
+    grpc: grpc === undefined ? undefined : { service: grpc.service === '' ? undefined : grpc.service, authority: grpc.authority },
+    sendExpect: sendExpect === undefined ? undefined : { ...sendExpect },
   };
 }
 
 function clientDocument({ clientId, match, allowedTargetGroups, limits }: Client) {
-  const { connectionRate, concurrentConnections } = limits;
-  const isLimited = connectionRate !== undefined || concurrentConnections !== undefined;
+  const { connectionRate, concurrentConnections, bandwidth, shadow } = limits;
+  const isLimited = (connectionRate ?? concurrentConnections ?? bandwidth) !== undefined || shadow;
   return {
     clientId,
-    match: matchDocument(match),
+    match: clientMatchDocument(match),
     allowedTargetGroups: [...allowedTargetGroups],
     limits: isLimited
-      ? { connectionRate: connectionRate === undefined ? undefined : rateDocument(connectionRate), concurrentConnections }
+      ? {
+          connectionRate: connectionRate === undefined ? undefined : rateDocument(connectionRate),
+          concurrentConnections,
+          bandwidth:
+            bandwidth === undefined ? undefined : { upload: bandwidth.uploadBytesPerSecond, download: bandwidth.downloadBytesPerSecond },
+          shadow: shadow || undefined,
+        }
       : undefined,
   };
 }
@@ -112,6 +149,11 @@ function rateDocument({ algorithm, limit, windowMs, burst, action, maxDelayMs }:
 /** undefined: any certificate that carries the client's id as a name. */
 function matchDocument({ cn, dns, uri, ou, fingerprint }: IdentityMatch) {
   return (cn ?? dns ?? uri ?? ou ?? fingerprint) === undefined ? undefined : { cn, dns, uri, ou, fingerprint };
+}
+
+/** As {@link matchDocument}, with the network of a client. */
+function clientMatchDocument(match: IdentityMatch) {
+  return match.cidr === undefined ? matchDocument(match) : { ...matchDocument(match), cidr: match.cidr };
 }
 
 function revocationDocument({ fingerprint, comment, atMs }: Revocation) {

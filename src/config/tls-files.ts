@@ -83,10 +83,12 @@ export function inspectTlsFiles(params: TlsParams, options: TlsFileOptions): Ins
   const material: TlsMaterial = {
     certificatePem: joined(chain),
     privateKeyPem: key.pem,
+    certificates: [],
     caPem: joined(authorities),
     crlPem: revocations?.pem,
     minVersion,
     ciphers,
+    sessionTickets: params.sessionTickets,
   };
   attempt('certificate', params.certificate, () => refuseWhatOpensslRefuses(material));
   if (errors.length > 0) return { errors };

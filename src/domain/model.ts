@@ -21,7 +21,14 @@ export const EMPTY_SNAPSHOT: Snapshot = { revision: 0, listeners: [], targetGrou
 export interface Listener {
   readonly name: string;
   readonly address: Address;
-  readonly tls: TlsParams;
+  /** undefined: a plain listener, which knows a client by its source address only. */
+  readonly tls: TlsParams | undefined;
+  /** Application protocols that are offered besides those of the routes, most wanted first. */
+  readonly alpn: readonly string[];
+  /** From these networks (CIDR) a PROXY protocol header is expected before anything else; from others none is accepted. */
+  readonly acceptProxyProtocol: readonly string[];
+  /** What one source address may do before anything is known of who it is; undefined: not bounded. */
+  readonly perAddress: AddressGuard | undefined;
   /** Set: every connection on this listener goes to this group ("by port"). */
   readonly targetGroup: string | undefined;
   /** Otherwise the first route that matches decides. */
@@ -35,6 +42,18 @@ export interface BoundListener {
   readonly address: string;
   readonly targetGroup: string | undefined;
   readonly routes: readonly Route[];
+}
+
+/** Bounds of one source address (of an IPv6 address its /64) on a listener, over all workers. */
+export interface AddressGuard {
+  /** New connections per second, as a token bucket; undefined: not bounded. */
+  readonly connectionsPerSecond: number | undefined;
+  /** Size of that bucket. */
+  readonly burst: number;
+  /** Connections whose TLS handshake is not finished; undefined: not bounded. */
+  readonly pendingHandshakes: number | undefined;
+  /** Connections held, in the handshake or served; undefined: not bounded. */
+  readonly concurrentConnections: number | undefined;
 }
 
 export interface Address {
@@ -54,21 +73,39 @@ export interface Route {
 export interface TlsParams {
   readonly certificate: string;
   readonly privateKey: string;
+  /** Served instead to a client that asks for a name that one of them carries (SNI); the first that fits. */
+  readonly certificates: readonly KeyPairFiles[];
   readonly caCert: string;
   readonly crl: string | undefined;
   readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
   /** OpenSSL cipher list, suites of TLS 1.3 and 1.2 joined by colons. */
   readonly ciphers: string;
+  /** Clients may resume sessions; each resumed one is judged anew. */
+  readonly sessionTickets: boolean;
+}
+
+/** A certificate with its intermediates, and its key: absolute paths of PEM files. */
+export interface KeyPairFiles {
+  readonly certificate: string;
+  readonly privateKey: string;
+}
+
+/** What the files of KeyPairFiles hold: PEM text. */
+export interface KeyPair {
+  readonly certificatePem: string;
+  readonly privateKeyPem: string;
 }
 
 /** What the files of TlsParams hold, read and verified: PEM text. */
 export interface TlsMaterial {
   readonly certificatePem: string;
   readonly privateKeyPem: string;
+  readonly certificates: readonly KeyPair[];
   readonly caPem: string;
   readonly crlPem: string | undefined;
   readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
   readonly ciphers: string;
+  readonly sessionTickets: boolean;
 }
 
 export const ALGORITHMS = [
@@ -78,6 +115,10 @@ export const ALGORITHMS = [
   'weightedRoundRobin',
   'random',
   'powerOfTwoChoices',
+  'sourceHash',
+  'clientHash',
+  'leastLatency',
+  'resource',
 ] as const;
 export type Algorithm = (typeof ALGORITHMS)[number];
 
@@ -92,6 +133,69 @@ export interface TargetGroup {
   readonly retries: number;
   /** What happens to live connections when their server turns unhealthy. */
   readonly onUnhealthy: 'keep' | 'close';
+  /** The share of a server that has recovered grows to its whole over this time; 0: it has it at once. */
+  readonly slowStartMs: number;
+  /** When fewer than this many percent of the servers are healthy, health is not looked at; 0: it always is. */
+  readonly panicThreshold: number;
+  readonly outlierDetection: OutlierDetection;
+  /** Where connections wait while every usable server is at its maxConnections; undefined: they are refused. */
+  readonly queue: Queue | undefined;
+  /** With sourceHash and clientHash: a server takes at most so many percent of the average load; 0: as many as hash to it. */
+  readonly hashBalanceFactor: number;
+  /** Asked for the load of each server; undefined: not asked. */
+  readonly agentCheck: AgentCheck | undefined;
+  /** How connections move back after a server has recovered; undefined: they stay where they are. */
+  readonly rebalance: Rebalance | undefined;
+  /** The version of the PROXY protocol that servers are sent; undefined: none. */
+  readonly sendProxyProtocol: ProxyProtocolVersion | undefined;
+  /** TLS to the servers; undefined: plain TCP. */
+  readonly upstreamTls: UpstreamTls | undefined;
+  /** How often host names are looked up again. */
+  readonly resolveIntervalMs: number;
+}
+
+/** Passive health: servers are ejected for a while when connections to them fail. */
+export interface OutlierDetection {
+  /** Connect failures in a row that eject a server; 0: none is ever ejected. */
+  readonly consecutiveFailures: number;
+  /** The first ejection lasts so long, the second in a row twice that, and so on. */
+  readonly baseEjectionMs: number;
+  readonly maxEjectionMs: number;
+  /** At most so many percent of the group's servers are ejected at once, and never the last usable one. */
+  readonly maxEjectionPercent: number;
+}
+
+export interface Queue {
+  /** Connections that may wait, over all clients. */
+  readonly maxLength: number;
+  readonly timeoutMs: number;
+}
+
+/** An agent on each server's host tells the load of the server, in HAProxy's agent format. */
+export interface AgentCheck {
+  readonly port: number;
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+}
+
+export interface Rebalance {
+  /** Connections that are closed each second, oldest idle first, so that their clients come back elsewhere. */
+  readonly perSecond: number;
+}
+
+export const PROXY_PROTOCOL_VERSIONS = ['v1', 'v2'] as const;
+export type ProxyProtocolVersion = (typeof PROXY_PROTOCOL_VERSIONS)[number];
+
+/** TLS as a client of the upstream servers. Files are absolute paths on the machine of lbd. */
+export interface UpstreamTls {
+  /** PEM file with the CAs of the servers' certificates; undefined: those that Node.js ships. */
+  readonly ca: string | undefined;
+  /** Sent as SNI and looked for in the certificate; undefined: the host of the server's address. */
+  readonly serverName: string | undefined;
+  /** Shown to servers that ask for one. */
+  readonly clientCertificate: KeyPairFiles | undefined;
+  /** Any certificate will do. */
+  readonly insecureSkipVerify: boolean;
 }
 
 export interface UpstreamServer {
@@ -119,8 +223,11 @@ export interface Revocation {
   readonly atMs: number;
 }
 
+export const CHECK_TYPES = ['tcp', 'tls', 'http', 'grpc', 'sendExpect', 'none'] as const;
+export type CheckType = (typeof CHECK_TYPES)[number];
+
 export interface HealthCheck {
-  readonly type: 'tcp' | 'tls' | 'http' | 'none';
+  readonly type: CheckType;
   readonly intervalMs: number;
   readonly timeoutMs: number;
   /** Failures in a row that make a healthy server unhealthy. */
@@ -130,6 +237,8 @@ export interface HealthCheck {
   /** The interval grows to this while the server stays down. */
   readonly maxIntervalMs: number;
   readonly http: HttpCheck | undefined;
+  readonly grpc: GrpcCheck | undefined;
+  readonly sendExpect: SendExpectCheck | undefined;
 }
 
 export interface HttpCheck {
@@ -138,6 +247,23 @@ export interface HttpCheck {
   /** Inclusive range of status codes that mean healthy. */
   readonly statusFrom: number;
   readonly statusTo: number;
+  /** Text that the body holds within its first 64 KiB; undefined: it is not read. */
+  readonly body: string | undefined;
+}
+
+/** grpc.health.v1.Health/Check. */
+export interface GrpcCheck {
+  /** Empty: the server as a whole. */
+  readonly service: string;
+  /** The :authority of the call; undefined: the server's address. */
+  readonly authority: string | undefined;
+}
+
+export interface SendExpectCheck {
+  /** Sent after connecting; may be empty. */
+  readonly send: string;
+  /** Text that the answer holds within its first 64 KiB. */
+  readonly expect: string;
 }
 
 /** A named identity with its permissions and limits. */
@@ -149,23 +275,44 @@ export interface Client {
 }
 
 /**
- * Which certificates are this client. Every given field must match. With no field at all, the client's id must equal the
- * certificate's common name or one of its DNS or URI names.
+ * Who is this client. Every given field must match. With no field at all, the client's id must equal the certificate's common
+ * name or one of its DNS or URI names. A match by `cidr` alone is for plain listeners, and no certificate's.
  */
 export interface IdentityMatch {
   readonly cn: string | undefined;
   readonly dns: string | undefined;
+  /** In the path of a URI, `*` stands for one segment and `**` for one or more. */
   readonly uri: string | undefined;
   readonly ou: string | undefined;
   /** SHA-256 of the DER certificate: 64 lower-case hex digits. */
   readonly fingerprint: string | undefined;
+  /** The network that the connection comes from, such as `10.0.0.0/8`. */
+  readonly cidr: string | undefined;
 }
 
-export const ANY_NAME_MATCH: IdentityMatch = { cn: undefined, dns: undefined, uri: undefined, ou: undefined, fingerprint: undefined };
+export const ANY_NAME_MATCH: IdentityMatch = {
+  cn: undefined,
+  dns: undefined,
+  uri: undefined,
+  ou: undefined,
+  fingerprint: undefined,
+  cidr: undefined,
+};
 
 export interface Limits {
   readonly connectionRate: ConnectionRate | undefined;
   readonly concurrentConnections: number | undefined;
+  readonly bandwidth: Bandwidth | undefined;
+  /** What would be refused or slowed down is counted, and nothing is. */
+  readonly shadow: boolean;
+}
+
+/** Bytes per second over all connections of the client; undefined: not bounded. */
+export interface Bandwidth {
+  /** From the client. */
+  readonly uploadBytesPerSecond: number | undefined;
+  /** To the client. */
+  readonly downloadBytesPerSecond: number | undefined;
 }
 
 export const RATE_ALGORITHMS = ['fixedWindow', 'slidingWindowCounter', 'slidingWindowLog', 'tokenBucket', 'leakyBucket'] as const;

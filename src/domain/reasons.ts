@@ -25,6 +25,11 @@ export const REFUSAL_REASONS = [
   'upstream_timeout',
   'client_gone',
   'overloaded',
+  'address_limited',
+  'proxy_protocol_invalid',
+  'queue_full',
+  'queue_timeout',
+  'upstream_tls_failed',
 ] as const;
 
 /** Reasons for which a connection that was being served ended. */
@@ -44,6 +49,8 @@ export const CLOSE_REASONS = [
   'internal_error',
   'permission_removed',
   'revoked',
+  'certificate_withdrawn',
+  'rebalanced',
 ] as const;
 
 export const REASONS = [...REFUSAL_REASONS, ...CLOSE_REASONS] as const;
@@ -88,6 +95,12 @@ export const REASON_MEANING: Readonly<Record<Reason, string>> = {
   upstream_timeout: 'the servers that were tried did not accept within connectTimeout',
   overloaded: 'the worker holds as many connections as the open-file limit of the process allows; raise the limit (ulimit -n, LimitNOFILE)',
   client_gone: 'the client left before an upstream server was connected',
+  address_limited: 'the source address is over what perAddress of the listener allows one address',
+  proxy_protocol_invalid:
+    'the connection did not begin with a PROXY protocol header that is well formed, or came from where none is accepted',
+  queue_full: 'every server is at its maxConnections, and as many connections wait as the queue holds',
+  queue_timeout: 'every server stayed at its maxConnections for as long as the queue lets a connection wait',
+  upstream_tls_failed: 'the TLS handshake with every server that was tried failed; look at upstreamTls of the target group',
   client_closed: 'the client ended the connection',
   upstream_closed: 'the upstream server ended the connection',
   client_reset: 'the client reset the connection, or its TLS stream broke',
@@ -103,4 +116,6 @@ export const REASON_MEANING: Readonly<Record<Reason, string>> = {
   internal_error: 'a defect in the load balancer; the log has the stack',
   permission_removed: 'the client was changed while connected: it may no longer reach the target group, or is another certificate now',
   revoked: 'the client certificate was revoked at run time while connected',
+  certificate_withdrawn: 'a reload of the CA or of the revocation list withdrew the client certificate while connected',
+  rebalanced: 'closed so that the client comes back to a server that has recovered',
 };

@@ -1,4 +1,5 @@
 /** An endless stream of changes in which each is known from its revision alone: whoever has the revision can say what the state must be. */
+import { NO_LIMITS } from '../../src/domain/defaults.ts';
 import type { Snapshot } from '../../src/domain/model.ts';
 import { apply, type Command } from '../../src/domain/state.ts';
 import { sampleClient, sampleGroup, sampleServer } from './sample-state.ts';
@@ -24,7 +25,7 @@ export function changeThatMakes(revision: number): Command {
     case 3:
       return { kind: 'setUpstreamServer', group, server: sampleServer(address, { weight: 7, mode: 'drain' }) };
     case 4:
-      return { kind: 'updateClient', client: { ...client, limits: { connectionRate: undefined, concurrentConnections: 5 } } };
+      return { kind: 'updateClient', client: { ...client, limits: { ...NO_LIMITS, concurrentConnections: 5 } } };
     case 5:
       return { kind: 'removeClient', clientId: client.clientId };
     case 6:

@@ -1,4 +1,5 @@
 /** Pieces of state for tests: complete, valid, and different only where the test says so. */
+import { DEFAULT_GROUP, DEFAULT_HEALTH_CHECK, DEFAULT_SERVER, NO_LIMITS } from '../../src/domain/defaults.ts';
 import {
   ANY_NAME_MATCH,
   type Client,
@@ -8,29 +9,17 @@ import {
   type UpstreamServer,
 } from '../../src/domain/model.ts';
 
-export const sampleHealthCheck: HealthCheck = {
-  type: 'tcp',
-  intervalMs: 5000,
-  timeoutMs: 5000,
-  unhealthyThreshold: 1,
-  healthyThreshold: 3,
-  maxIntervalMs: 60_000,
-  http: undefined,
-};
+export const sampleHealthCheck: HealthCheck = DEFAULT_HEALTH_CHECK;
 
 export function sampleServer(address: string, changes: Partial<UpstreamServer> = {}): UpstreamServer {
-  return { address, weight: 1, maxConnections: undefined, backup: false, mode: 'ready', ...changes };
+  return { address, ...DEFAULT_SERVER, ...changes };
 }
 
 export function sampleGroup(name: string, addresses: readonly string[] = [], changes: Partial<TargetGroup> = {}): TargetGroup {
   return {
     name,
-    algorithm: 'leastConnections',
     servers: addresses.map((address) => sampleServer(address)),
-    healthCheck: sampleHealthCheck,
-    connectTimeoutMs: 5000,
-    retries: 3,
-    onUnhealthy: 'keep',
+    ...DEFAULT_GROUP,
     ...changes,
   };
 }
@@ -40,7 +29,7 @@ export function sampleClient(clientId: string, allowedTargetGroups: readonly str
     clientId,
     match: ANY_NAME_MATCH,
     allowedTargetGroups,
-    limits: { connectionRate: undefined, concurrentConnections: undefined },
+    limits: NO_LIMITS,
     ...changes,
   };
 }
@@ -52,11 +41,16 @@ export function sampleListener(name: string, changes: Partial<Listener> = {}): L
     tls: {
       certificate: '/etc/portcullis/loadbalancer.crt',
       privateKey: '/etc/portcullis/loadbalancer.key',
+      certificates: [],
       caCert: '/etc/portcullis/rootCA.pem',
       crl: undefined,
       minVersion: 'TLSv1.2',
       ciphers: 'TLS_AES_128_GCM_SHA256:ECDHE-RSA-AES128-GCM-SHA256',
+      sessionTickets: false,
     },
+    alpn: [],
+    acceptProxyProtocol: [],
+    perAddress: undefined,
     targetGroup: undefined,
     routes: [],
     ...changes,

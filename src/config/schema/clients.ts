@@ -1,7 +1,8 @@
 /** Clients: who they are, where they may go, how often. */
-import type { z } from 'zod';
+import { z } from 'zod';
 import { RATE_ALGORITHMS } from '../../domain/model.ts';
 import {
+  bytesPerSecond,
   DAY_MS,
   documented,
   duration,
@@ -11,6 +12,7 @@ import {
   MAX_CONNECTIONS,
   mapping,
   name,
+  network,
   oneOf,
   plainText,
   wholeNumber,
@@ -31,7 +33,7 @@ export const matchShape = {
   ),
   uri: documented(
     plainText('a URI of a certificate').optional(),
-    'A URI alternative name of the certificate, such as a SPIFFE ID.',
+    'A URI alternative name of the certificate, such as a SPIFFE ID; in its path * stands for one segment, ** for one or more.',
     'any',
     'spiffe://bardomain.com/a',
   ),
@@ -49,7 +51,18 @@ export const matchShape = {
   ),
 };
 
+/** Of a certificate alone. */
 export const match = mapping(matchShape);
+
+const clientMatch = mapping({
+  ...matchShape,
+  cidr: documented(
+    network().optional(),
+    'The network that the client connects from; alone it is for plain listeners only, and fits no certificate.',
+    'any',
+    '10.0.0.0/8',
+  ),
+});
 
 const connectionRate = mapping({
   algorithm: documented(oneOf(RATE_ALGORITHMS).prefault('fixedWindow'), 'How connections are counted.', 'fixedWindow', 'tokenBucket'),
@@ -77,7 +90,7 @@ export const client = mapping({
     undefined,
     'clientA.bardomain.com',
   ),
-  match: documented(match.optional(), 'Which certificates are this client; every key given must match.', 'by clientId', { ou: 'billing' }),
+  match: documented(clientMatch.optional(), 'Who is this client; every key given must match.', 'by clientId', { ou: 'billing' }),
   allowedTargetGroup: documented(
     name('the name of a target group').optional(),
     'The one group that the client may reach; or give allowedTargetGroups.',
@@ -105,6 +118,21 @@ export const client = mapping({
         'no limit',
         50,
       ),
+      bandwidth: documented(
+        mapping({
+          upload: documented(bytesPerSecond().optional(), 'Bytes per second from the client.', 'no limit', '10MB'),
+          download: documented(bytesPerSecond().optional(), 'Bytes per second to the client.', 'no limit', 1_000_000),
+        }).optional(),
+        'Bytes per second, over all connections of the client.',
+        'no limit',
+        { download: '10MB' },
+      ),
+      shadow: documented(
+        z.boolean(expecting('true or false')).prefault(false),
+        'Count what these limits would refuse or slow down, and do neither.',
+        'false',
+        true,
+      ),
     }).optional(),
     'What the client may use.',
     'no limits',
@@ -113,3 +141,4 @@ export const client = mapping({
 });
 
 export type MatchInFile = z.output<typeof match>;
+export type ClientMatchInFile = z.output<typeof clientMatch>;

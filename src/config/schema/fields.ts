@@ -1,6 +1,8 @@
 /** The kinds of value that a config key can have. Each says in words what it expects, and reads the value into the domain's form. */
 import { z } from 'zod';
 import { parseAddress } from '../../domain/address.ts';
+import { MAX_BANDWIDTH, MIN_BANDWIDTH } from '../../domain/checks.ts';
+import { parseCidr } from '../../domain/cidr.ts';
 import { type Address, formatAddress } from '../../domain/model.ts';
 import { SUITE_NAMES, suiteName } from '../ciphers.ts';
 import { DURATION_PATTERN, formatDuration, parseDuration } from '../durations.ts';
@@ -127,6 +129,44 @@ export function fingerprint() {
   return parsed<string>('the SHA-256 fingerprint of a certificate: 64 hex digits in quotes, colons allowed', (text) => {
     const digits = text.replaceAll(':', '').toLowerCase();
     return /^[\da-f]{64}$/.test(digits) ? digits : { problem: '' };
+  });
+}
+
+/** Bytes in a second: a whole number, or text with a unit, in powers of 1,000 (kB, MB, GB) or of 1,024 (KiB, MiB, GiB). */
+export function bytesPerSecond() {
+  const params = expecting(`bytes per second from ${MIN_BANDWIDTH} on, as a whole number or with a unit, such as "10MB" or "512KiB"`);
+  const plain = z.int(params).min(MIN_BANDWIDTH, params).max(MAX_BANDWIDTH, params);
+  const withUnit = z.string(params).transform((text, context): number => {
+    const bytes = parseSize(text);
+    if (bytes !== undefined && bytes >= MIN_BANDWIDTH && bytes <= MAX_BANDWIDTH) return bytes;
+    context.addIssue({ code: 'custom', message: params.error({ input: text }) });
+    return z.NEVER;
+  });
+  return z.union([plain, withUnit], params);
+}
+
+const SIZE_UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  B: 1,
+  KB: 1e3,
+  MB: 1e6,
+  GB: 1e9,
+  KIB: 2 ** 10,
+  MIB: 2 ** 20,
+  GIB: 2 ** 30,
+};
+
+function parseSize(text: string): number | undefined {
+  const [, amount, unit] = /^(\d{1,12}(?:\.\d{1,6})?) ?([A-Za-z]{0,3})$/.exec(text) ?? [];
+  const factor = SIZE_UNITS[(unit ?? '?').toUpperCase()];
+  return factor === undefined ? undefined : Math.round(Number(amount) * factor);
+}
+
+/** A network in CIDR notation, or an address alone. */
+export function network() {
+  return parsed<string>('a network such as "10.0.0.0/8" or "2001:db8::/32"', (text) => {
+    const cidr = parseCidr(text);
+    return 'problem' in cidr ? { problem: cidr.problem.startsWith('expected') ? '' : cidr.problem } : text.toLowerCase();
   });
 }
 

@@ -1,5 +1,18 @@
 /** Where clients connect. */
-import { documented, list, listenAddress, mapping, name, plainText, serverName } from './fields.ts';
+import { z } from 'zod';
+import {
+  documented,
+  expecting,
+  list,
+  listenAddress,
+  MAX_CONNECTIONS,
+  mapping,
+  name,
+  network,
+  plainText,
+  serverName,
+  wholeNumber,
+} from './fields.ts';
 import { tlsParams } from './tls.ts';
 
 const route = mapping({
@@ -26,6 +39,55 @@ export const listener = mapping({
     privateKey: 'certs/public.key',
     caCert: 'certs/rootCA.pem',
   }),
+  plain: documented(
+    z.boolean(expecting('true or false')).prefault(false),
+    'No TLS: a client is known by match.cidr, the network it connects from. For private networks only.',
+    'false',
+    true,
+  ),
+  alpn: documented(
+    list(plainText('an ALPN protocol such as "h2"', 255), 'ALPN protocols').prefault([]),
+    'Application protocols that are offered besides those of the routes, most wanted first.',
+    'those of the routes',
+    ['h2', 'http/1.1'],
+  ),
+  acceptProxyProtocol: documented(
+    list(network(), 'networks').prefault([]),
+    'Networks whose connections begin with a PROXY protocol header (v1 or v2), which says who the client is; from others it is refused.',
+    'none',
+    ['10.0.0.0/8'],
+  ),
+  perAddress: documented(
+    mapping({
+      connectionsPerSecond: documented(
+        wholeNumber(1, 1_000_000).optional(),
+        'New connections per second from one address.',
+        'no limit',
+        50,
+      ),
+      burst: documented(
+        wholeNumber(1, 1_000_000).optional(),
+        'How many may come at once before connectionsPerSecond tells.',
+        'connectionsPerSecond',
+        100,
+      ),
+      pendingHandshakes: documented(
+        wholeNumber(1, MAX_CONNECTIONS).optional(),
+        'Unfinished TLS handshakes of one address.',
+        'no limit',
+        20,
+      ),
+      concurrentConnections: documented(
+        wholeNumber(1, MAX_CONNECTIONS).optional(),
+        'Connections that one address may hold, in the handshake or served.',
+        'no limit',
+        1000,
+      ),
+    }).optional(),
+    'What one source address may do before it is known who it is; an IPv6 /64 counts as one address.',
+    'no limits',
+    { connectionsPerSecond: 50, pendingHandshakes: 20 },
+  ),
   targetGroup: documented(
     name('the name of a target group').optional(),
     'Every connection of this listener goes to this group.',

@@ -1,17 +1,19 @@
 /** Target groups, their servers and health checks. */
 import { z } from 'zod';
-import { ALGORITHMS, SERVER_MODES } from '../../domain/model.ts';
+import { ALGORITHMS, CHECK_TYPES, PROXY_PROTOCOL_VERSIONS, SERVER_MODES } from '../../domain/model.ts';
 import {
   DAY_MS,
   documented,
   duration,
   expecting,
+  filePath,
   hostHeader,
   list,
   MAX_CONNECTIONS,
   mapping,
   name,
   oneOf,
+  plainText,
   requestPath,
   serverAddress,
   statusRange,
@@ -38,8 +40,8 @@ const serverSettings = mapping({
 
 const healthCheck = mapping({
   type: documented(
-    oneOf(['tcp', 'tls', 'http', 'none']).prefault('tcp'),
-    'What is tried: a TCP connect, a TLS handshake, an HTTP request, or nothing.',
+    oneOf(CHECK_TYPES).prefault('tcp'),
+    'What is tried: a TCP connect, a TLS handshake, an HTTP request, a call of grpc.health.v1, text that is sent and an answer, or nothing.',
     'tcp',
     'http',
   ),
@@ -53,10 +55,100 @@ const healthCheck = mapping({
       path: documented(requestPath().prefault('/'), 'Path of the request.', '/', '/healthz'),
       host: documented(hostHeader().optional(), 'Host header of the request.', "the server's address", 'app.example.com'),
       status: documented(statusRange().prefault('200-399'), 'Status, or range of them, that means healthy.', '200-399', 200),
+      body: documented(
+        plainText('text of the answer', 4096).optional(),
+        'Text that the body must hold within its first 64 KiB.',
+        'the body is not read',
+        'OK',
+      ),
     }).optional(),
     'The request of type http.',
     'GET /, 200-399',
     { path: '/healthz', status: 200 },
+  ),
+  grpc: documented(
+    mapping({
+      service: documented(
+        plainText('the name of a gRPC service', 253).optional(),
+        'The service asked about.',
+        'the server as a whole',
+        'shop.Cart',
+      ),
+      authority: documented(hostHeader().optional(), 'The :authority of the call.', "the server's address", 'cart.example.com'),
+    }).optional(),
+    'The call of type grpc.',
+    'the server as a whole',
+    { service: 'shop.Cart' },
+  ),
+  sendExpect: documented(
+    mapping({
+      send: documented(
+        probeText().prefault(''),
+        'Text that is sent after connecting; \\r and \\n in double quotes.',
+        'nothing',
+        'PING\r\n',
+      ),
+      expect: documented(probeText(1), 'Text that the answer must hold within its first 64 KiB.', undefined, '+PONG'),
+    }).optional(),
+    'What type sendExpect sends, and what it expects.',
+    'required by type sendExpect',
+    { send: 'PING\r\n', expect: '+PONG' },
+  ),
+});
+
+const outlierDetection = mapping({
+  consecutiveFailures: documented(wholeNumber(0, 1000).prefault(5), 'Failed connects in a row that eject a server; 0 ejects none.', '5', 3),
+  baseEjectionTime: documented(
+    duration(1, DAY_MS).prefault('30s'),
+    'How long the first ejection lasts; the second in a row lasts twice as long, and so on.',
+    '30s',
+    '10s',
+  ),
+  maxEjectionTime: documented(duration(1, DAY_MS).prefault('300s'), 'No ejection lasts longer.', '5m', '10m'),
+  maxEjectionPercent: documented(
+    wholeNumber(0, 100).prefault(50),
+    'At most this part of the servers is ejected at once, and never the last that is usable.',
+    '50',
+    20,
+  ),
+});
+
+const queue = mapping({
+  maxLength: documented(wholeNumber(1, 1_000_000), 'Connections that may wait.', undefined, 100),
+  timeout: documented(duration(1, 600_000).prefault('5s'), 'A connection that has waited so long is refused.', '5s', '2s'),
+});
+
+const agentCheck = mapping({
+  port: documented(wholeNumber(1, 65_535), "Port of the agent on each server's host.", undefined, 9999),
+  interval: documented(duration(10, DAY_MS).prefault('5s'), 'Time between questions.', '5s', '2s'),
+  timeout: documented(duration(10, DAY_MS).prefault('5s'), 'An agent that takes longer has not answered.', '5s', '1s'),
+});
+
+const upstreamTls = mapping({
+  ca: documented(
+    filePath('the CA of the servers').optional(),
+    'PEM file with the CAs of the servers.',
+    'the public CAs',
+    'certs/internalCA.pem',
+  ),
+  serverName: documented(
+    plainText('a host name', 253).optional(),
+    'Sent as SNI, and looked for in the certificate.',
+    'the host of the address',
+    'db.internal',
+  ),
+  certificate: documented(
+    filePath('a client certificate').optional(),
+    'PEM file shown to servers that ask for a certificate.',
+    'none',
+    'certs/lb-client.crt',
+  ),
+  privateKey: documented(filePath('its private key').optional(), 'PEM file with its private key.', 'none', 'certs/lb-client.key'),
+  insecureSkipVerify: documented(
+    z.boolean(expecting('true or false')).prefault(false),
+    'Take any certificate. Whoever can get between can read and change everything; lbd warns at each start.',
+    'false',
+    true,
   ),
 });
 
@@ -91,4 +183,69 @@ export const targetGroup = mapping({
     'keep',
     'close',
   ),
+  slowStart: documented(
+    duration(0, DAY_MS).prefault('0s'),
+    'A server that has recovered gets its whole share after this time, rising linearly; never at the start of lbd.',
+    '0s',
+    '30s',
+  ),
+  panicThreshold: documented(
+    wholeNumber(0, 100).prefault(0),
+    'When fewer than this percentage of the servers are healthy, all of them take connections; 0: never.',
+    '0',
+    50,
+  ),
+  outlierDetection: documented(
+    outlierDetection.prefault({}),
+    'Ejects servers for a while when connections to them fail.',
+    '5 failures, 30s',
+    { consecutiveFailures: 3 },
+  ),
+  queue: documented(queue.optional(), 'Connections wait while every server is at its maxConnections.', 'they are refused', {
+    maxLength: 100,
+    timeout: '2s',
+  }),
+  hashBalanceFactor: documented(
+    z.union([z.literal(0), wholeNumber(101, 10_000)], expecting('0, or a whole number from 101 to 10000')).prefault(125),
+    'With sourceHash and clientHash: a server takes at most this percentage of the average load; 0: no bound.',
+    '125',
+    150,
+  ),
+  agentCheck: documented(
+    agentCheck.optional(),
+    "Asks an agent for each server's load, in HAProxy's agent format; required by algorithm resource.",
+    'none',
+    { port: 9999 },
+  ),
+  rebalance: documented(
+    mapping({
+      perSecond: documented(wholeNumber(1, 10_000), 'Connections that are closed each second.', undefined, 5),
+    }).optional(),
+    'After a server has recovered, closes connections of the others, the longest idle first, until the load is even.',
+    'connections stay',
+    { perSecond: 5 },
+  ),
+  sendProxyProtocol: documented(
+    oneOf(PROXY_PROTOCOL_VERSIONS).optional(),
+    'Version of the PROXY protocol that the servers are sent; v2 tells the TLS version and the common name too.',
+    'none',
+    'v2',
+  ),
+  upstreamTls: documented(upstreamTls.optional(), 'TLS to the servers; health checks but tcp speak it too.', 'plain TCP', {
+    ca: 'certs/internalCA.pem',
+  }),
+  resolveInterval: documented(
+    duration(100, DAY_MS).prefault('30s'),
+    'How often host names of servers are looked up; when that fails the addresses known stay.',
+    '30s',
+    '10s',
+  ),
 });
+
+export type TargetGroupInFile = z.output<typeof targetGroup>;
+
+/** Text of at most 4,096 characters; line ends and other control characters may stand in it. */
+function probeText(min = 0) {
+  const params = expecting(`text of ${min} to 4096 characters`);
+  return z.string(params).min(min, params).max(4096, params);
+}

@@ -1,6 +1,17 @@
 /** TLS parameters as the file has them. */
-import type { z } from 'zod';
-import { ciphers, documented, filePath, mapping, oneOf } from './fields.ts';
+import { z } from 'zod';
+import { ciphers, documented, expecting, filePath, list, mapping, oneOf } from './fields.ts';
+
+/** A certificate and its key. */
+export const keyPair = mapping({
+  certificate: documented(filePath('a certificate'), 'PEM file with the certificate, then its intermediates.', undefined, 'certs/db.crt'),
+  privateKey: documented(
+    filePath("the certificate's private key"),
+    'PEM file with its private key, not encrypted, readable by the owner only.',
+    undefined,
+    'certs/db.key',
+  ),
+});
 
 export const tlsParams = mapping({
   certificate: documented(
@@ -14,6 +25,12 @@ export const tlsParams = mapping({
     'PEM file with the private key, not encrypted, readable by the owner only.',
     undefined,
     'certs/loadbalancer.key',
+  ),
+  certificates: documented(
+    list(keyPair, 'certificates with their keys').prefault([]),
+    'More certificates of a listener: a client that asks for a name (SNI) gets the first that carries it, others the one above.',
+    'none',
+    [{ certificate: 'certs/db.crt', privateKey: 'certs/db.key' }],
   ),
   caCert: documented(
     filePath('the CA of client certificates'),
@@ -38,6 +55,12 @@ export const tlsParams = mapping({
     'Cipher suites by IANA or OpenSSL name: a list, or one text with colons.',
     'TLS 1.3 suites, and ECDHE with AES-GCM or ChaCha20',
     ['TLS_AES_128_GCM_SHA256', 'TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256'],
+  ),
+  sessionTickets: documented(
+    z.boolean(expecting('true or false')).prefault(false),
+    'Let clients of a listener resume sessions; each resumed one is judged anew.',
+    'false',
+    true,
   ),
 });
 

@@ -3,23 +3,41 @@
  * know: a state written by a later version is never half-read.
  */
 import {
+  DEFAULT_GROUP,
+  DEFAULT_HASH_BALANCE_FACTOR,
+  DEFAULT_OUTLIER_DETECTION,
+  DEFAULT_RESOLVE_INTERVAL_MS,
+} from '../../domain/defaults.ts';
+import {
   type Address,
+  type AddressGuard,
+  type AgentCheck,
   ALGORITHMS,
+  type Bandwidth,
+  CHECK_TYPES,
   type Client,
   type ConnectionRate,
+  type GrpcCheck,
   type HealthCheck,
   type HttpCheck,
   type IdentityMatch,
+  type KeyPairFiles,
   type Limits,
   type Listener,
+  type OutlierDetection,
+  PROXY_PROTOCOL_VERSIONS,
+  type Queue,
   RATE_ALGORITHMS,
+  type Rebalance,
   type Revocation,
   type Route,
   SERVER_MODES,
+  type SendExpectCheck,
   type Snapshot,
   type TargetGroup,
   type TlsParams,
   type UpstreamServer,
+  type UpstreamTls,
 } from '../../domain/model.ts';
 import { assertInvariants, type Command } from '../../domain/state.ts';
 import { type Decode, DecodeError, flag, list, object, oneOf, optional, orElse, text, whole } from './decode.ts';
@@ -77,18 +95,38 @@ const format: Decode<number> = (value, at) => {
 
 const address = object<Address>({ host: text, port: whole });
 
+const keyPairFiles = object<KeyPairFiles>({ certificate: text, privateKey: text });
+
 const tlsParams = object<TlsParams>({
   certificate: text,
   privateKey: text,
+  certificates: orElse(list(keyPairFiles), []),
   caCert: text,
   crl: optional(text),
   minVersion: oneOf(['TLSv1.2', 'TLSv1.3']),
   ciphers: text,
+  sessionTickets: orElse(flag, false),
+});
+
+const addressGuard = object<AddressGuard>({
+  connectionsPerSecond: optional(whole),
+  burst: whole,
+  pendingHandshakes: optional(whole),
+  concurrentConnections: optional(whole),
 });
 
 const route = object<Route>({ sni: optional(text), alpn: optional(text), targetGroup: text });
 
-const listener = object<Listener>({ name: text, address, tls: tlsParams, targetGroup: optional(text), routes: list(route) });
+const listener = object<Listener>({
+  name: text,
+  address,
+  tls: optional(tlsParams),
+  alpn: orElse(list(text), []),
+  acceptProxyProtocol: orElse(list(text), []),
+  perAddress: optional(addressGuard),
+  targetGroup: optional(text),
+  routes: list(route),
+});
 
 const server = object<UpstreamServer>({
   address: text,
@@ -98,16 +136,36 @@ const server = object<UpstreamServer>({
   mode: orElse(oneOf(SERVER_MODES), 'ready'),
 });
 
-const httpCheck = object<HttpCheck>({ path: text, host: optional(text), statusFrom: whole, statusTo: whole });
+const httpCheck = object<HttpCheck>({ path: text, host: optional(text), statusFrom: whole, statusTo: whole, body: optional(text) });
+const grpcCheck = object<GrpcCheck>({ service: text, authority: optional(text) });
+const sendExpectCheck = object<SendExpectCheck>({ send: text, expect: text });
 
 const healthCheck = object<HealthCheck>({
-  type: oneOf(['tcp', 'tls', 'http', 'none']),
+  type: oneOf(CHECK_TYPES),
   intervalMs: whole,
   timeoutMs: whole,
   unhealthyThreshold: whole,
   healthyThreshold: whole,
   maxIntervalMs: whole,
   http: optional(httpCheck),
+  grpc: optional(grpcCheck),
+  sendExpect: optional(sendExpectCheck),
+});
+
+const outlierDetection = object<OutlierDetection>({
+  consecutiveFailures: whole,
+  baseEjectionMs: whole,
+  maxEjectionMs: whole,
+  maxEjectionPercent: whole,
+});
+const queue = object<Queue>({ maxLength: whole, timeoutMs: whole });
+const agentCheck = object<AgentCheck>({ port: whole, intervalMs: whole, timeoutMs: whole });
+const rebalance = object<Rebalance>({ perSecond: whole });
+const upstreamTls = object<UpstreamTls>({
+  ca: optional(text),
+  serverName: optional(text),
+  clientCertificate: optional(keyPairFiles),
+  insecureSkipVerify: flag,
 });
 
 const group = object<TargetGroup>({
@@ -118,6 +176,16 @@ const group = object<TargetGroup>({
   connectTimeoutMs: whole,
   retries: whole,
   onUnhealthy: oneOf(['keep', 'close']),
+  slowStartMs: orElse(whole, DEFAULT_GROUP.slowStartMs),
+  panicThreshold: orElse(whole, DEFAULT_GROUP.panicThreshold),
+  outlierDetection: orElse(outlierDetection, DEFAULT_OUTLIER_DETECTION),
+  queue: optional(queue),
+  hashBalanceFactor: orElse(whole, DEFAULT_HASH_BALANCE_FACTOR),
+  agentCheck: optional(agentCheck),
+  rebalance: optional(rebalance),
+  sendProxyProtocol: optional(oneOf(PROXY_PROTOCOL_VERSIONS)),
+  upstreamTls: optional(upstreamTls),
+  resolveIntervalMs: orElse(whole, DEFAULT_RESOLVE_INTERVAL_MS),
 });
 
 const match = object<IdentityMatch>({
@@ -126,6 +194,7 @@ const match = object<IdentityMatch>({
   uri: optional(text),
   ou: optional(text),
   fingerprint: optional(text),
+  cidr: optional(text),
 });
 
 const connectionRate = object<ConnectionRate>({
@@ -137,7 +206,14 @@ const connectionRate = object<ConnectionRate>({
   maxDelayMs: whole,
 });
 
-const limits = object<Limits>({ connectionRate: optional(connectionRate), concurrentConnections: optional(whole) });
+const bandwidth = object<Bandwidth>({ uploadBytesPerSecond: optional(whole), downloadBytesPerSecond: optional(whole) });
+
+const limits = object<Limits>({
+  connectionRate: optional(connectionRate),
+  concurrentConnections: optional(whole),
+  bandwidth: optional(bandwidth),
+  shadow: orElse(flag, false),
+});
 
 const client = object<Client>({ clientId: text, match, allowedTargetGroups: list(text), limits });
 

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { clientFrom, clientMessage, durationMessage, msFrom, targetGroupFrom, targetGroupMessage } from '../../../src/admin/convert.ts';
+import { clientFrom, clientMessage } from '../../../src/admin/convert.ts';
+import { targetGroupFrom, targetGroupMessage } from '../../../src/admin/convert-groups.ts';
+import { durationMessage, msFrom } from '../../../src/admin/convert-values.ts';
 import { DomainError } from '../../../src/domain/errors.ts';
 import {
   ALGORITHMS,

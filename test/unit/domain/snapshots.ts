@@ -1,4 +1,5 @@
 /** Valid pieces of state, to be varied. */
+import { DEFAULT_GROUP, DEFAULT_SERVER, NO_LIMITS } from '../../../src/domain/defaults.ts';
 import {
   ANY_NAME_MATCH,
   type Client,
@@ -9,26 +10,14 @@ import {
 } from '../../../src/domain/model.ts';
 
 export function upstream(address: string, changes: Partial<UpstreamServer> = {}): UpstreamServer {
-  return { address, weight: 1, maxConnections: undefined, backup: false, mode: 'ready', ...changes };
+  return { address, ...DEFAULT_SERVER, ...changes };
 }
 
 export function targetGroup(name: string, changes: Partial<TargetGroup> = {}): TargetGroup {
   return {
     name,
-    algorithm: 'leastConnections',
     servers: [upstream('127.0.0.1:8081')],
-    healthCheck: {
-      type: 'tcp',
-      intervalMs: 5000,
-      timeoutMs: 5000,
-      unhealthyThreshold: 1,
-      healthyThreshold: 3,
-      maxIntervalMs: 60_000,
-      http: undefined,
-    },
-    connectTimeoutMs: 5000,
-    retries: 3,
-    onUnhealthy: 'keep',
+    ...DEFAULT_GROUP,
     ...changes,
   };
 }
@@ -38,7 +27,7 @@ export function client(clientId: string, allowedTargetGroups: readonly string[],
     clientId,
     match: ANY_NAME_MATCH,
     allowedTargetGroups,
-    limits: { connectionRate: undefined, concurrentConnections: undefined },
+    limits: NO_LIMITS,
     ...changes,
   };
 }
@@ -49,7 +38,19 @@ export function listener(name: string, changes: Partial<Listener> = {}): Listene
   return {
     name,
     address: { host: '127.0.0.1', port: 0 },
-    tls: { certificate: '/lb.crt', privateKey: '/lb.key', caCert: '/ca.pem', crl: undefined, minVersion: 'TLSv1.2', ciphers: '' },
+    tls: {
+      certificate: '/lb.crt',
+      privateKey: '/lb.key',
+      certificates: [],
+      caCert: '/ca.pem',
+      crl: undefined,
+      minVersion: 'TLSv1.2',
+      ciphers: '',
+      sessionTickets: false,
+    },
+    alpn: [],
+    acceptProxyProtocol: [],
+    perAddress: undefined,
     targetGroup: undefined,
     routes: [],
     ...changes,

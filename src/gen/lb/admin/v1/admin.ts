@@ -28,6 +28,68 @@ export const protobufPackage = "lb.admin.v1";
 
 export const protobufFileName = "lb/admin/v1/admin.proto";
 
+export const ProxyProtocolVersion = {
+  UNSPECIFIED: "PROXY_PROTOCOL_VERSION_UNSPECIFIED",
+  V1: "PROXY_PROTOCOL_VERSION_V1",
+  V2: "PROXY_PROTOCOL_VERSION_V2",
+  UNRECOGNIZED: "UNRECOGNIZED",
+} as const;
+
+export type ProxyProtocolVersion = typeof ProxyProtocolVersion[keyof typeof ProxyProtocolVersion];
+
+export namespace ProxyProtocolVersion {
+  export type UNSPECIFIED = typeof ProxyProtocolVersion.UNSPECIFIED;
+  export type V1 = typeof ProxyProtocolVersion.V1;
+  export type V2 = typeof ProxyProtocolVersion.V2;
+  export type UNRECOGNIZED = typeof ProxyProtocolVersion.UNRECOGNIZED;
+}
+
+export function proxyProtocolVersionFromJSON(object: any): ProxyProtocolVersion {
+  switch (object) {
+    case 0:
+    case "PROXY_PROTOCOL_VERSION_UNSPECIFIED":
+      return ProxyProtocolVersion.UNSPECIFIED;
+    case 1:
+    case "PROXY_PROTOCOL_VERSION_V1":
+      return ProxyProtocolVersion.V1;
+    case 2:
+    case "PROXY_PROTOCOL_VERSION_V2":
+      return ProxyProtocolVersion.V2;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return ProxyProtocolVersion.UNRECOGNIZED;
+  }
+}
+
+export function proxyProtocolVersionToJSON(object: ProxyProtocolVersion): string {
+  switch (object) {
+    case ProxyProtocolVersion.UNSPECIFIED:
+      return "PROXY_PROTOCOL_VERSION_UNSPECIFIED";
+    case ProxyProtocolVersion.V1:
+      return "PROXY_PROTOCOL_VERSION_V1";
+    case ProxyProtocolVersion.V2:
+      return "PROXY_PROTOCOL_VERSION_V2";
+    case ProxyProtocolVersion.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
+export function proxyProtocolVersionToNumber(object: ProxyProtocolVersion): number {
+  switch (object) {
+    case ProxyProtocolVersion.UNSPECIFIED:
+      return 0;
+    case ProxyProtocolVersion.V1:
+      return 1;
+    case ProxyProtocolVersion.V2:
+      return 2;
+    case ProxyProtocolVersion.UNRECOGNIZED:
+    default:
+      return -1;
+  }
+}
+
 export const Algorithm = {
   UNSPECIFIED: "ALGORITHM_UNSPECIFIED",
   LEAST_CONNECTIONS: "ALGORITHM_LEAST_CONNECTIONS",
@@ -36,6 +98,14 @@ export const Algorithm = {
   WEIGHTED_ROUND_ROBIN: "ALGORITHM_WEIGHTED_ROUND_ROBIN",
   RANDOM: "ALGORITHM_RANDOM",
   POWER_OF_TWO_CHOICES: "ALGORITHM_POWER_OF_TWO_CHOICES",
+  /** SOURCE_HASH - By source address. */
+  SOURCE_HASH: "ALGORITHM_SOURCE_HASH",
+  /** CLIENT_HASH - By client id. */
+  CLIENT_HASH: "ALGORITHM_CLIENT_HASH",
+  /** LEAST_LATENCY - By a moving average of the time to connect. */
+  LEAST_LATENCY: "ALGORITHM_LEAST_LATENCY",
+  /** RESOURCE - By the load that agent_check reports. */
+  RESOURCE: "ALGORITHM_RESOURCE",
   UNRECOGNIZED: "UNRECOGNIZED",
 } as const;
 
@@ -49,6 +119,10 @@ export namespace Algorithm {
   export type WEIGHTED_ROUND_ROBIN = typeof Algorithm.WEIGHTED_ROUND_ROBIN;
   export type RANDOM = typeof Algorithm.RANDOM;
   export type POWER_OF_TWO_CHOICES = typeof Algorithm.POWER_OF_TWO_CHOICES;
+  export type SOURCE_HASH = typeof Algorithm.SOURCE_HASH;
+  export type CLIENT_HASH = typeof Algorithm.CLIENT_HASH;
+  export type LEAST_LATENCY = typeof Algorithm.LEAST_LATENCY;
+  export type RESOURCE = typeof Algorithm.RESOURCE;
   export type UNRECOGNIZED = typeof Algorithm.UNRECOGNIZED;
 }
 
@@ -75,6 +149,18 @@ export function algorithmFromJSON(object: any): Algorithm {
     case 6:
     case "ALGORITHM_POWER_OF_TWO_CHOICES":
       return Algorithm.POWER_OF_TWO_CHOICES;
+    case 7:
+    case "ALGORITHM_SOURCE_HASH":
+      return Algorithm.SOURCE_HASH;
+    case 8:
+    case "ALGORITHM_CLIENT_HASH":
+      return Algorithm.CLIENT_HASH;
+    case 9:
+    case "ALGORITHM_LEAST_LATENCY":
+      return Algorithm.LEAST_LATENCY;
+    case 10:
+    case "ALGORITHM_RESOURCE":
+      return Algorithm.RESOURCE;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -98,6 +184,14 @@ export function algorithmToJSON(object: Algorithm): string {
       return "ALGORITHM_RANDOM";
     case Algorithm.POWER_OF_TWO_CHOICES:
       return "ALGORITHM_POWER_OF_TWO_CHOICES";
+    case Algorithm.SOURCE_HASH:
+      return "ALGORITHM_SOURCE_HASH";
+    case Algorithm.CLIENT_HASH:
+      return "ALGORITHM_CLIENT_HASH";
+    case Algorithm.LEAST_LATENCY:
+      return "ALGORITHM_LEAST_LATENCY";
+    case Algorithm.RESOURCE:
+      return "ALGORITHM_RESOURCE";
     case Algorithm.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
@@ -120,6 +214,14 @@ export function algorithmToNumber(object: Algorithm): number {
       return 5;
     case Algorithm.POWER_OF_TWO_CHOICES:
       return 6;
+    case Algorithm.SOURCE_HASH:
+      return 7;
+    case Algorithm.CLIENT_HASH:
+      return 8;
+    case Algorithm.LEAST_LATENCY:
+      return 9;
+    case Algorithm.RESOURCE:
+      return 10;
     case Algorithm.UNRECOGNIZED:
     default:
       return -1;
@@ -333,6 +435,9 @@ export const CheckType = {
   TLS: "CHECK_TYPE_TLS",
   HTTP: "CHECK_TYPE_HTTP",
   NONE: "CHECK_TYPE_NONE",
+  /** GRPC - grpc.health.v1.Health/Check. */
+  GRPC: "CHECK_TYPE_GRPC",
+  SEND_EXPECT: "CHECK_TYPE_SEND_EXPECT",
   UNRECOGNIZED: "UNRECOGNIZED",
 } as const;
 
@@ -344,6 +449,8 @@ export namespace CheckType {
   export type TLS = typeof CheckType.TLS;
   export type HTTP = typeof CheckType.HTTP;
   export type NONE = typeof CheckType.NONE;
+  export type GRPC = typeof CheckType.GRPC;
+  export type SEND_EXPECT = typeof CheckType.SEND_EXPECT;
   export type UNRECOGNIZED = typeof CheckType.UNRECOGNIZED;
 }
 
@@ -364,6 +471,12 @@ export function checkTypeFromJSON(object: any): CheckType {
     case 4:
     case "CHECK_TYPE_NONE":
       return CheckType.NONE;
+    case 5:
+    case "CHECK_TYPE_GRPC":
+      return CheckType.GRPC;
+    case 6:
+    case "CHECK_TYPE_SEND_EXPECT":
+      return CheckType.SEND_EXPECT;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -383,6 +496,10 @@ export function checkTypeToJSON(object: CheckType): string {
       return "CHECK_TYPE_HTTP";
     case CheckType.NONE:
       return "CHECK_TYPE_NONE";
+    case CheckType.GRPC:
+      return "CHECK_TYPE_GRPC";
+    case CheckType.SEND_EXPECT:
+      return "CHECK_TYPE_SEND_EXPECT";
     case CheckType.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
@@ -401,6 +518,10 @@ export function checkTypeToNumber(object: CheckType): number {
       return 3;
     case CheckType.NONE:
       return 4;
+    case CheckType.GRPC:
+      return 5;
+    case CheckType.SEND_EXPECT:
+      return 6;
     case CheckType.UNRECOGNIZED:
     default:
       return -1;
@@ -659,6 +780,97 @@ export interface TargetGroup {
     | undefined;
   /** UNSPECIFIED means KEEP. */
   onUnhealthy: OnUnhealthy;
+  /** A server that has recovered gets its whole share after this time, rising linearly. Left out or 0 s: at once. */
+  slowStart:
+    | Duration
+    | undefined;
+  /** When fewer than this percentage of the servers are healthy, all of them take connections. 0: never. */
+  panicThreshold: number;
+  /** Left out: 5 failures, 30 s, 300 s, 50 %. */
+  outlierDetection:
+    | OutlierDetection
+    | undefined;
+  /** Left out: connections are refused while every server is at its max_connections. */
+  queue:
+    | Queue
+    | undefined;
+  /**
+   * With SOURCE_HASH and CLIENT_HASH: a server takes at most this percentage of the average load, 101 to 10,000; 0: no bound.
+   * Left out: 125.
+   */
+  hashBalanceFactor?:
+    | number
+    | undefined;
+  /** Required by ALGORITHM_RESOURCE. Left out: servers are not asked for their load. */
+  agentCheck:
+    | AgentCheck
+    | undefined;
+  /** Left out: connections stay where they are when a server has recovered. */
+  rebalance:
+    | Rebalance
+    | undefined;
+  /** UNSPECIFIED means none. */
+  sendProxyProtocol: ProxyProtocolVersion;
+  /** Left out: plain TCP. */
+  upstreamTls:
+    | UpstreamTls
+    | undefined;
+  /** How often host names of servers are looked up. Left out: 30 s. */
+  resolveInterval: Duration | undefined;
+}
+
+/** Ejects servers for a while when connections to them fail. */
+export interface OutlierDetection {
+  /** Failed connects in a row that eject a server; 0: none is ejected. Left out: 5. */
+  consecutiveFailures?:
+    | number
+    | undefined;
+  /** The first ejection lasts so long, the second in a row twice that, and so on. Left out: 30 s. */
+  baseEjectionTime:
+    | Duration
+    | undefined;
+  /** Left out: 300 s. */
+  maxEjectionTime:
+    | Duration
+    | undefined;
+  /** At most this part of the servers is ejected at once, and never the last usable one. Left out: 50. */
+  maxEjectionPercent?: number | undefined;
+}
+
+/** Connections wait here while every server is at its max_connections. */
+export interface Queue {
+  maxLength: number;
+  /** Left out: 5 s. */
+  timeout: Duration | undefined;
+}
+
+/** An agent on each server's host, in HAProxy's agent format: "75%", "drain", "down", "up", "maxconn:30". */
+export interface AgentCheck {
+  port: number;
+  /** Left out: 5 s. */
+  interval:
+    | Duration
+    | undefined;
+  /** Left out: 5 s. */
+  timeout: Duration | undefined;
+}
+
+/** After a server has recovered, connections of the others are closed, the longest idle first, until the load is even. */
+export interface Rebalance {
+  perSecond: number;
+}
+
+/** Files are absolute paths on the machine of lbd. */
+export interface UpstreamTls {
+  /** PEM file with the CAs of the servers. Left out: the public CAs. */
+  ca: string;
+  /** Sent as SNI and looked for in the certificate. Left out: the host of the server's address. */
+  serverName: string;
+  /** PEM files of a client certificate and its key, shown to servers that ask for one. */
+  certificate: string;
+  privateKey: string;
+  /** Any certificate will do. */
+  insecureSkipVerify: boolean;
 }
 
 export interface UpstreamServer {
@@ -696,7 +908,15 @@ export interface HealthCheck {
     | Duration
     | undefined;
   /** For CHECK_TYPE_HTTP. */
-  http: HttpCheck | undefined;
+  http:
+    | HttpCheck
+    | undefined;
+  /** For CHECK_TYPE_GRPC. */
+  grpc:
+    | GrpcCheck
+    | undefined;
+  /** For CHECK_TYPE_SEND_EXPECT. */
+  sendExpect: SendExpectCheck | undefined;
 }
 
 export interface HttpCheck {
@@ -707,6 +927,22 @@ export interface HttpCheck {
   /** Inclusive range of status codes that mean healthy. Left out: 200 to 399. */
   statusFrom: number;
   statusTo: number;
+  /** Text that the body must hold within its first 64 KiB. Left out: the body is not read. */
+  body: string;
+}
+
+export interface GrpcCheck {
+  /** Left out: the server as a whole. */
+  service: string;
+  /** The :authority of the call. Left out: the server's address. */
+  authority: string;
+}
+
+export interface SendExpectCheck {
+  /** Sent after connecting; may be empty. */
+  send: string;
+  /** Text that the answer must hold within its first 64 KiB. */
+  expect: string;
 }
 
 export interface Client {
@@ -721,10 +957,13 @@ export interface Client {
 export interface IdentityMatch {
   cn: string;
   dns: string;
+  /** In its path * stands for one segment, ** for one or more. */
   uri: string;
   ou: string;
   /** SHA-256 of the DER certificate, hex digits, colons allowed. */
   fingerprint: string;
+  /** The network that the client connects from, such as 10.0.0.0/8. Alone it is for plain listeners only. */
+  cidr: string;
 }
 
 export interface Limits {
@@ -733,6 +972,19 @@ export interface Limits {
     | undefined;
   /** 0: no bound. */
   concurrentConnections: number;
+  bandwidth:
+    | Bandwidth
+    | undefined;
+  /** What would be refused or slowed down is counted, and nothing is. */
+  shadow: boolean;
+}
+
+/** Bytes per second over all connections of the client, 1,024 to 2^40; 0: no bound. */
+export interface Bandwidth {
+  /** From the client. */
+  upload: bigint;
+  /** To the client. */
+  download: bigint;
 }
 
 export interface ConnectionRate {
@@ -852,7 +1104,10 @@ export interface UpdateTargetGroupRequest {
   targetGroup:
     | TargetGroup
     | undefined;
-  /** Of algorithm, health_check, connect_timeout, retries, on_unhealthy. Empty: whatever is set. */
+  /**
+   * Of the fields of TargetGroup but name and servers. Empty: whatever is set; a field that is named and not set becomes its
+   * default.
+   */
   updateMask: string[] | undefined;
   expectedRevision: bigint;
   requestId: string;
@@ -968,7 +1223,10 @@ export interface UpdateClientRequest {
   client:
     | Client
     | undefined;
-  /** Of match, allowed_target_groups, limits, limits.connection_rate, limits.concurrent_connections. Empty: whatever is set. */
+  /**
+   * Of match, allowed_target_groups, limits, limits.connection_rate, limits.concurrent_connections, limits.bandwidth,
+   * limits.shadow. Empty: whatever is set.
+   */
   updateMask: string[] | undefined;
   mode: CloseMode;
   /** With CLOSE_MODE_DRAIN. Left out: the configured drainTimeout. */
@@ -1681,6 +1939,16 @@ function createBaseTargetGroup(): TargetGroup {
     connectTimeout: undefined,
     retries: undefined,
     onUnhealthy: OnUnhealthy.UNSPECIFIED,
+    slowStart: undefined,
+    panicThreshold: 0,
+    outlierDetection: undefined,
+    queue: undefined,
+    hashBalanceFactor: undefined,
+    agentCheck: undefined,
+    rebalance: undefined,
+    sendProxyProtocol: ProxyProtocolVersion.UNSPECIFIED,
+    upstreamTls: undefined,
+    resolveInterval: undefined,
   };
 }
 
@@ -1706,6 +1974,36 @@ export const TargetGroup: MessageFns<TargetGroup> = {
     }
     if (message.onUnhealthy !== OnUnhealthy.UNSPECIFIED) {
       writer.uint32(56).int32(onUnhealthyToNumber(message.onUnhealthy));
+    }
+    if (message.slowStart !== undefined) {
+      Duration.encode(message.slowStart, writer.uint32(66).fork()).join();
+    }
+    if (message.panicThreshold !== 0) {
+      writer.uint32(72).uint32(message.panicThreshold);
+    }
+    if (message.outlierDetection !== undefined) {
+      OutlierDetection.encode(message.outlierDetection, writer.uint32(82).fork()).join();
+    }
+    if (message.queue !== undefined) {
+      Queue.encode(message.queue, writer.uint32(90).fork()).join();
+    }
+    if (message.hashBalanceFactor !== undefined) {
+      writer.uint32(96).uint32(message.hashBalanceFactor);
+    }
+    if (message.agentCheck !== undefined) {
+      AgentCheck.encode(message.agentCheck, writer.uint32(106).fork()).join();
+    }
+    if (message.rebalance !== undefined) {
+      Rebalance.encode(message.rebalance, writer.uint32(114).fork()).join();
+    }
+    if (message.sendProxyProtocol !== ProxyProtocolVersion.UNSPECIFIED) {
+      writer.uint32(120).int32(proxyProtocolVersionToNumber(message.sendProxyProtocol));
+    }
+    if (message.upstreamTls !== undefined) {
+      UpstreamTls.encode(message.upstreamTls, writer.uint32(130).fork()).join();
+    }
+    if (message.resolveInterval !== undefined) {
+      Duration.encode(message.resolveInterval, writer.uint32(138).fork()).join();
     }
     return writer;
   },
@@ -1779,6 +2077,86 @@ export const TargetGroup: MessageFns<TargetGroup> = {
             message.onUnhealthy = onUnhealthyFromJSON(reader.int32());
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.slowStart = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.panicThreshold = reader.uint32();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.outlierDetection = OutlierDetection.decode(reader, reader.uint32());
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.queue = Queue.decode(reader, reader.uint32());
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.hashBalanceFactor = reader.uint32();
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.agentCheck = AgentCheck.decode(reader, reader.uint32());
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.rebalance = Rebalance.decode(reader, reader.uint32());
+            continue;
+          }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.sendProxyProtocol = proxyProtocolVersionFromJSON(reader.int32());
+            continue;
+          }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.upstreamTls = UpstreamTls.decode(reader, reader.uint32());
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.resolveInterval = Duration.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1814,6 +2192,48 @@ export const TargetGroup: MessageFns<TargetGroup> = {
         : isSet(object.on_unhealthy)
         ? onUnhealthyFromJSON(object.on_unhealthy)
         : OnUnhealthy.UNSPECIFIED,
+      slowStart: isSet(object.slowStart)
+        ? Duration.fromJSON(object.slowStart)
+        : isSet(object.slow_start)
+        ? Duration.fromJSON(object.slow_start)
+        : undefined,
+      panicThreshold: isSet(object.panicThreshold)
+        ? globalThis.Number(object.panicThreshold)
+        : isSet(object.panic_threshold)
+        ? globalThis.Number(object.panic_threshold)
+        : 0,
+      outlierDetection: isSet(object.outlierDetection)
+        ? OutlierDetection.fromJSON(object.outlierDetection)
+        : isSet(object.outlier_detection)
+        ? OutlierDetection.fromJSON(object.outlier_detection)
+        : undefined,
+      queue: isSet(object.queue) ? Queue.fromJSON(object.queue) : undefined,
+      hashBalanceFactor: isSet(object.hashBalanceFactor)
+        ? globalThis.Number(object.hashBalanceFactor)
+        : isSet(object.hash_balance_factor)
+        ? globalThis.Number(object.hash_balance_factor)
+        : undefined,
+      agentCheck: isSet(object.agentCheck)
+        ? AgentCheck.fromJSON(object.agentCheck)
+        : isSet(object.agent_check)
+        ? AgentCheck.fromJSON(object.agent_check)
+        : undefined,
+      rebalance: isSet(object.rebalance) ? Rebalance.fromJSON(object.rebalance) : undefined,
+      sendProxyProtocol: isSet(object.sendProxyProtocol)
+        ? proxyProtocolVersionFromJSON(object.sendProxyProtocol)
+        : isSet(object.send_proxy_protocol)
+        ? proxyProtocolVersionFromJSON(object.send_proxy_protocol)
+        : ProxyProtocolVersion.UNSPECIFIED,
+      upstreamTls: isSet(object.upstreamTls)
+        ? UpstreamTls.fromJSON(object.upstreamTls)
+        : isSet(object.upstream_tls)
+        ? UpstreamTls.fromJSON(object.upstream_tls)
+        : undefined,
+      resolveInterval: isSet(object.resolveInterval)
+        ? Duration.fromJSON(object.resolveInterval)
+        : isSet(object.resolve_interval)
+        ? Duration.fromJSON(object.resolve_interval)
+        : undefined,
     };
   },
 
@@ -1840,6 +2260,36 @@ export const TargetGroup: MessageFns<TargetGroup> = {
     if (message.onUnhealthy !== OnUnhealthy.UNSPECIFIED) {
       obj.onUnhealthy = onUnhealthyToJSON(message.onUnhealthy);
     }
+    if (message.slowStart !== undefined) {
+      obj.slowStart = Duration.toJSON(message.slowStart);
+    }
+    if (message.panicThreshold !== 0) {
+      obj.panicThreshold = Math.round(message.panicThreshold);
+    }
+    if (message.outlierDetection !== undefined) {
+      obj.outlierDetection = OutlierDetection.toJSON(message.outlierDetection);
+    }
+    if (message.queue !== undefined) {
+      obj.queue = Queue.toJSON(message.queue);
+    }
+    if (message.hashBalanceFactor !== undefined) {
+      obj.hashBalanceFactor = Math.round(message.hashBalanceFactor);
+    }
+    if (message.agentCheck !== undefined) {
+      obj.agentCheck = AgentCheck.toJSON(message.agentCheck);
+    }
+    if (message.rebalance !== undefined) {
+      obj.rebalance = Rebalance.toJSON(message.rebalance);
+    }
+    if (message.sendProxyProtocol !== ProxyProtocolVersion.UNSPECIFIED) {
+      obj.sendProxyProtocol = proxyProtocolVersionToJSON(message.sendProxyProtocol);
+    }
+    if (message.upstreamTls !== undefined) {
+      obj.upstreamTls = UpstreamTls.toJSON(message.upstreamTls);
+    }
+    if (message.resolveInterval !== undefined) {
+      obj.resolveInterval = Duration.toJSON(message.resolveInterval);
+    }
     return obj;
   },
 
@@ -1859,6 +2309,584 @@ export const TargetGroup: MessageFns<TargetGroup> = {
       : undefined;
     message.retries = object.retries ?? undefined;
     message.onUnhealthy = object.onUnhealthy ?? OnUnhealthy.UNSPECIFIED;
+    message.slowStart = (object.slowStart !== undefined && object.slowStart !== null)
+      ? Duration.fromPartial(object.slowStart)
+      : undefined;
+    message.panicThreshold = object.panicThreshold ?? 0;
+    message.outlierDetection = (object.outlierDetection !== undefined && object.outlierDetection !== null)
+      ? OutlierDetection.fromPartial(object.outlierDetection)
+      : undefined;
+    message.queue = (object.queue !== undefined && object.queue !== null) ? Queue.fromPartial(object.queue) : undefined;
+    message.hashBalanceFactor = object.hashBalanceFactor ?? undefined;
+    message.agentCheck = (object.agentCheck !== undefined && object.agentCheck !== null)
+      ? AgentCheck.fromPartial(object.agentCheck)
+      : undefined;
+    message.rebalance = (object.rebalance !== undefined && object.rebalance !== null)
+      ? Rebalance.fromPartial(object.rebalance)
+      : undefined;
+    message.sendProxyProtocol = object.sendProxyProtocol ?? ProxyProtocolVersion.UNSPECIFIED;
+    message.upstreamTls = (object.upstreamTls !== undefined && object.upstreamTls !== null)
+      ? UpstreamTls.fromPartial(object.upstreamTls)
+      : undefined;
+    message.resolveInterval = (object.resolveInterval !== undefined && object.resolveInterval !== null)
+      ? Duration.fromPartial(object.resolveInterval)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseOutlierDetection(): OutlierDetection {
+  return {
+    consecutiveFailures: undefined,
+    baseEjectionTime: undefined,
+    maxEjectionTime: undefined,
+    maxEjectionPercent: undefined,
+  };
+}
+
+export const OutlierDetection: MessageFns<OutlierDetection> = {
+  encode(message: OutlierDetection, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.consecutiveFailures !== undefined) {
+      writer.uint32(8).uint32(message.consecutiveFailures);
+    }
+    if (message.baseEjectionTime !== undefined) {
+      Duration.encode(message.baseEjectionTime, writer.uint32(18).fork()).join();
+    }
+    if (message.maxEjectionTime !== undefined) {
+      Duration.encode(message.maxEjectionTime, writer.uint32(26).fork()).join();
+    }
+    if (message.maxEjectionPercent !== undefined) {
+      writer.uint32(32).uint32(message.maxEjectionPercent);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OutlierDetection {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOutlierDetection();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.consecutiveFailures = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.baseEjectionTime = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.maxEjectionTime = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.maxEjectionPercent = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): OutlierDetection {
+    return {
+      consecutiveFailures: isSet(object.consecutiveFailures)
+        ? globalThis.Number(object.consecutiveFailures)
+        : isSet(object.consecutive_failures)
+        ? globalThis.Number(object.consecutive_failures)
+        : undefined,
+      baseEjectionTime: isSet(object.baseEjectionTime)
+        ? Duration.fromJSON(object.baseEjectionTime)
+        : isSet(object.base_ejection_time)
+        ? Duration.fromJSON(object.base_ejection_time)
+        : undefined,
+      maxEjectionTime: isSet(object.maxEjectionTime)
+        ? Duration.fromJSON(object.maxEjectionTime)
+        : isSet(object.max_ejection_time)
+        ? Duration.fromJSON(object.max_ejection_time)
+        : undefined,
+      maxEjectionPercent: isSet(object.maxEjectionPercent)
+        ? globalThis.Number(object.maxEjectionPercent)
+        : isSet(object.max_ejection_percent)
+        ? globalThis.Number(object.max_ejection_percent)
+        : undefined,
+    };
+  },
+
+  toJSON(message: OutlierDetection): unknown {
+    const obj: any = {};
+    if (message.consecutiveFailures !== undefined) {
+      obj.consecutiveFailures = Math.round(message.consecutiveFailures);
+    }
+    if (message.baseEjectionTime !== undefined) {
+      obj.baseEjectionTime = Duration.toJSON(message.baseEjectionTime);
+    }
+    if (message.maxEjectionTime !== undefined) {
+      obj.maxEjectionTime = Duration.toJSON(message.maxEjectionTime);
+    }
+    if (message.maxEjectionPercent !== undefined) {
+      obj.maxEjectionPercent = Math.round(message.maxEjectionPercent);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<OutlierDetection>): OutlierDetection {
+    return OutlierDetection.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<OutlierDetection>): OutlierDetection {
+    const message = createBaseOutlierDetection();
+    message.consecutiveFailures = object.consecutiveFailures ?? undefined;
+    message.baseEjectionTime = (object.baseEjectionTime !== undefined && object.baseEjectionTime !== null)
+      ? Duration.fromPartial(object.baseEjectionTime)
+      : undefined;
+    message.maxEjectionTime = (object.maxEjectionTime !== undefined && object.maxEjectionTime !== null)
+      ? Duration.fromPartial(object.maxEjectionTime)
+      : undefined;
+    message.maxEjectionPercent = object.maxEjectionPercent ?? undefined;
+    return message;
+  },
+};
+
+function createBaseQueue(): Queue {
+  return { maxLength: 0, timeout: undefined };
+}
+
+export const Queue: MessageFns<Queue> = {
+  encode(message: Queue, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.maxLength !== 0) {
+      writer.uint32(8).uint32(message.maxLength);
+    }
+    if (message.timeout !== undefined) {
+      Duration.encode(message.timeout, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Queue {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseQueue();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.maxLength = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.timeout = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Queue {
+    return {
+      maxLength: isSet(object.maxLength)
+        ? globalThis.Number(object.maxLength)
+        : isSet(object.max_length)
+        ? globalThis.Number(object.max_length)
+        : 0,
+      timeout: isSet(object.timeout) ? Duration.fromJSON(object.timeout) : undefined,
+    };
+  },
+
+  toJSON(message: Queue): unknown {
+    const obj: any = {};
+    if (message.maxLength !== 0) {
+      obj.maxLength = Math.round(message.maxLength);
+    }
+    if (message.timeout !== undefined) {
+      obj.timeout = Duration.toJSON(message.timeout);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Queue>): Queue {
+    return Queue.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Queue>): Queue {
+    const message = createBaseQueue();
+    message.maxLength = object.maxLength ?? 0;
+    message.timeout = (object.timeout !== undefined && object.timeout !== null)
+      ? Duration.fromPartial(object.timeout)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseAgentCheck(): AgentCheck {
+  return { port: 0, interval: undefined, timeout: undefined };
+}
+
+export const AgentCheck: MessageFns<AgentCheck> = {
+  encode(message: AgentCheck, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.port !== 0) {
+      writer.uint32(8).uint32(message.port);
+    }
+    if (message.interval !== undefined) {
+      Duration.encode(message.interval, writer.uint32(18).fork()).join();
+    }
+    if (message.timeout !== undefined) {
+      Duration.encode(message.timeout, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AgentCheck {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAgentCheck();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.port = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.interval = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.timeout = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AgentCheck {
+    return {
+      port: isSet(object.port) ? globalThis.Number(object.port) : 0,
+      interval: isSet(object.interval) ? Duration.fromJSON(object.interval) : undefined,
+      timeout: isSet(object.timeout) ? Duration.fromJSON(object.timeout) : undefined,
+    };
+  },
+
+  toJSON(message: AgentCheck): unknown {
+    const obj: any = {};
+    if (message.port !== 0) {
+      obj.port = Math.round(message.port);
+    }
+    if (message.interval !== undefined) {
+      obj.interval = Duration.toJSON(message.interval);
+    }
+    if (message.timeout !== undefined) {
+      obj.timeout = Duration.toJSON(message.timeout);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AgentCheck>): AgentCheck {
+    return AgentCheck.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AgentCheck>): AgentCheck {
+    const message = createBaseAgentCheck();
+    message.port = object.port ?? 0;
+    message.interval = (object.interval !== undefined && object.interval !== null)
+      ? Duration.fromPartial(object.interval)
+      : undefined;
+    message.timeout = (object.timeout !== undefined && object.timeout !== null)
+      ? Duration.fromPartial(object.timeout)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseRebalance(): Rebalance {
+  return { perSecond: 0 };
+}
+
+export const Rebalance: MessageFns<Rebalance> = {
+  encode(message: Rebalance, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.perSecond !== 0) {
+      writer.uint32(8).uint32(message.perSecond);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Rebalance {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRebalance();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.perSecond = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Rebalance {
+    return {
+      perSecond: isSet(object.perSecond)
+        ? globalThis.Number(object.perSecond)
+        : isSet(object.per_second)
+        ? globalThis.Number(object.per_second)
+        : 0,
+    };
+  },
+
+  toJSON(message: Rebalance): unknown {
+    const obj: any = {};
+    if (message.perSecond !== 0) {
+      obj.perSecond = Math.round(message.perSecond);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Rebalance>): Rebalance {
+    return Rebalance.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Rebalance>): Rebalance {
+    const message = createBaseRebalance();
+    message.perSecond = object.perSecond ?? 0;
+    return message;
+  },
+};
+
+function createBaseUpstreamTls(): UpstreamTls {
+  return { ca: "", serverName: "", certificate: "", privateKey: "", insecureSkipVerify: false };
+}
+
+export const UpstreamTls: MessageFns<UpstreamTls> = {
+  encode(message: UpstreamTls, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.ca !== "") {
+      writer.uint32(10).string(message.ca);
+    }
+    if (message.serverName !== "") {
+      writer.uint32(18).string(message.serverName);
+    }
+    if (message.certificate !== "") {
+      writer.uint32(26).string(message.certificate);
+    }
+    if (message.privateKey !== "") {
+      writer.uint32(34).string(message.privateKey);
+    }
+    if (message.insecureSkipVerify !== false) {
+      writer.uint32(40).bool(message.insecureSkipVerify);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UpstreamTls {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUpstreamTls();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.ca = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.serverName = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.certificate = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.privateKey = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.insecureSkipVerify = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): UpstreamTls {
+    return {
+      ca: isSet(object.ca) ? globalThis.String(object.ca) : "",
+      serverName: isSet(object.serverName)
+        ? globalThis.String(object.serverName)
+        : isSet(object.server_name)
+        ? globalThis.String(object.server_name)
+        : "",
+      certificate: isSet(object.certificate) ? globalThis.String(object.certificate) : "",
+      privateKey: isSet(object.privateKey)
+        ? globalThis.String(object.privateKey)
+        : isSet(object.private_key)
+        ? globalThis.String(object.private_key)
+        : "",
+      insecureSkipVerify: isSet(object.insecureSkipVerify)
+        ? globalThis.Boolean(object.insecureSkipVerify)
+        : isSet(object.insecure_skip_verify)
+        ? globalThis.Boolean(object.insecure_skip_verify)
+        : false,
+    };
+  },
+
+  toJSON(message: UpstreamTls): unknown {
+    const obj: any = {};
+    if (message.ca !== "") {
+      obj.ca = message.ca;
+    }
+    if (message.serverName !== "") {
+      obj.serverName = message.serverName;
+    }
+    if (message.certificate !== "") {
+      obj.certificate = message.certificate;
+    }
+    if (message.privateKey !== "") {
+      obj.privateKey = message.privateKey;
+    }
+    if (message.insecureSkipVerify !== false) {
+      obj.insecureSkipVerify = message.insecureSkipVerify;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<UpstreamTls>): UpstreamTls {
+    return UpstreamTls.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UpstreamTls>): UpstreamTls {
+    const message = createBaseUpstreamTls();
+    message.ca = object.ca ?? "";
+    message.serverName = object.serverName ?? "";
+    message.certificate = object.certificate ?? "";
+    message.privateKey = object.privateKey ?? "";
+    message.insecureSkipVerify = object.insecureSkipVerify ?? false;
     return message;
   },
 };
@@ -2009,6 +3037,8 @@ function createBaseHealthCheck(): HealthCheck {
     healthyThreshold: 0,
     maxInterval: undefined,
     http: undefined,
+    grpc: undefined,
+    sendExpect: undefined,
   };
 }
 
@@ -2034,6 +3064,12 @@ export const HealthCheck: MessageFns<HealthCheck> = {
     }
     if (message.http !== undefined) {
       HttpCheck.encode(message.http, writer.uint32(58).fork()).join();
+    }
+    if (message.grpc !== undefined) {
+      GrpcCheck.encode(message.grpc, writer.uint32(66).fork()).join();
+    }
+    if (message.sendExpect !== undefined) {
+      SendExpectCheck.encode(message.sendExpect, writer.uint32(74).fork()).join();
     }
     return writer;
   },
@@ -2107,6 +3143,22 @@ export const HealthCheck: MessageFns<HealthCheck> = {
             message.http = HttpCheck.decode(reader, reader.uint32());
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.grpc = GrpcCheck.decode(reader, reader.uint32());
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.sendExpect = SendExpectCheck.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2140,6 +3192,12 @@ export const HealthCheck: MessageFns<HealthCheck> = {
         ? Duration.fromJSON(object.max_interval)
         : undefined,
       http: isSet(object.http) ? HttpCheck.fromJSON(object.http) : undefined,
+      grpc: isSet(object.grpc) ? GrpcCheck.fromJSON(object.grpc) : undefined,
+      sendExpect: isSet(object.sendExpect)
+        ? SendExpectCheck.fromJSON(object.sendExpect)
+        : isSet(object.send_expect)
+        ? SendExpectCheck.fromJSON(object.send_expect)
+        : undefined,
     };
   },
 
@@ -2166,6 +3224,12 @@ export const HealthCheck: MessageFns<HealthCheck> = {
     if (message.http !== undefined) {
       obj.http = HttpCheck.toJSON(message.http);
     }
+    if (message.grpc !== undefined) {
+      obj.grpc = GrpcCheck.toJSON(message.grpc);
+    }
+    if (message.sendExpect !== undefined) {
+      obj.sendExpect = SendExpectCheck.toJSON(message.sendExpect);
+    }
     return obj;
   },
 
@@ -2187,12 +3251,16 @@ export const HealthCheck: MessageFns<HealthCheck> = {
       ? Duration.fromPartial(object.maxInterval)
       : undefined;
     message.http = (object.http !== undefined && object.http !== null) ? HttpCheck.fromPartial(object.http) : undefined;
+    message.grpc = (object.grpc !== undefined && object.grpc !== null) ? GrpcCheck.fromPartial(object.grpc) : undefined;
+    message.sendExpect = (object.sendExpect !== undefined && object.sendExpect !== null)
+      ? SendExpectCheck.fromPartial(object.sendExpect)
+      : undefined;
     return message;
   },
 };
 
 function createBaseHttpCheck(): HttpCheck {
-  return { path: "", host: "", statusFrom: 0, statusTo: 0 };
+  return { path: "", host: "", statusFrom: 0, statusTo: 0, body: "" };
 }
 
 export const HttpCheck: MessageFns<HttpCheck> = {
@@ -2208,6 +3276,9 @@ export const HttpCheck: MessageFns<HttpCheck> = {
     }
     if (message.statusTo !== 0) {
       writer.uint32(32).uint32(message.statusTo);
+    }
+    if (message.body !== "") {
+      writer.uint32(42).string(message.body);
     }
     return writer;
   },
@@ -2257,6 +3328,14 @@ export const HttpCheck: MessageFns<HttpCheck> = {
             message.statusTo = reader.uint32();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.body = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2283,6 +3362,7 @@ export const HttpCheck: MessageFns<HttpCheck> = {
         : isSet(object.status_to)
         ? globalThis.Number(object.status_to)
         : 0,
+      body: isSet(object.body) ? globalThis.String(object.body) : "",
     };
   },
 
@@ -2300,6 +3380,9 @@ export const HttpCheck: MessageFns<HttpCheck> = {
     if (message.statusTo !== 0) {
       obj.statusTo = Math.round(message.statusTo);
     }
+    if (message.body !== "") {
+      obj.body = message.body;
+    }
     return obj;
   },
 
@@ -2312,6 +3395,177 @@ export const HttpCheck: MessageFns<HttpCheck> = {
     message.host = object.host ?? "";
     message.statusFrom = object.statusFrom ?? 0;
     message.statusTo = object.statusTo ?? 0;
+    message.body = object.body ?? "";
+    return message;
+  },
+};
+
+function createBaseGrpcCheck(): GrpcCheck {
+  return { service: "", authority: "" };
+}
+
+export const GrpcCheck: MessageFns<GrpcCheck> = {
+  encode(message: GrpcCheck, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.service !== "") {
+      writer.uint32(10).string(message.service);
+    }
+    if (message.authority !== "") {
+      writer.uint32(18).string(message.authority);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GrpcCheck {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGrpcCheck();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.service = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.authority = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GrpcCheck {
+    return {
+      service: isSet(object.service) ? globalThis.String(object.service) : "",
+      authority: isSet(object.authority) ? globalThis.String(object.authority) : "",
+    };
+  },
+
+  toJSON(message: GrpcCheck): unknown {
+    const obj: any = {};
+    if (message.service !== "") {
+      obj.service = message.service;
+    }
+    if (message.authority !== "") {
+      obj.authority = message.authority;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<GrpcCheck>): GrpcCheck {
+    return GrpcCheck.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GrpcCheck>): GrpcCheck {
+    const message = createBaseGrpcCheck();
+    message.service = object.service ?? "";
+    message.authority = object.authority ?? "";
+    return message;
+  },
+};
+
+function createBaseSendExpectCheck(): SendExpectCheck {
+  return { send: "", expect: "" };
+}
+
+export const SendExpectCheck: MessageFns<SendExpectCheck> = {
+  encode(message: SendExpectCheck, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.send !== "") {
+      writer.uint32(10).string(message.send);
+    }
+    if (message.expect !== "") {
+      writer.uint32(18).string(message.expect);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SendExpectCheck {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSendExpectCheck();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.send = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.expect = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SendExpectCheck {
+    return {
+      send: isSet(object.send) ? globalThis.String(object.send) : "",
+      expect: isSet(object.expect) ? globalThis.String(object.expect) : "",
+    };
+  },
+
+  toJSON(message: SendExpectCheck): unknown {
+    const obj: any = {};
+    if (message.send !== "") {
+      obj.send = message.send;
+    }
+    if (message.expect !== "") {
+      obj.expect = message.expect;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SendExpectCheck>): SendExpectCheck {
+    return SendExpectCheck.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SendExpectCheck>): SendExpectCheck {
+    const message = createBaseSendExpectCheck();
+    message.send = object.send ?? "";
+    message.expect = object.expect ?? "";
     return message;
   },
 };
@@ -2446,7 +3700,7 @@ export const Client: MessageFns<Client> = {
 };
 
 function createBaseIdentityMatch(): IdentityMatch {
-  return { cn: "", dns: "", uri: "", ou: "", fingerprint: "" };
+  return { cn: "", dns: "", uri: "", ou: "", fingerprint: "", cidr: "" };
 }
 
 export const IdentityMatch: MessageFns<IdentityMatch> = {
@@ -2465,6 +3719,9 @@ export const IdentityMatch: MessageFns<IdentityMatch> = {
     }
     if (message.fingerprint !== "") {
       writer.uint32(42).string(message.fingerprint);
+    }
+    if (message.cidr !== "") {
+      writer.uint32(50).string(message.cidr);
     }
     return writer;
   },
@@ -2522,6 +3779,14 @@ export const IdentityMatch: MessageFns<IdentityMatch> = {
             message.fingerprint = reader.string();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.cidr = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2541,6 +3806,7 @@ export const IdentityMatch: MessageFns<IdentityMatch> = {
       uri: isSet(object.uri) ? globalThis.String(object.uri) : "",
       ou: isSet(object.ou) ? globalThis.String(object.ou) : "",
       fingerprint: isSet(object.fingerprint) ? globalThis.String(object.fingerprint) : "",
+      cidr: isSet(object.cidr) ? globalThis.String(object.cidr) : "",
     };
   },
 
@@ -2561,6 +3827,9 @@ export const IdentityMatch: MessageFns<IdentityMatch> = {
     if (message.fingerprint !== "") {
       obj.fingerprint = message.fingerprint;
     }
+    if (message.cidr !== "") {
+      obj.cidr = message.cidr;
+    }
     return obj;
   },
 
@@ -2574,12 +3843,13 @@ export const IdentityMatch: MessageFns<IdentityMatch> = {
     message.uri = object.uri ?? "";
     message.ou = object.ou ?? "";
     message.fingerprint = object.fingerprint ?? "";
+    message.cidr = object.cidr ?? "";
     return message;
   },
 };
 
 function createBaseLimits(): Limits {
-  return { connectionRate: undefined, concurrentConnections: 0 };
+  return { connectionRate: undefined, concurrentConnections: 0, bandwidth: undefined, shadow: false };
 }
 
 export const Limits: MessageFns<Limits> = {
@@ -2589,6 +3859,12 @@ export const Limits: MessageFns<Limits> = {
     }
     if (message.concurrentConnections !== 0) {
       writer.uint32(16).uint32(message.concurrentConnections);
+    }
+    if (message.bandwidth !== undefined) {
+      Bandwidth.encode(message.bandwidth, writer.uint32(26).fork()).join();
+    }
+    if (message.shadow !== false) {
+      writer.uint32(32).bool(message.shadow);
     }
     return writer;
   },
@@ -2622,6 +3898,22 @@ export const Limits: MessageFns<Limits> = {
             message.concurrentConnections = reader.uint32();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.bandwidth = Bandwidth.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.shadow = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2646,6 +3938,8 @@ export const Limits: MessageFns<Limits> = {
         : isSet(object.concurrent_connections)
         ? globalThis.Number(object.concurrent_connections)
         : 0,
+      bandwidth: isSet(object.bandwidth) ? Bandwidth.fromJSON(object.bandwidth) : undefined,
+      shadow: isSet(object.shadow) ? globalThis.Boolean(object.shadow) : false,
     };
   },
 
@@ -2656,6 +3950,12 @@ export const Limits: MessageFns<Limits> = {
     }
     if (message.concurrentConnections !== 0) {
       obj.concurrentConnections = Math.round(message.concurrentConnections);
+    }
+    if (message.bandwidth !== undefined) {
+      obj.bandwidth = Bandwidth.toJSON(message.bandwidth);
+    }
+    if (message.shadow !== false) {
+      obj.shadow = message.shadow;
     }
     return obj;
   },
@@ -2669,6 +3969,101 @@ export const Limits: MessageFns<Limits> = {
       ? ConnectionRate.fromPartial(object.connectionRate)
       : undefined;
     message.concurrentConnections = object.concurrentConnections ?? 0;
+    message.bandwidth = (object.bandwidth !== undefined && object.bandwidth !== null)
+      ? Bandwidth.fromPartial(object.bandwidth)
+      : undefined;
+    message.shadow = object.shadow ?? false;
+    return message;
+  },
+};
+
+function createBaseBandwidth(): Bandwidth {
+  return { upload: 0n, download: 0n };
+}
+
+export const Bandwidth: MessageFns<Bandwidth> = {
+  encode(message: Bandwidth, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.upload !== 0n) {
+      if (BigInt.asUintN(64, message.upload) !== message.upload) {
+        throw new globalThis.Error("value provided for field message.upload of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.upload);
+    }
+    if (message.download !== 0n) {
+      if (BigInt.asUintN(64, message.download) !== message.download) {
+        throw new globalThis.Error("value provided for field message.download of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.download);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Bandwidth {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBandwidth();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.upload = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.download = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Bandwidth {
+    return {
+      upload: isSet(object.upload) ? BigInt(object.upload) : 0n,
+      download: isSet(object.download) ? BigInt(object.download) : 0n,
+    };
+  },
+
+  toJSON(message: Bandwidth): unknown {
+    const obj: any = {};
+    if (message.upload !== 0n) {
+      obj.upload = message.upload.toString();
+    }
+    if (message.download !== 0n) {
+      obj.download = message.download.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Bandwidth>): Bandwidth {
+    return Bandwidth.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Bandwidth>): Bandwidth {
+    const message = createBaseBandwidth();
+    message.upload = (object.upload !== undefined && object.upload !== null) ? BigInt(object.upload) : 0n;
+    message.download = (object.download !== undefined && object.download !== null) ? BigInt(object.download) : 0n;
     return message;
   },
 };

@@ -1,0 +1,57 @@
+import { parseAddress } from './address.ts';
+
+/** A network: the first `prefix` bits of an address. IPv4 stands as IPv4-mapped IPv6, so that both kinds compare alike. */
+export interface Network {
+  /** 128 bits. */
+  readonly bits: bigint;
+  /** 0 to 128. */
+  readonly prefix: number;
+}
+
+/** Reads `10.0.0.0/8`, `2001:db8::/32`, or an address alone, which is a network of one. Bits after the prefix must be 0. */
+export function parseCidr(text: string): Network | { readonly problem: string } {
+  const problem = { problem: 'expected a network such as 10.0.0.0/8 or 2001:db8::/32' };
+  const match = /^(?<host>[\da-f.:]+)(?:\/(?<length>\d{1,3}))?$/i.exec(text);
+  const host = match?.groups?.['host'] ?? '';
+  const bits = addressBits(host);
+  if (bits === undefined) return problem;
+  const isIpv4 = !host.includes(':');
+  const most = isIpv4 ? 32 : 128;
+  const length = Number(match?.groups?.['length'] ?? most);
+  if (length > most) return problem;
+  const prefix = isIpv4 ? 96 + length : length;
+  if (prefixOf(bits, prefix) !== bits) return { problem: `the bits after /${length} are not 0; expected the first address of the network` };
+  return { bits, prefix };
+}
+
+/** The 128 bits of an IP address, IPv4 as IPv4-mapped IPv6; undefined when the text is none. A zone (`%eth0`) is not looked at. */
+export function addressBits(text: string): bigint | undefined {
+  const host = text.replace(/%.*$/, '');
+  const isIpv6 = host.includes(':');
+  const parsed = parseAddress(isIpv6 ? `[${host}]:1` : `${host}:1`);
+  if ('problem' in parsed) return undefined;
+  if (!isIpv6) return /^[\d.]+$/.test(host) ? (0xffffn << 32n) | ipv4Bits(host) : undefined;
+  const plain = host.replace(/(?<=:)\d+\.[\d.]+$/, (tail) => {
+    const bits = ipv4Bits(tail);
+    return `${(bits >> 16n).toString(16)}:${(bits & 0xffffn).toString(16)}`;
+  });
+  const [head = '', tail] = plain.split('::');
+  const groupsOf = (half: string | undefined) => (half === undefined || half === '' ? [] : half.split(':'));
+  const [first, last] = [groupsOf(head), groupsOf(tail)];
+  const groups = [...first, ...Array<string>(8 - first.length - last.length).fill('0'), ...last];
+  return groups.reduce((bits, group) => (bits << 16n) | BigInt(Number.parseInt(group, 16)), 0n);
+}
+
+/** Whether the address of these bits is in the network. */
+export function contains({ bits, prefix }: Network, address: bigint): boolean {
+  return prefixOf(address, prefix) === bits;
+}
+
+function prefixOf(bits: bigint, prefix: number): bigint {
+  const rest = BigInt(128 - prefix);
+  return (bits >> rest) << rest;
+}
+
+function ipv4Bits(text: string): bigint {
+  return text.split('.').reduce((bits, part) => (bits << 8n) | BigInt(part), 0n);
+}
