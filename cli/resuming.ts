@@ -17,7 +17,7 @@ export interface ResumableStream<Response> {
   readonly reconnect: boolean;
   /** Called for each connection; it asks for what is missing since the last message. */
   readonly open: (connection: Connection, signal: AbortSignal) => AsyncIterable<Response>;
-  /** The server no longer knows the place to go on from (COMPACTED): ask for everything the next time. False: there was none. */
+  /** The server no longer knows the place to go on from (COMPACTED, FUTURE_REVISION): ask for everything the next time. False: there was none. */
   readonly startOver: () => boolean;
   /** What the one who watches should know: the connection was lost, or is there again. */
   readonly notify: (text: string) => void;
@@ -64,7 +64,11 @@ function recoverable(error: unknown, startOver: () => boolean): string | undefin
   if (error.exitCode === EXIT.unreachable || error.status === Status.UNAVAILABLE) return `${error.message}; trying again`;
   if (error.status === Status.RESOURCE_EXHAUSTED) return `${error.message}; going on from there`;
   if (error.status === Status.OUT_OF_RANGE && startOver()) {
-    return 'changes may have been missed: the server no longer keeps all that came since; the state as it is now follows';
+    const why =
+      error.reason === 'FUTURE_REVISION'
+        ? 'the server has not reached the revision seen last, so it is another one or its clock went back'
+        : 'the server no longer keeps all that came since';
+    return `changes may have been missed: ${why}; the state as it is now follows`;
   }
   return undefined;
 }

@@ -77,7 +77,11 @@ test('what the server no longer keeps is asked for anew, and said', async () => 
   const resumed = await watch([[1, lost], [compacted], [9]], { startOver: () => true });
   assert.deepEqual(resumed.seen, [1, 9]);
   const alone = await watch([[1, compacted], [9]], { startOver: () => true });
-  assert.match(alone.told[0] ?? '', /changes may have been missed/);
+  assert.match(alone.told[0] ?? '', /changes may have been missed: the server no longer keeps/);
+  const ahead = new CliError(EXIT.refused, 'not yet', Status.OUT_OF_RANGE, 'FUTURE_REVISION');
+  const elsewhere = await watch([[1, ahead], [9]], { startOver: () => true });
+  assert.deepEqual(elsewhere.seen, [1, 9]);
+  assert.match(elsewhere.told[0] ?? '', /changes may have been missed: the server has not reached the revision seen last/);
   assert.equal((await watch([[compacted]])).failure, compacted);
 });
 
