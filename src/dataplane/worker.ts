@@ -172,7 +172,7 @@ class Worker {
     const material = this.#fronts.get(question.listener)?.material;
     if (material === undefined) throw new Error(`main asked about a listener ${question.listener}, which this worker does not serve`);
     const { admission } = this.#context;
-    const explanation = await explain(question, { view: this.#view, lane: this.#lane, admission, material, wallClockMs: Date.now() });
+    const explanation = await explain(question, { view: this.#view, lane: this.#lane, admission, material });
     this.#send({ kind: 'explained', requestId, explanation });
   }
 
