@@ -1,4 +1,4 @@
-import type { HealthCode } from '../shared/memory.ts';
+import type { HealthCode } from '../shared/memory/layout.ts';
 
 /** One change of one server's health, or its removal. */
 export interface HealthEvent {

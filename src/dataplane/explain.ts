@@ -3,7 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import { displayName } from '../domain/identity.ts';
 import type { TlsMaterial } from '../domain/model.ts';
 import type { ExplainedCandidate, ExplainedStep, ExplainQuestion, Explanation } from '../shared/explain.ts';
-import type { LaneWriter } from '../shared/memory.ts';
+import type { LaneWriter } from '../shared/memory/lane-writer.ts';
 import type { Admission } from './admission.ts';
 import { certificateVerdict } from './certificate-verdict.ts';
 import { clientOf, groupNamed, identityIn, refuseIfRevoked, routeOf } from './gates.ts';

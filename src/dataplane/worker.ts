@@ -4,7 +4,7 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { formatAddress, type Listener } from '../domain/model.ts';
 import { apply } from '../domain/state.ts';
 import { monotonicMs } from '../shared/clock.ts';
-import { LaneWriter } from '../shared/memory.ts';
+import { LaneWriter } from '../shared/memory/lane-writer.ts';
 import { type ConnectionQuery, connectionId, type FromWorker, type ToWorker, type WorkerBirth } from '../shared/messages.ts';
 import { Admission } from './admission.ts';
 import { type ConnectionContext, handleConnection } from './connection.ts';
