@@ -19,6 +19,8 @@ export interface ResumableStream<Response> {
   readonly open: (connection: Connection, signal: AbortSignal) => AsyncIterable<Response>;
   /** The server no longer knows the place to go on from (COMPACTED, FUTURE_REVISION): ask for everything the next time. False: there was none. */
   readonly startOver: () => boolean;
+  /** What no message makes up for once the connection is there again, as the end of a sentence; undefined: nothing is missed. */
+  readonly missed?: string | undefined;
   /** What the one who watches should know: the connection was lost, or is there again. */
   readonly notify: (text: string) => void;
   /** Resolves after this time, or rejects when the signal aborts. */
@@ -28,7 +30,7 @@ export interface ResumableStream<Response> {
 
 /** The messages of every connection in a row, until the server ends the stream or the signal aborts. Throws a CliError. */
 export async function* resuming<Response>(stream: ResumableStream<Response>): AsyncGenerator<Response, void, undefined> {
-  const { settings, signal, notify, pause = pauseFor, reconnectWith = connect } = stream;
+  const { settings, signal, notify, missed, pause = pauseFor, reconnectWith = connect } = stream;
   let own: Connection | undefined;
   let failures = 0;
   try {
@@ -36,7 +38,7 @@ export async function* resuming<Response>(stream: ResumableStream<Response>): As
       try {
         if (failures > 0) own = await unlessAborted(reconnectWith(settings), signal);
         for await (const message of stream.open(own ?? stream.connection, signal)) {
-          if (failures > 0) notify(`connected to ${settings.addr} again`);
+          if (failures > 0) notify(`connected to ${settings.addr} again${missed === undefined ? '' : `; ${missed}`}`);
           failures = 0;
           yield message;
         }

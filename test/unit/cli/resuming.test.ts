@@ -60,6 +60,11 @@ test('a stream goes on over a new connection, and both ends of the gap are told'
   assert.equal(failure, undefined);
 });
 
+test('what the gap has swallowed is said once the connection is there again', async () => {
+  const { told } = await watch([[1, lost], [lost], [2]], { missed: 'some are missed' });
+  assert.deepEqual(told, ['lost the connection to lb:9000; trying again', 'connected to lb:9000 again; some are missed']);
+});
+
 test('it is patient, longer each time up to five seconds, and tells the loss once', async () => {
   const { pauses, told } = await watch([...Array.from({ length: 7 }, (): Script => [lost]), [1]]);
   assert.deepEqual(pauses, [250, 500, 1_000, 2_000, 4_000, 5_000, 5_000]);
