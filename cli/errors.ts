@@ -1,6 +1,6 @@
 /** What can go wrong, as the one line that lbctl prints and the code it exits with. */
 import { type ServiceError, status as Status } from '@grpc/grpc-js';
-import { BadRequest } from '../src/gen/google/rpc/error_details.ts';
+import { BadRequest, ErrorInfo } from '../src/gen/google/rpc/error_details.ts';
 import { Status as RpcStatus } from '../src/gen/google/rpc/status.ts';
 
 export const EXIT = { done: 0, refused: 1, usage: 2, unreachable: 3 } as const;
@@ -11,12 +11,15 @@ export class CliError extends Error {
   readonly exitCode: ExitCode;
   /** The gRPC status of the server's refusal. */
   readonly status: Status | undefined;
+  /** The stable code of that refusal, such as COMPACTED. */
+  readonly reason: string | undefined;
 
-  constructor(exitCode: ExitCode, message: string, status?: Status) {
+  constructor(exitCode: ExitCode, message: string, status?: Status, reason?: string) {
     super(message);
     this.name = 'CliError';
     this.exitCode = exitCode;
     this.status = status;
+    this.reason = reason;
   }
 }
 
@@ -33,7 +36,7 @@ const ADVICE: Readonly<Partial<Record<Status, string>>> = {
 
 /** The server's refusal: its status, the fields at fault where it names them, and what to do about it. */
 export function refusal(error: ServiceError): CliError {
-  const violations = fieldViolations(error);
+  const { violations, reason } = detailsOf(error);
   const said = violations.length > 0 ? violations.join('; ') : error.details.trim();
   const message = said === '' ? 'the server did not say why' : said;
   const advice = ADVICE[error.code];
@@ -41,21 +44,32 @@ export function refusal(error: ServiceError): CliError {
     EXIT.refused,
     `refused (${Status[error.code] ?? error.code}): ${advice === undefined ? message : `${message}; ${advice}`}`,
     error.code,
+    reason,
   );
 }
 
-/** Each `field: problem` of the google.rpc.BadRequest in `grpc-status-details-bin`; none when it is not there or cannot be read. */
-function fieldViolations(error: ServiceError): readonly string[] {
+interface Details {
+  /** Each `field: problem` of the google.rpc.BadRequest. */
+  readonly violations: readonly string[];
+  /** Of the google.rpc.ErrorInfo. */
+  readonly reason?: string | undefined;
+}
+
+/** What `grpc-status-details-bin` says; nothing when it is not there or cannot be read. */
+function detailsOf(error: ServiceError): Details {
   const [encoded] = error.metadata.get('grpc-status-details-bin');
-  if (!(encoded instanceof Uint8Array)) return [];
+  if (!(encoded instanceof Uint8Array)) return { violations: [] };
   try {
-    return RpcStatus.decode(encoded)
-      .details.filter(({ typeUrl }) => typeUrl.endsWith('/google.rpc.BadRequest'))
+    const { details } = RpcStatus.decode(encoded);
+    const info = details.find(({ typeUrl }) => typeUrl.endsWith('/google.rpc.ErrorInfo'));
+    const violations = details
+      .filter(({ typeUrl }) => typeUrl.endsWith('/google.rpc.BadRequest'))
       .flatMap(({ value }) => BadRequest.decode(value).fieldViolations)
       .map(({ field, description }) => (field === '' ? description : `${field}: ${description}`));
+    return { violations, reason: info && ErrorInfo.decode(info.value).reason };
   } catch {
     // Details that cannot be read must not hide the status that came with them.
-    return [];
+    return { violations: [] };
   }
 }
 

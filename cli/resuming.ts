@@ -17,8 +17,10 @@ export interface ResumableStream<Response> {
   readonly reconnect: boolean;
   /** Called for each connection; it asks for what is missing since the last message. */
   readonly open: (connection: Connection, signal: AbortSignal) => AsyncIterable<Response>;
-  /** The server no longer knows the place to go on from (COMPACTED): ask for everything the next time. False: there was none. */
+  /** The server no longer knows the place to go on from (COMPACTED, FUTURE_REVISION): ask for everything the next time. False: there was none. */
   readonly startOver: () => boolean;
+  /** What no message makes up for once the connection is there again, as the end of a sentence; undefined: nothing is missed. */
+  readonly missed?: string | undefined;
   /** What the one who watches should know: the connection was lost, or is there again. */
   readonly notify: (text: string) => void;
   /** Resolves after this time, or rejects when the signal aborts. */
@@ -28,7 +30,7 @@ export interface ResumableStream<Response> {
 
 /** The messages of every connection in a row, until the server ends the stream or the signal aborts. Throws a CliError. */
 export async function* resuming<Response>(stream: ResumableStream<Response>): AsyncGenerator<Response, void, undefined> {
-  const { settings, signal, notify, pause = pauseFor, reconnectWith = connect } = stream;
+  const { settings, signal, notify, missed, pause = pauseFor, reconnectWith = connect } = stream;
   let own: Connection | undefined;
   let failures = 0;
   try {
@@ -36,7 +38,7 @@ export async function* resuming<Response>(stream: ResumableStream<Response>): As
       try {
         if (failures > 0) own = await unlessAborted(reconnectWith(settings), signal);
         for await (const message of stream.open(own ?? stream.connection, signal)) {
-          if (failures > 0) notify(`connected to ${settings.addr} again`);
+          if (failures > 0) notify(`connected to ${settings.addr} again${missed === undefined ? '' : `; ${missed}`}`);
           failures = 0;
           yield message;
         }
@@ -64,7 +66,11 @@ function recoverable(error: unknown, startOver: () => boolean): string | undefin
   if (error.exitCode === EXIT.unreachable || error.status === Status.UNAVAILABLE) return `${error.message}; trying again`;
   if (error.status === Status.RESOURCE_EXHAUSTED) return `${error.message}; going on from there`;
   if (error.status === Status.OUT_OF_RANGE && startOver()) {
-    return 'changes may have been missed: the server no longer keeps all that came since; the state as it is now follows';
+    const why =
+      error.reason === 'FUTURE_REVISION'
+        ? 'the server has not reached the revision seen last, so it is another one or its clock went back'
+        : 'the server no longer keeps all that came since';
+    return `changes may have been missed: ${why}; the state as it is now follows`;
   }
   return undefined;
 }

@@ -30,7 +30,8 @@ import {
 import type { CloseReason } from './domain/reasons.ts';
 import type { Command } from './domain/state.ts';
 import type { ExplainQuestion, Explanation } from './shared/explain.ts';
-import { createSharedBuffers, type HealthCode, SharedLedger } from './shared/memory.ts';
+import { createSharedBuffers, type HealthCode } from './shared/memory/layout.ts';
+import { SharedLedger } from './shared/memory/ledger.ts';
 import type { CloseMode, ConnectionSelector } from './shared/messages.ts';
 
 export interface LoadBalancerOptions {

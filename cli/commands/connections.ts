@@ -57,6 +57,7 @@ function watchCommand(program: Command, io: Io): void {
       let seen = 0;
       await follow(io, session, options, {
         open: (connection, signal) => connection.serverStream(AdminServiceService.watchConnections, request, signal),
+        missed: 'what opened, closed or was refused meanwhile is missed; the connections that are open now follow',
         each: (message) => {
           session.printer.event(message, connectionLine(message, session.printer.paint));
           return message.kind !== Kind.SYNCED && ++seen === options.count;

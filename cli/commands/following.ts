@@ -19,6 +19,8 @@ export interface Followed<Response> {
   readonly open: (connection: Connection, signal: AbortSignal) => AsyncIterable<Response>;
   /** As {@link ResumableStream.startOver}. */
   readonly startOver?: () => boolean;
+  /** As {@link ResumableStream.missed}. */
+  readonly missed?: string;
   /** Ends the watch when it aborts. */
   readonly until?: AbortSignal;
   /** True: enough, the watch ends. */
@@ -52,6 +54,7 @@ export async function follow<Response>(
       reconnect,
       open: followed.open,
       startOver: followed.startOver ?? (() => false),
+      missed: followed.missed,
       notify: (text) => io.stderr.write(`lbctl: ${safeText(text)}\n`),
     });
     for await (const message of messages) {

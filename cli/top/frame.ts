@@ -39,22 +39,34 @@ const COLUMNS: Readonly<Record<TableName, readonly Column[]>> = {
   clients: [{ title: 'LIMIT LEFT', width: 10, cell: headroomCell }, ACTIVE, RATE, trouble('REFUSED'), UP, DOWN],
 };
 
-const KEYS = 'q quit  o overview  g groups  s servers  c clients  sort: n a r t b  again: reverse';
+/** Each fits into 80 columns. */
+const KEYS = [
+  'q quit  o overview  g groups  s servers  c clients  tab next  up/down scroll',
+  'sort: n name  a active  r new/s  t failed, refused  b bytes  again: reverse',
+] as const;
+/** Screens lower than this need their lines for the tables. */
+const ROWS_FOR_ALL_KEYS = 12;
 
 /** The lines of the screen, top to bottom; `rows` may be infinite for one that is as long as its tables. */
 export function topFrame(model: TopModel, addr: string, { columns, rows }: TerminalSize, paint: Paint): readonly string[] {
   const head = headLines(model, addr);
-  const room = rows - head.length - 1;
+  const foot = footLines(rows);
+  const room = rows - head.length - foot.length;
   const body = model.now === undefined ? [] : bodyLines(model, columns, room);
   const filler = Number.isFinite(rows) ? Array.from({ length: Math.max(0, room - body.length) }, (): Line => []) : [];
-  const foot: Line = [{ text: KEYS }];
-  const all = [...head, ...body, ...filler, ...(Number.isFinite(rows) ? [foot] : [])];
+  const all = [...head, ...body, ...filler, ...foot];
   return all.slice(0, rows).map((line) => painted(line, columns, paint));
 }
 
 /** How many rows of a table a screen of this height shows: what a page key scrolls by. */
 export function rowsShown({ rows }: TerminalSize): number {
-  return Math.max(1, rows - 6);
+  return Math.max(1, rows - 5 - footLines(rows).length);
+}
+
+/** None for one picture, which nobody presses a key for. */
+function footLines(rows: number): readonly Line[] {
+  if (!Number.isFinite(rows)) return [];
+  return KEYS.slice(0, rows < ROWS_FOR_ALL_KEYS ? 1 : KEYS.length).map((text) => [{ text }]);
 }
 
 function headLines({ now, before, notice }: TopModel, addr: string): readonly Line[] {

@@ -35,7 +35,7 @@ interface Concerned {
   readonly server: string;
 }
 
-/** @throws AdminError `COMPACTED`, DomainError `not_found` */
+/** @throws AdminError `COMPACTED` or `FUTURE_REVISION`, DomainError `not_found` */
 function beginning(
   { authority, health, journal }: AdminContext,
   { sinceRevision, targetGroup, server }: WatchHealthRequest,
@@ -56,6 +56,13 @@ function beginning(
       Code.OUT_OF_RANGE,
       'COMPACTED',
       `the events after revision ${sinceRevision} are no longer kept; watch from 0 to begin with the state`,
+    );
+  }
+  if (missed === 'future') {
+    throw new AdminError(
+      Code.OUT_OF_RANGE,
+      'FUTURE_REVISION',
+      `this server has not reached revision ${sinceRevision}, it is at ${journal.revision}; watch from 0 to begin with the state`,
     );
   }
   return missed.filter(concerns).map(healthEventMessage);

@@ -3,7 +3,7 @@ import { parseAddress } from '../domain/address.ts';
 import { type Health, nextIntervalMs, observe, UNKNOWN_HEALTH } from '../domain/health.ts';
 import { type Address, EMPTY_SNAPSHOT, type HealthCheck, type Snapshot, serverKey, type TargetGroup } from '../domain/model.ts';
 import { monotonicMs } from '../shared/clock.ts';
-import type { HealthCode } from '../shared/memory.ts';
+import type { HealthCode } from '../shared/memory/layout.ts';
 import type { Subscriber } from './authority.ts';
 import type { HealthJournal, ServerHealth } from './health-journal.ts';
 import { type Probe, type ProbeResult, probe as probeOverSockets } from './probes.ts';

@@ -1,4 +1,4 @@
-import type { HealthCode } from '../shared/memory.ts';
+import type { HealthCode } from '../shared/memory/layout.ts';
 
 /** One change of one server's health, or its removal. */
 export interface HealthEvent {
@@ -59,9 +59,10 @@ export class HealthJournal {
     return kept;
   }
 
-  /** The events after `revision`, or `compacted` when some of them are no longer kept (or the revision is not of this journal). */
-  since(revision: number): readonly HealthEvent[] | 'compacted' {
-    if (revision < this.#oldestKept || revision > this.#revision) return 'compacted';
+  /** The events after `revision`; `compacted` when some of them are no longer kept, `future` for a revision that is not reached yet. */
+  since(revision: number): readonly HealthEvent[] | 'compacted' | 'future' {
+    if (revision > this.#revision) return 'future';
+    if (revision < this.#oldestKept) return 'compacted';
     return this.#events.filter((event) => event.revision > revision);
   }
 

@@ -1,7 +1,9 @@
 import { DomainError } from '../domain/errors.ts';
 import { type Client, EMPTY_SNAPSHOT, type RateAlgorithm, type Snapshot, serverKey } from '../domain/model.ts';
 import { limiterFor } from '../domain/ratelimit/algorithms.ts';
-import { CellLock, MAX_CLIENTS, MAX_GROUPS, MAX_SERVERS, type SharedLedger, type SharedMemory } from '../shared/memory.ts';
+import { CellLock } from '../shared/memory/cell-lock.ts';
+import { MAX_CLIENTS, MAX_GROUPS, MAX_SERVERS, type SharedMemory } from '../shared/memory/layout.ts';
+import type { SharedLedger } from '../shared/memory/ledger.ts';
 import type { SlotAssignments } from '../shared/messages.ts';
 
 /**

@@ -3,7 +3,8 @@ import { limiterFor } from '../domain/ratelimit/algorithms.ts';
 import { REASONS, type Reason, type RefusalReason } from '../domain/reasons.ts';
 import { monotonicMs } from '../shared/clock.ts';
 import type { LatencyTotals } from '../shared/latency.ts';
-import { CellLock, type ClientTotals, type ServerTotals, type SharedLedger } from '../shared/memory.ts';
+import { CellLock } from '../shared/memory/cell-lock.ts';
+import type { ClientTotals, ServerTotals, SharedLedger } from '../shared/memory/ledger.ts';
 import type { Slots } from './slots.ts';
 
 export interface ServerCounters extends ServerTotals {

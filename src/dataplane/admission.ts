@@ -1,6 +1,6 @@
 /** The limits of one client, asked for one connection. Exact across workers: the cells and counts are shared. */
 import type { Client, ConnectionRate } from '../domain/model.ts';
-import type { LaneWriter } from '../shared/memory.ts';
+import type { LaneWriter } from '../shared/memory/lane-writer.ts';
 import { type DelayBounds, DelayLine, type Waited } from './delay-line.ts';
 import { once } from './once.ts';
 import { Refusal } from './refusal.ts';

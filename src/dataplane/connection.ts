@@ -5,7 +5,7 @@ import type { Logger } from 'pino';
 import { displayName, type Identity } from '../domain/identity.ts';
 import type { Timeouts } from '../domain/model.ts';
 import { type CloseReason, isRefusal, type Reason } from '../domain/reasons.ts';
-import type { LaneWriter } from '../shared/memory.ts';
+import type { LaneWriter } from '../shared/memory/lane-writer.ts';
 import { type ConnectionFacts, connectionId } from '../shared/messages.ts';
 import type { Admission, Place } from './admission.ts';
 import type { EventFeed } from './event-feed.ts';

@@ -3,7 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import { displayName } from '../domain/identity.ts';
 import type { TlsMaterial } from '../domain/model.ts';
 import type { ExplainedCandidate, ExplainedStep, ExplainQuestion, Explanation } from '../shared/explain.ts';
-import type { LaneWriter } from '../shared/memory.ts';
+import type { LaneWriter } from '../shared/memory/lane-writer.ts';
 import type { Admission } from './admission.ts';
 import { certificateVerdict } from './certificate-verdict.ts';
 import { clientOf, groupNamed, identityIn, refuseIfRevoked, routeOf } from './gates.ts';
@@ -19,8 +19,6 @@ export interface ExplainContext {
   readonly admission: Admission;
   /** The TLS material that the listener serves with now. */
   readonly material: TlsMaterial;
-  /** Milliseconds since 1970: certificates are dated so. */
-  readonly wallClockMs: number;
 }
 
 type Draft = { -readonly [Key in 'clientId' | 'targetGroup' | 'candidates' | 'pick']?: Explanation[Key] };
@@ -106,10 +104,10 @@ async function silently<T>(name: ExplainedStep['name'], check: () => T, step: St
   }
 }
 
-async function judged(chainPem: readonly [string, ...string[]], { material, wallClockMs }: ExplainContext): Promise<Checked<undefined>> {
+async function judged(chainPem: readonly [string, ...string[]], { material }: ExplainContext): Promise<Checked<undefined>> {
   const [leaf, ...given] = chainPem;
   const certificate = new X509Certificate(leaf);
-  const verdict = await certificateVerdict([certificate, ...given.map((pem) => new X509Certificate(pem))], material, wallClockMs);
+  const verdict = await certificateVerdict([certificate, ...given.map((pem) => new X509Certificate(pem))], material);
   if (verdict !== undefined) throw verdict;
   return { value: undefined, detail: `trusted, valid until ${certificate.validToDate.toISOString()}` };
 }

@@ -101,7 +101,7 @@ export function offeredAlpn({ routes }: Listener): readonly string[] {
  * Sessions are not resumed: each connection proves its certificate against the CA and the revocation list of now.
  * (OpenSSL still sends TLS 1.3 clients tickets; nothing is kept that they could resume.)
  */
-function contextOptions(material: TlsMaterial): SecureContextOptions {
+export function contextOptions(material: TlsMaterial): SecureContextOptions {
   return {
     cert: material.certificatePem,
     key: material.privateKeyPem,
@@ -114,7 +114,8 @@ function contextOptions(material: TlsMaterial): SecureContextOptions {
   };
 }
 
-function serverOptions(alpn: readonly string[]): TlsOptions {
+/** The client is asked for its certificate, and let in with any: the verdict comes after. */
+export function serverOptions(alpn: readonly string[]): TlsOptions {
   return {
     requestCert: true,
     // The certificate is judged in verifyPeer, where the verdict gets its own reason.
@@ -147,7 +148,7 @@ export function untrusted(code: string, subject: string): Refusal {
 const CLIENT_LEFT = 'the client left during the handshake';
 
 /** OpenSSL's sentence without its addresses: `error:0A00009C:SSL routines::http request` -> `http request`. */
-function describe(error: Error & { code?: string; reason?: string }): string {
+export function describe(error: Error & { code?: string; reason?: string }): string {
   // Node.js says so of an end as well.
   if (error.code === 'ECONNRESET') return CLIENT_LEFT;
   return (error.reason ?? error.code ?? error.message).slice(0, 200);

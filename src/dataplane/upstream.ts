@@ -2,7 +2,8 @@
 import { connect, type Socket } from 'node:net';
 import { type Balancer, pick } from '../domain/balancing/balancer.ts';
 import type { RefusalReason } from '../domain/reasons.ts';
-import type { HealthCode, LaneWriter } from '../shared/memory.ts';
+import type { LaneWriter } from '../shared/memory/lane-writer.ts';
+import type { HealthCode } from '../shared/memory/layout.ts';
 import { once } from './once.ts';
 import { Refusal } from './refusal.ts';
 import type { GroupView, ServerView } from './view.ts';

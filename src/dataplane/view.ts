@@ -16,7 +16,8 @@ import {
 } from '../domain/model.ts';
 import { limiterFor } from '../domain/ratelimit/algorithms.ts';
 import type { RateLimiter } from '../domain/ratelimit/limiter.ts';
-import { CellLock, type LaneWriter } from '../shared/memory.ts';
+import { CellLock } from '../shared/memory/cell-lock.ts';
+import type { LaneWriter } from '../shared/memory/lane-writer.ts';
 import type { SlotAssignments } from '../shared/messages.ts';
 
 export interface ServerView {

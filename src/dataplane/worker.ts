@@ -4,7 +4,7 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { formatAddress, type Listener } from '../domain/model.ts';
 import { apply } from '../domain/state.ts';
 import { monotonicMs } from '../shared/clock.ts';
-import { LaneWriter } from '../shared/memory.ts';
+import { LaneWriter } from '../shared/memory/lane-writer.ts';
 import { type ConnectionQuery, connectionId, type FromWorker, type ToWorker, type WorkerBirth } from '../shared/messages.ts';
 import { Admission } from './admission.ts';
 import { type ConnectionContext, handleConnection } from './connection.ts';
@@ -172,7 +172,7 @@ class Worker {
     const material = this.#fronts.get(question.listener)?.material;
     if (material === undefined) throw new Error(`main asked about a listener ${question.listener}, which this worker does not serve`);
     const { admission } = this.#context;
-    const explanation = await explain(question, { view: this.#view, lane: this.#lane, admission, material, wallClockMs: Date.now() });
+    const explanation = await explain(question, { view: this.#view, lane: this.#lane, admission, material });
     this.#send({ kind: 'explained', requestId, explanation });
   }
 

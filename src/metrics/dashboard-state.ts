@@ -4,7 +4,7 @@ import type { HealthEvent, ServerHealth } from '../controlplane/health-journal.t
 import type { ClientCounters, ServerCounters, Stats } from '../controlplane/stats.ts';
 import type { Client, Snapshot, TargetGroup, UpstreamServer } from '../domain/model.ts';
 import { REASON_MEANING, REFUSAL_REASONS, type Reason } from '../domain/reasons.ts';
-import type { HealthCode } from '../shared/memory.ts';
+import type { HealthCode } from '../shared/memory/layout.ts';
 
 /** Where the values come from. */
 export interface DashboardSources {

@@ -2,7 +2,7 @@
 import type { Identity } from '../domain/identity.ts';
 import type { Revision } from '../domain/model.ts';
 import type { RefusalReason } from '../domain/reasons.ts';
-import type { HealthCode } from './memory.ts';
+import type { HealthCode } from './memory/layout.ts';
 
 /** Whose connection is explained: a certificate to judge (PEM, the leaf first, then intermediates), or what one would prove. */
 export type ExplainedPeer =

@@ -1,9 +1,9 @@
-/** Everything that crosses the thread wall as a message, both ways. Fast facts cross in shared memory (memory.ts). */
+/** Everything that crosses the thread wall as a message, both ways. Fast facts cross in shared memory (memory/). */
 import type { LogLevel, Revision, Snapshot, Timeouts, TlsMaterial } from '../domain/model.ts';
 import type { CloseReason, Reason } from '../domain/reasons.ts';
 import type { Command } from '../domain/state.ts';
 import type { ExplainQuestion, Explanation } from './explain.ts';
-import type { SharedBuffers, SharedMemory } from './memory.ts';
+import type { SharedBuffers, SharedMemory } from './memory/layout.ts';
 
 /** Which row of shared memory belongs to a server or a client. */
 export interface SlotAssignments {

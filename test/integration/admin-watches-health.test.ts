@@ -90,17 +90,23 @@ test('a watch resumes after the revision it has seen, without the state', async 
   await health.cancel();
 });
 
-test('a revision that is no longer kept, or not known, is COMPACTED', async (t) => {
+test('a revision that is no longer kept is COMPACTED, and one that is not reached is FUTURE_REVISION', async (t) => {
   const admin = await startAdmin(t);
   const viewer = await admin.as('viewer');
   const start = admin.health.journal.revision;
   for (let event = 0; event <= 1500; event++) admin.health.turn('web', SERVER, event % 2 === 0 ? 'healthy' : 'unhealthy');
-  for (const since of [start, 1, admin.health.journal.revision + 1]) {
+  const reached = admin.health.journal.revision;
+  for (const [since, reason, message] of [
+    [start, 'COMPACTED', /no longer kept/],
+    [1, 'COMPACTED', /no longer kept/],
+    [reached + 1, 'FUTURE_REVISION', new RegExp(`has not reached revision ${reached + 1}, it is at ${reached}`)],
+  ] as const) {
     const refusal = refusalIn(
       await watch(viewer, rpc.watchHealth, WatchHealthRequest.fromPartial({ sinceRevision: BigInt(since), targetGroup: '' })).ended(),
     );
     assert.equal(refusal.code, Code.OUT_OF_RANGE);
-    assert.equal(refusal.reason, 'COMPACTED');
+    assert.equal(refusal.reason, reason);
+    assert.match(refusal.message, message);
   }
 });
 

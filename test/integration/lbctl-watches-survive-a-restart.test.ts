@@ -75,17 +75,21 @@ test('what the server no longer keeps is said, and the state comes anew', async 
   assert.match(await stderr(), /trying again/);
 });
 
-test('watches of counters and connections begin again', async (t) => {
+test('watches of counters and connections begin again, and say what they have missed', async (t) => {
   const handlers: Handlers = {
     watchStats: (call: ServerWritableStream<unknown, WatchStatsResponse>) => call.write(WatchStatsResponse.fromPartial({})),
     watchConnections: (call: ServerWritableStream<unknown, WatchConnectionsResponse>) =>
       call.write(WatchConnectionsResponse.fromPartial({ kind: WatchConnectionsResponse_Kind.STATE })),
   };
   for (const command of ['watch-stats', 'watch-connections']) {
-    const { link, running } = await start(t, handlers, command, '--count', '2', '-o', 'json');
+    const { link, running, stderr } = await start(t, handlers, command, '--count', '2', '-o', 'json');
     await running.nextLine();
     link.resetAll();
     await running.nextLine();
+    assert.match(await stderr(), /trying again$/);
+    const missed = '; what opened, closed or was refused meanwhile is missed; the connections that are open now follow';
+    const again = await stderr();
+    assert.equal(again.endsWith(missed), command === 'watch-connections', again);
     assert.equal(await running.exited, 0, command);
   }
 });

@@ -117,6 +117,13 @@ test('every problem of a configuration is told by its key', async () => {
   });
 });
 
+test('what is no configuration at all is refused with what it should be', async () => {
+  for (const nothing of [[], [null], ['lb.yaml']]) {
+    const called: Promise<unknown> = Reflect.apply(createLoadBalancer, undefined, nothing);
+    await assert.rejects(called, { name: 'TypeError', message: /^createLoadBalancer takes a configuration: what loadConfigFile/ });
+  }
+});
+
 test('a start that fails leaves nothing behind', async (t) => {
   const tlsParams = await tlsParamsIn(await temporaryFolder(t));
   const taken = await echoServer(t);

@@ -23,7 +23,9 @@ import type { RoleRules } from '../../src/domain/roles.ts';
 import { BadRequest, ErrorInfo } from '../../src/gen/google/rpc/error_details.ts';
 import { Status } from '../../src/gen/google/rpc/status.ts';
 import { AdminServiceClient } from '../../src/gen/lb/admin/v1/admin.ts';
-import { createSharedBuffers, type HealthCode, LaneWriter, SharedLedger } from '../../src/shared/memory.ts';
+import { LaneWriter } from '../../src/shared/memory/lane-writer.ts';
+import { createSharedBuffers, type HealthCode } from '../../src/shared/memory/layout.ts';
+import { SharedLedger } from '../../src/shared/memory/ledger.ts';
 import { createTestCa, type TestCa } from './certificates.ts';
 import { sampleClient, sampleGroup, sampleListener } from './sample-state.ts';
 

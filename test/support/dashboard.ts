@@ -9,7 +9,9 @@ import { Dashboard } from '../../src/metrics/dashboard.ts';
 import type { DashboardSources } from '../../src/metrics/dashboard-state.ts';
 import { MetricsEndpoint } from '../../src/metrics/endpoint.ts';
 import { Metrics } from '../../src/metrics/metrics.ts';
-import { createSharedBuffers, type HealthCode, LaneWriter, SharedLedger } from '../../src/shared/memory.ts';
+import { LaneWriter } from '../../src/shared/memory/lane-writer.ts';
+import { createSharedBuffers, type HealthCode } from '../../src/shared/memory/layout.ts';
+import { SharedLedger } from '../../src/shared/memory/ledger.ts';
 
 export interface ScriptedDashboard {
   readonly sources: DashboardSources;

@@ -1,6 +1,7 @@
 /** A worker program for tests of how workers die: it serves nobody, and does what the client id of a close message says. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { CellLock, LaneWriter } from '../../src/shared/memory.ts';
+import { CellLock } from '../../src/shared/memory/cell-lock.ts';
+import { LaneWriter } from '../../src/shared/memory/lane-writer.ts';
 import type { FromWorker, ToWorker, WorkerBirth } from '../../src/shared/messages.ts';
 
 /** A worker that is born with a listener of this name dies of it. */

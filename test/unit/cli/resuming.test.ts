@@ -60,6 +60,11 @@ test('a stream goes on over a new connection, and both ends of the gap are told'
   assert.equal(failure, undefined);
 });
 
+test('what the gap has swallowed is said once the connection is there again', async () => {
+  const { told } = await watch([[1, lost], [lost], [2]], { missed: 'some are missed' });
+  assert.deepEqual(told, ['lost the connection to lb:9000; trying again', 'connected to lb:9000 again; some are missed']);
+});
+
 test('it is patient, longer each time up to five seconds, and tells the loss once', async () => {
   const { pauses, told } = await watch([...Array.from({ length: 7 }, (): Script => [lost]), [1]]);
   assert.deepEqual(pauses, [250, 500, 1_000, 2_000, 4_000, 5_000, 5_000]);
@@ -77,7 +82,11 @@ test('what the server no longer keeps is asked for anew, and said', async () => 
   const resumed = await watch([[1, lost], [compacted], [9]], { startOver: () => true });
   assert.deepEqual(resumed.seen, [1, 9]);
   const alone = await watch([[1, compacted], [9]], { startOver: () => true });
-  assert.match(alone.told[0] ?? '', /changes may have been missed/);
+  assert.match(alone.told[0] ?? '', /changes may have been missed: the server no longer keeps/);
+  const ahead = new CliError(EXIT.refused, 'not yet', Status.OUT_OF_RANGE, 'FUTURE_REVISION');
+  const elsewhere = await watch([[1, ahead], [9]], { startOver: () => true });
+  assert.deepEqual(elsewhere.seen, [1, 9]);
+  assert.match(elsewhere.told[0] ?? '', /changes may have been missed: the server has not reached the revision seen last/);
   assert.equal((await watch([[compacted]])).failure, compacted);
 });
 

@@ -80,6 +80,12 @@ test('shows totals, rates, groups and clients in 80 by 24', () => {
   assert.match(text, /^group0 +1\/2 +3 +3\.0 +1 +3\.0 KB +0 B$/m);
   assert.match(text, /^client1 +- +1 +1\.0 +0 +0 B +0 B$/m);
   assert.match(text, /^client0 +0 +0 +0\.0 +0 +0 B +0 B$/m);
+  assert.match(lines.at(-2) ?? '', /^q quit .*up\/down scroll$/);
+  assert.match(lines.at(-1) ?? '', /^sort: n name .*again: reverse$/);
+});
+
+test('a low screen keeps its lines for the tables', () => {
+  const lines = frame(modelOf({ servers: 4, clients: 2 }), 80, 11);
   assert.match(lines.at(-1) ?? '', /^q quit/);
 });
 
@@ -99,9 +105,10 @@ test('nothing is counted backwards after a restart of lbd', () => {
 
 test('what does not fit is counted', () => {
   const lines = frame(modelOf({ servers: 3, clients: 1_000 }, { view: 'clients' }));
-  assert.match(lines.at(-2) ?? '', /^\.\.\. \d+ more$/);
+  const [more] = lines.slice(-3);
+  assert.match(more ?? '', /^\.\.\. \d+ more$/);
   const shown = lines.filter((line) => line.startsWith('client')).length;
-  assert.equal(lines.at(-2), `... ${1_000 - shown} more`);
+  assert.equal(more, `... ${1_000 - shown} more`);
 });
 
 const firstColumn = (model: TopModel) =>

@@ -4,7 +4,8 @@ import fc from 'fast-check';
 import { Slots } from '../../../src/controlplane/slots.ts';
 import { type ConnectionRate, EMPTY_SNAPSHOT, serverKey } from '../../../src/domain/model.ts';
 import { apply } from '../../../src/domain/state.ts';
-import { createSharedBuffers, SharedLedger } from '../../../src/shared/memory.ts';
+import { createSharedBuffers } from '../../../src/shared/memory/layout.ts';
+import { SharedLedger } from '../../../src/shared/memory/ledger.ts';
 import { sampleClient, sampleGroup } from '../../support/sample-state.ts';
 
 const RATE: ConnectionRate = { algorithm: 'fixedWindow', limit: 10, windowMs: 1000, burst: 10, action: 'reset', maxDelayMs: 0 };

@@ -4,7 +4,8 @@ import { Slots } from '../../../src/controlplane/slots.ts';
 import { mergeSlots } from '../../../src/dataplane/view.ts';
 import { EMPTY_SNAPSHOT } from '../../../src/domain/model.ts';
 import { apply, type Command } from '../../../src/domain/state.ts';
-import { createSharedBuffers, SharedLedger } from '../../../src/shared/memory.ts';
+import { createSharedBuffers } from '../../../src/shared/memory/layout.ts';
+import { SharedLedger } from '../../../src/shared/memory/ledger.ts';
 import { changeThatMakes } from '../../support/change-stream.ts';
 import { sampleClient, sampleGroup } from '../../support/sample-state.ts';
 

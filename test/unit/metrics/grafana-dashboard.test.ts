@@ -5,7 +5,8 @@ import { Slots } from '../../../src/controlplane/slots.ts';
 import { Stats } from '../../../src/controlplane/stats.ts';
 import { EMPTY_SNAPSHOT } from '../../../src/domain/model.ts';
 import { Metrics } from '../../../src/metrics/metrics.ts';
-import { createSharedBuffers, SharedLedger } from '../../../src/shared/memory.ts';
+import { createSharedBuffers } from '../../../src/shared/memory/layout.ts';
+import { SharedLedger } from '../../../src/shared/memory/ledger.ts';
 import { parseMetrics } from '../../support/prometheus.ts';
 
 const DASHBOARD = new URL('../../../examples/grafana-dashboard.json', import.meta.url);

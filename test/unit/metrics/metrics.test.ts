@@ -8,7 +8,9 @@ import { ClientRows, OTHER_CLIENTS } from '../../../src/metrics/client-rows.ts';
 import { collectLatency, familyText } from '../../../src/metrics/collected.ts';
 import { Metrics } from '../../../src/metrics/metrics.ts';
 import { LATENCY_BOUNDS_S } from '../../../src/shared/latency.ts';
-import { createSharedBuffers, LaneWriter, SharedLedger } from '../../../src/shared/memory.ts';
+import { LaneWriter } from '../../../src/shared/memory/lane-writer.ts';
+import { createSharedBuffers } from '../../../src/shared/memory/layout.ts';
+import { SharedLedger } from '../../../src/shared/memory/ledger.ts';
 import { lintMetrics, parseMetrics, seriesValue } from '../../support/prometheus.ts';
 import { sampleClient, sampleGroup } from '../../support/sample-state.ts';
 

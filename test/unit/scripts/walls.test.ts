@@ -12,7 +12,7 @@ const breaches = (files: Readonly<Record<string, string>>) =>
 const importing = (target: string) => `import type { X } from '${target}';\n`;
 
 const FORBIDDEN: readonly (readonly [file: string, specifier: string])[] = [
-  ['src/domain/state.ts', '../shared/memory.ts'],
+  ['src/domain/state.ts', '../shared/memory/layout.ts'],
   ['src/domain/state.ts', '../config/config.ts'],
   ['src/shared/messages.ts', '../controlplane/slots.ts'],
   ['src/dataplane/connection.ts', '../controlplane/authority.ts'],
@@ -49,7 +49,7 @@ for (const [file, specifier] of FORBIDDEN) {
 const ALLOWED: readonly (readonly [file: string, specifier: string])[] = [
   ['src/domain/state.ts', './model.ts'],
   ['src/shared/messages.ts', '../domain/model.ts'],
-  ['src/dataplane/connection.ts', '../shared/memory.ts'],
+  ['src/dataplane/connection.ts', '../shared/memory/layout.ts'],
   ['src/dataplane/connection.ts', 'node:net'],
   ['src/controlplane/store/sqlite.ts', '../../domain/state.ts'],
   ['src/admin/convert.ts', '../gen/lb/admin/v1/admin.ts'],
@@ -82,8 +82,9 @@ test('the domain has no clock, no chance and no timer; a date that is given is w
   assert.deepEqual(breaches({ 'src/controlplane/a.ts': 'const x = Date.now();' }), []);
 });
 
-test('shared memory is spoken of in one file', () => {
-  assert.deepEqual(breaches({ 'src/shared/memory.ts': 'Atomics.load(new SharedArrayBuffer(8));' }), []);
+test('shared memory is spoken of in one folder', () => {
+  assert.deepEqual(breaches({ 'src/shared/memory-of-all.ts': 'Atomics' }), ['src/shared/memory-of-all.ts:1: says Atomics']);
+  assert.deepEqual(breaches({ 'src/shared/memory/cell-lock.ts': 'Atomics.load(new SharedArrayBuffer(8));' }), []);
   assert.deepEqual(breaches({ 'src/controlplane/slots.ts': '// an Atomics comment\nlet a: SharedArrayBuffer;\nAtomics.load(a);' }), [
     'src/controlplane/slots.ts:2: says SharedArrayBuffer',
     'src/controlplane/slots.ts:3: says Atomics',

@@ -1330,7 +1330,7 @@ export interface ClientStats {
 export interface WatchHealthRequest {
   /**
    * 0: the state as it is, then changes. Otherwise only the changes after this health revision; OUT_OF_RANGE with the
-   * reason COMPACTED when they are no longer kept.
+   * reason COMPACTED when they are no longer kept, or FUTURE_REVISION when this server has not reached that revision.
    */
   sinceRevision: bigint;
   /** Empty: every group. */

@@ -1,0 +1,137 @@
+import { type Reason, type RefusalReason, reasonIndex } from '../../domain/reasons.ts';
+import { countLatency } from '../latency.ts';
+import { CLIENT, HEALTH_CODES, type HealthCode, LANE, SERVER, type SharedBuffers, TOTAL } from './layout.ts';
+
+/** Where one worker writes: its own lane, and its part in the shared totals. */
+export class LaneWriter {
+  readonly lane: number;
+  readonly #totals: Int32Array;
+  readonly #own: Float64Array;
+
+  constructor(buffers: SharedBuffers, lane: number) {
+    const own = buffers.lanes[lane];
+    if (own === undefined) throw new RangeError(`there is no lane ${lane}`);
+    this.lane = lane;
+    this.#totals = new Int32Array(buffers.totals);
+    this.#own = new Float64Array(own);
+  }
+
+  health(serverSlot: number): HealthCode {
+    return HEALTH_CODES[Atomics.load(this.#totals, TOTAL.serverHealth + serverSlot)] ?? 'unknown';
+  }
+
+  serverActive(serverSlot: number): number {
+    return Atomics.load(this.#totals, TOTAL.serverActive + serverSlot);
+  }
+
+  /**
+   * Takes one of the server's places, if its count is still `seen`. False: another worker was quicker; look again.
+   */
+  reserveServer(serverSlot: number, seen: number): boolean {
+    if (Atomics.compareExchange(this.#totals, TOTAL.serverActive + serverSlot, seen, seen + 1) !== seen) return false;
+    this.#add(LANE.servers + serverSlot * SERVER.width + SERVER.active, 1);
+    return true;
+  }
+
+  releaseServer(serverSlot: number): void {
+    Atomics.sub(this.#totals, TOTAL.serverActive + serverSlot, 1);
+    this.#add(LANE.servers + serverSlot * SERVER.width + SERVER.active, -1);
+  }
+
+  /** Whose turn it is in a target group, for all workers together. */
+  groupTurn(groupSlot: number): { position: number } {
+    const totals = this.#totals;
+    const cell = TOTAL.groupTurn + groupSlot;
+    return {
+      get position() {
+        return Atomics.load(totals, cell);
+      },
+      set position(position) {
+        Atomics.store(totals, cell, position);
+      },
+    };
+  }
+
+  clientActive(clientSlot: number): number {
+    return Atomics.load(this.#totals, TOTAL.clientActive + clientSlot);
+  }
+
+  /** Takes one of the client's `limit` places; false when all are taken. Exact across workers. */
+  reserveClient(clientSlot: number, limit: number): boolean {
+    const cell = TOTAL.clientActive + clientSlot;
+    for (;;) {
+      const seen = Atomics.load(this.#totals, cell);
+      if (seen >= limit) return false;
+      if (Atomics.compareExchange(this.#totals, cell, seen, seen + 1) === seen) break;
+    }
+    this.#add(LANE.clients + clientSlot * CLIENT.width + CLIENT.active, 1);
+    return true;
+  }
+
+  releaseClient(clientSlot: number): void {
+    Atomics.sub(this.#totals, TOTAL.clientActive + clientSlot, 1);
+    this.#add(LANE.clients + clientSlot * CLIENT.width + CLIENT.active, -1);
+  }
+
+  /** A connection is being served from now on; {@link countEnded} says when it no longer is. */
+  countAccepted(clientSlot: number): void {
+    this.#add(LANE.accepted, 1);
+    this.#add(LANE.active, 1);
+    this.#add(LANE.clients + clientSlot * CLIENT.width + CLIENT.accepted, 1);
+  }
+
+  /** How many connections have been given a number in this lane; it outlives the worker, so that no number comes twice. */
+  get lastNumber(): number {
+    return this.#own[LANE.numbered] ?? 0;
+  }
+
+  /** The number of one more connection, from 1. */
+  nextNumber(): number {
+    this.#add(LANE.numbered, 1);
+    return this.lastNumber;
+  }
+
+  /** `seconds` from accept to a verified handshake. */
+  countHandshake(seconds: number): void {
+    countLatency(this.#own, LANE.handshake, seconds);
+  }
+
+  /** `seconds` from the first dial to a connected upstream server, retries included. */
+  countConnect(seconds: number): void {
+    countLatency(this.#own, LANE.connect, seconds);
+  }
+
+  countEnded(): void {
+    this.#add(LANE.active, -1);
+  }
+
+  countReason(reason: Reason): void {
+    this.#add(LANE.reasons + reasonIndex(reason), 1);
+  }
+
+  countRefused(clientSlot: number, reason: RefusalReason): void {
+    this.#add(LANE.clients + clientSlot * CLIENT.width + CLIENT.refused + reasonIndex(reason), 1);
+  }
+
+  countConnected(serverSlot: number): void {
+    this.#add(LANE.servers + serverSlot * SERVER.width + SERVER.connected, 1);
+  }
+
+  countFailed(serverSlot: number): void {
+    this.#add(LANE.servers + serverSlot * SERVER.width + SERVER.failed, 1);
+  }
+
+  countBytesUp(clientSlot: number, serverSlot: number, bytes: number): void {
+    this.#add(LANE.clients + clientSlot * CLIENT.width + CLIENT.bytesFrom, bytes);
+    this.#add(LANE.servers + serverSlot * SERVER.width + SERVER.bytesTo, bytes);
+  }
+
+  countBytesDown(clientSlot: number, serverSlot: number, bytes: number): void {
+    this.#add(LANE.clients + clientSlot * CLIENT.width + CLIENT.bytesTo, bytes);
+    this.#add(LANE.servers + serverSlot * SERVER.width + SERVER.bytesFrom, bytes);
+  }
+
+  #add(word: number, amount: number): void {
+    this.#own[word] = (this.#own[word] ?? 0) + amount;
+  }
+}

@@ -1,0 +1,65 @@
+/**
+ * The fast facts that main thread and workers share. Only this folder says SharedArrayBuffer or Atomics.
+ *
+ * Two kinds of number live here:
+ * - totals that several threads change and decide on (how many connections a server or client holds, limiter cells): Int32
+ *   cells changed with Atomics, or cells under a CellLock;
+ * - counters that one worker alone writes, in its own lane (accepted, refused by reason, bytes): plain 64-bit floats, exact
+ *   up to 2^53. Readers add the lanes up. An aligned 64-bit store is not torn on any platform Node.js supports.
+ *
+ * The buffers have a fixed capacity; the system commits a page only when it is first written.
+ */
+import { REASONS, REFUSAL_REASONS } from '../../domain/reasons.ts';
+import { LATENCY_WORDS } from '../latency.ts';
+
+export const MAX_SERVERS = 16_384;
+export const MAX_CLIENTS = 16_384;
+export const MAX_GROUPS = 4_096;
+
+/** Memory that both sides of the thread wall see; everybody outside this folder hands it on unopened. */
+export type SharedMemory = SharedArrayBuffer;
+
+export interface SharedBuffers {
+  readonly totals: SharedMemory;
+  /** One for each worker, by lane number. */
+  readonly lanes: readonly SharedMemory[];
+}
+
+export const HEALTH_CODES = ['unknown', 'healthy', 'unhealthy'] as const;
+export type HealthCode = (typeof HEALTH_CODES)[number];
+
+/** A server's row in a lane, in 64-bit words. */
+export const SERVER = { active: 0, connected: 1, failed: 2, bytesTo: 3, bytesFrom: 4, width: 5 } as const;
+/** A client's row in a lane, in 64-bit words. */
+export const CLIENT = { active: 0, accepted: 1, bytesFrom: 2, bytesTo: 3, refused: 4, width: 4 + REFUSAL_REASONS.length } as const;
+/** What a lane has once, before its rows. */
+const HEAD_WORDS = 3 + REASONS.length + 2 * LATENCY_WORDS;
+/** Where things are in a lane, in 64-bit words. */
+export const LANE = {
+  accepted: 0,
+  active: 1,
+  numbered: 2,
+  reasons: 3,
+  handshake: 3 + REASONS.length,
+  connect: 3 + REASONS.length + LATENCY_WORDS,
+  servers: HEAD_WORDS,
+  clients: HEAD_WORDS + MAX_SERVERS * SERVER.width,
+  width: HEAD_WORDS + MAX_SERVERS * SERVER.width + MAX_CLIENTS * CLIENT.width,
+} as const;
+
+/** Where things are in the totals, in Int32 cells. */
+export const TOTAL = {
+  serverActive: 0,
+  serverHealth: MAX_SERVERS,
+  clientActive: 2 * MAX_SERVERS,
+  groupTurn: 2 * MAX_SERVERS + MAX_CLIENTS,
+  width: 2 * MAX_SERVERS + MAX_CLIENTS + MAX_GROUPS,
+} as const;
+
+/** Memory for a balancer of so many workers, all zero. */
+export function createSharedBuffers(lanes: number): SharedBuffers {
+  return {
+    totals: new SharedArrayBuffer(TOTAL.width * Int32Array.BYTES_PER_ELEMENT),
+    lanes: Array.from({ length: lanes }, () => new SharedArrayBuffer(LANE.width * Float64Array.BYTES_PER_ELEMENT)),
+  };
+}

@@ -1,0 +1,127 @@
+import { REFUSAL_REASONS, type Reason, type RefusalReason, reasonIndex } from '../../domain/reasons.ts';
+import { type LatencyTotals, readLatency } from '../latency.ts';
+import { CLIENT, HEALTH_CODES, type HealthCode, LANE, MAX_CLIENTS, MAX_SERVERS, SERVER, type SharedBuffers, TOTAL } from './layout.ts';
+
+/** One server's counters, summed over all lanes. */
+export interface ServerTotals {
+  readonly connected: number;
+  readonly failed: number;
+  readonly bytesToUpstream: number;
+  readonly bytesFromUpstream: number;
+}
+
+/** One client's counters, summed over all lanes. */
+export interface ClientTotals {
+  readonly accepted: number;
+  readonly bytesFromClient: number;
+  readonly bytesToClient: number;
+  readonly refused: ReadonlyMap<RefusalReason, number>;
+}
+
+/** The main thread's side: writes health, reads everything, clears up after a worker that died. */
+export class SharedLedger {
+  readonly buffers: SharedBuffers;
+  readonly #totals: Int32Array;
+  readonly #lanes: readonly Float64Array[];
+
+  constructor(buffers: SharedBuffers) {
+    this.buffers = buffers;
+    this.#totals = new Int32Array(buffers.totals);
+    this.#lanes = buffers.lanes.map((lane) => new Float64Array(lane));
+  }
+
+  setHealth(serverSlot: number, health: HealthCode): void {
+    Atomics.store(this.#totals, TOTAL.serverHealth + serverSlot, HEALTH_CODES.indexOf(health));
+  }
+
+  serverActive(serverSlot: number): number {
+    return Atomics.load(this.#totals, TOTAL.serverActive + serverSlot);
+  }
+
+  clientActive(clientSlot: number): number {
+    return Atomics.load(this.#totals, TOTAL.clientActive + clientSlot);
+  }
+
+  accepted(): number {
+    return this.#sum(LANE.accepted);
+  }
+
+  active(): number {
+    return this.#sum(LANE.active);
+  }
+
+  reason(reason: Reason): number {
+    return this.#sum(LANE.reasons + reasonIndex(reason));
+  }
+
+  handshakes(): LatencyTotals {
+    return readLatency((index) => this.#sum(LANE.handshake + index));
+  }
+
+  connects(): LatencyTotals {
+    return readLatency((index) => this.#sum(LANE.connect + index));
+  }
+
+  server(serverSlot: number): ServerTotals {
+    const row = LANE.servers + serverSlot * SERVER.width;
+    return {
+      connected: this.#sum(row + SERVER.connected),
+      failed: this.#sum(row + SERVER.failed),
+      bytesToUpstream: this.#sum(row + SERVER.bytesTo),
+      bytesFromUpstream: this.#sum(row + SERVER.bytesFrom),
+    };
+  }
+
+  client(clientSlot: number): ClientTotals {
+    const row = LANE.clients + clientSlot * CLIENT.width;
+    const refused = new Map<RefusalReason, number>();
+    REFUSAL_REASONS.forEach((reason, index) => {
+      const count = this.#sum(row + CLIENT.refused + index);
+      if (count > 0) refused.set(reason, count);
+    });
+    return {
+      accepted: this.#sum(row + CLIENT.accepted),
+      bytesFromClient: this.#sum(row + CLIENT.bytesFrom),
+      bytesToClient: this.#sum(row + CLIENT.bytesTo),
+      refused,
+    };
+  }
+
+  /** Gives back every place that a dead worker still held. Its counters of what was stay. */
+  releaseLane(lane: number): void {
+    this.#releaseGauges(lane, LANE.servers + SERVER.active, SERVER.width, MAX_SERVERS, TOTAL.serverActive);
+    this.#releaseGauges(lane, LANE.clients + CLIENT.active, CLIENT.width, MAX_CLIENTS, TOTAL.clientActive);
+    this.#lanes[lane]?.fill(0, LANE.active, LANE.active + 1);
+  }
+
+  /** Makes an idle server row ready for another server. */
+  clearServer(serverSlot: number): void {
+    this.#clearRows(LANE.servers + serverSlot * SERVER.width, SERVER.width);
+    Atomics.store(this.#totals, TOTAL.serverHealth + serverSlot, 0);
+  }
+
+  clearClient(clientSlot: number): void {
+    this.#clearRows(LANE.clients + clientSlot * CLIENT.width, CLIENT.width);
+  }
+
+  #releaseGauges(lane: number, first: number, width: number, rows: number, totals: number): void {
+    const words = this.#lanes[lane];
+    if (words === undefined) return;
+    for (let row = 0; row < rows; row++) {
+      const held = words[first + row * width] ?? 0;
+      if (held === 0) continue;
+      Atomics.sub(this.#totals, totals + row, held);
+      words[first + row * width] = 0;
+    }
+  }
+
+  #clearRows(first: number, width: number): void {
+    for (const lane of this.#lanes) lane.fill(0, first, first + width);
+  }
+
+  #sum(word: number): number {
+    let sum = 0;
+    for (const lane of this.#lanes) sum += lane[word] ?? 0;
+    return sum;
+  }
+}

@@ -1,0 +1,79 @@
+/** Certificates of every kind that a verifier has to judge: intermediates, purposes, path lengths, dates, names that are reused. */
+import 'reflect-metadata';
+import { webcrypto } from 'node:crypto';
+import * as x509 from '@peculiar/x509';
+import { type KeyAndCertificate, validFor } from '../../certs/issuing.ts';
+
+export { ExtendedKeyUsage, KeyUsageFlags } from '@peculiar/x509';
+
+const P256 = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
+
+/** A certificate that can sign others, if its extensions let it. */
+export interface Issued extends KeyAndCertificate {
+  readonly certificate: x509.X509Certificate;
+  readonly keys: webcrypto.CryptoKeyPair;
+}
+
+export interface Wanted {
+  readonly name: string;
+  /** Undefined: it signs itself. */
+  readonly issuer?: Issued;
+  /** Undefined: no basic constraints at all. */
+  readonly ca?: boolean;
+  readonly pathLength?: number;
+  readonly keyUsage?: x509.KeyUsageFlags;
+  /** Object identifiers of the extended key usage. */
+  readonly purposes?: readonly string[];
+  /** Whole days from now that it begins and ends. */
+  readonly days?: readonly [from: number, to: number];
+  readonly criticalUnknown?: boolean;
+}
+
+/** Makes one certificate with a fresh P-256 key. */
+export async function certificate(wanted: Wanted): Promise<Issued> {
+  const { name, issuer, ca, pathLength, keyUsage, purposes, days: [from, to] = [0, 1], criticalUnknown = false } = wanted;
+  const keys = await webcrypto.subtle.generateKey(P256, true, ['sign', 'verify']);
+  const now = Date.now();
+  const made = await x509.X509CertificateGenerator.create({
+    subject: `CN=${name}`,
+    issuer: issuer?.certificate.subject ?? `CN=${name}`,
+    publicKey: keys.publicKey,
+    signingKey: (issuer?.keys ?? keys).privateKey,
+    notBefore: validFor(0, now + from * 86_400_000).notBefore,
+    notAfter: validFor(to, now).notAfter,
+    signingAlgorithm: P256,
+    extensions: [
+      ...(ca === undefined ? [] : [new x509.BasicConstraintsExtension(ca, pathLength, true)]),
+      ...(keyUsage === undefined ? [] : [new x509.KeyUsagesExtension(keyUsage, true)]),
+      ...(purposes === undefined ? [] : [new x509.ExtendedKeyUsageExtension([...purposes])]),
+      ...(criticalUnknown ? [new x509.Extension('1.2.3.4.5.6', true, new Uint8Array([5, 0]))] : []),
+      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+      await x509.AuthorityKeyIdentifierExtension.create((issuer?.keys ?? keys).publicKey),
+    ],
+  });
+  const der = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey);
+  return { certificate: made, keys, certPem: pem('CERTIFICATE', made.rawData), keyPem: pem('PRIVATE KEY', der) };
+}
+
+/** A root that may sign certificates and revocation lists. */
+export function root(name: string): Promise<Issued> {
+  return certificate({ name, ca: true, keyUsage: x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign });
+}
+
+/** A revocation list in the name of `issuer`, signed by `signer`. */
+export async function revocationList(issuer: Issued, signer: Issued, revoked: readonly Issued[], days: readonly [number, number] = [0, 1]) {
+  const now = Date.now();
+  const list = await x509.X509CrlGenerator.create({
+    issuer: issuer.certificate.subject,
+    thisUpdate: validFor(0, now + days[0] * 86_400_000).notBefore,
+    nextUpdate: validFor(days[1], now).notAfter,
+    entries: revoked.map(({ certificate: { serialNumber } }) => ({ serialNumber, revocationDate: new Date(now) })),
+    signingAlgorithm: P256,
+    signingKey: signer.keys.privateKey,
+  });
+  return pem('X509 CRL', list.rawData);
+}
+
+function pem(label: string, der: ArrayBuffer): string {
+  return `${x509.PemConverter.encode(der, label).trimEnd()}\n`;
+}
