@@ -55,3 +55,15 @@ function prefixOf(bits: bigint, prefix: number): bigint {
 function ipv4Bits(text: string): bigint {
   return text.split('.').reduce((bits, part) => (bits << 8n) | BigInt(part), 0n);
 }
+
+/** The address of these bits as text, in the form of RFC 5952; IPv4-mapped IPv6 is written as the IPv4 address that it is. */
+export function addressText(bits: bigint): string {
+  if (bits >> 32n === 0xffffn) return [24n, 16n, 8n, 0n].map((shift) => (bits >> shift) & 0xffn).join('.');
+  const groups = Array.from({ length: 8 }, (_, index) => ((bits >> BigInt(112 - 16 * index)) & 0xffffn).toString(16)).join(':');
+  // The longest run of zeros, the first of several, and never a single one.
+  const runs = [...groups.matchAll(/(?<![^:])0(?::0(?![^:]))+/g)];
+  const longest = runs.toSorted(([a], [b]) => b.length - a.length)[0];
+  if (longest === undefined) return groups;
+  const [head, tail] = [groups.slice(0, longest.index), groups.slice(longest.index + longest[0].length)];
+  return `${head.replace(/:$/, '')}::${tail.replace(/^:/, '')}`;
+}
