@@ -12,9 +12,11 @@ import {
   type Store,
   type StoredChange,
 } from '../../src/controlplane/store/store.ts';
+import { DEFAULT_HEALTH_CHECK, NO_LIMITS } from '../../src/domain/defaults.ts';
 import { DomainError } from '../../src/domain/errors.ts';
-import { EMPTY_SNAPSHOT, type Snapshot } from '../../src/domain/model.ts';
+import { ANY_NAME_MATCH, EMPTY_SNAPSHOT, type Snapshot } from '../../src/domain/model.ts';
 import { apply, type Command } from '../../src/domain/state.ts';
+import { anyEntries } from '../support/any-state.ts';
 import { sampleClient, sampleGroup, sampleListener, sampleServer } from '../support/sample-state.ts';
 import { temporaryFolder } from '../support/temp-dir.ts';
 import { addGroups, auditOf } from './adding-groups.ts';
@@ -55,22 +57,22 @@ for (const [driver, freshStore] of Object.entries(DRIVERS)) {
               sampleServer('web.example.com:80'),
             ],
             healthCheck: {
+              ...DEFAULT_HEALTH_CHECK,
               type: 'http',
-              intervalMs: 2500,
-              timeoutMs: 10,
-              unhealthyThreshold: 2,
-              healthyThreshold: 1,
-              maxIntervalMs: 86_400_000,
-              http: { path: '/ready', host: undefined, statusFrom: 200, statusTo: 299 },
+              http: { path: '/ready', host: undefined, statusFrom: 200, statusTo: 299, body: 'é\u200b' },
             },
+            queue: { maxLength: 5, timeoutMs: 100 },
+            upstreamTls: { ca: '/ca.pem', serverName: undefined, clientCertificate: undefined, insecureSkipVerify: true },
           }),
         ],
         clients: [
           sampleClient('a', ['web'], {
-            match: { cn: 'a\\n"\u200bé', dns: undefined, uri: 'spiffe://example/a', ou: undefined, fingerprint: 'ab'.repeat(32) },
+            match: { ...ANY_NAME_MATCH, cn: 'a\\n"\u200bé', uri: 'spiffe://example/a', fingerprint: 'ab'.repeat(32) },
             limits: {
+              ...NO_LIMITS,
               connectionRate: { algorithm: 'tokenBucket', limit: 10, windowMs: 1000, burst: 20, action: 'delay', maxDelayMs: 250 },
               concurrentConnections: 7,
+              bandwidth: { uploadBytesPerSecond: 2 ** 40, downloadBytesPerSecond: undefined },
             },
           }),
         ],
@@ -78,6 +80,18 @@ for (const [driver, freshStore] of Object.entries(DRIVERS)) {
       };
       const snapshot = await append(store, EMPTY_SNAPSHOT, [everything, addGroup('db')]);
       assert.deepEqual(await store.load(), { snapshot, changedAtRunTime: true });
+    });
+
+    it('gives back any state as it was made', async (t) => {
+      const store = await freshStore(t);
+      let snapshot = EMPTY_SNAPSHOT;
+      await fc.assert(
+        fc.asyncProperty(anyEntries, async (entries) => {
+          snapshot = await append(store, snapshot, [{ kind: 'replaceAll', ...entries }]);
+          assert.deepEqual((await store.load())?.snapshot, snapshot);
+        }),
+        { numRuns: 30, endOnFailure: true },
+      );
     });
 
     it('refuses a change made on another revision, and writes nothing', async (t) => {

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { status as Code } from '@grpc/grpc-js';
 import { MemoryStore } from '../../src/controlplane/store/memory.ts';
 import { StoreUnavailableError } from '../../src/controlplane/store/store.ts';
+import { DEFAULT_GROUP, DEFAULT_SERVER } from '../../src/domain/defaults.ts';
 import { assertInvariants } from '../../src/domain/state.ts';
 import {
   AddClientRequest,
@@ -12,6 +13,7 @@ import {
   CheckType,
   LimitAction,
   OnUnhealthy,
+  ProxyProtocolVersion,
   RateAlgorithm,
   RemoveClientRequest,
   RemoveTargetGroupRequest,
@@ -32,24 +34,12 @@ test('a target group that says only its name and servers gets the defaults', asy
   assert.deepEqual(await ask(client, rpc.addTargetGroup, request), { revision: 2n });
 
   assert.deepEqual(admin.authority.snapshot.targetGroups.get('api'), {
+    ...DEFAULT_GROUP,
     name: 'api',
-    algorithm: 'leastConnections',
     servers: [
-      { address: 'localhost:9001', weight: 1, maxConnections: undefined, backup: false, mode: 'ready' },
-      { address: '[::1]:9002', weight: 1, maxConnections: undefined, backup: false, mode: 'ready' },
+      { ...DEFAULT_SERVER, address: 'localhost:9001' },
+      { ...DEFAULT_SERVER, address: '[::1]:9002' },
     ],
-    healthCheck: {
-      type: 'tcp',
-      intervalMs: 5000,
-      timeoutMs: 5000,
-      unhealthyThreshold: 1,
-      healthyThreshold: 3,
-      maxIntervalMs: 60_000,
-      http: undefined,
-    },
-    connectTimeoutMs: 5000,
-    retries: 3,
-    onUnhealthy: 'keep',
   });
   assert.deepEqual(admin.health.probed, ['api/localhost:9001', 'api/[::1]:9002'], 'it waited for the first probes');
   const { targetGroups } = await ask(client, rpc.listTargetGroups, {});
@@ -73,15 +63,27 @@ test('everything that a target group and a client can say arrives and is told ag
       unhealthyThreshold: 4,
       healthyThreshold: 5,
       maxInterval: seconds(6),
-      http: { path: '/ready?x=1', host: 'app.example', statusFrom: 200, statusTo: 204 },
+      http: { path: '/ready?x=1', host: 'app.example', statusFrom: 200, statusTo: 204, body: 'OK' },
+      grpc: undefined,
+      sendExpect: undefined,
     },
     connectTimeout: seconds(9),
     retries: 0,
     onUnhealthy: OnUnhealthy.CLOSE,
+    slowStart: seconds(30),
+    panicThreshold: 40,
+    outlierDetection: { consecutiveFailures: 0, baseEjectionTime: seconds(1), maxEjectionTime: seconds(2), maxEjectionPercent: 10 },
+    queue: { maxLength: 11, timeout: seconds(12) },
+    hashBalanceFactor: 0,
+    agentCheck: { port: 9999, interval: seconds(7), timeout: seconds(8) },
+    rebalance: { perSecond: 3 },
+    sendProxyProtocol: ProxyProtocolVersion.V2,
+    upstreamTls: { ca: '/ca.pem', serverName: 'db.internal', certificate: '/lb.crt', privateKey: '/lb.key', insecureSkipVerify: true },
+    resolveInterval: seconds(60),
   };
   const newClient = {
     clientId: 'full',
-    match: { cn: 'a', dns: 'b.example', uri: 'spiffe://c/d', ou: 'e', fingerprint: 'ab'.repeat(32) },
+    match: { cn: 'a', dns: 'b.example', uri: 'spiffe://c/d', ou: 'e', fingerprint: 'ab'.repeat(32), cidr: '10.0.0.0/8' },
     allowedTargetGroups: ['full', 'db'],
     limits: {
       connectionRate: {
@@ -93,6 +95,8 @@ test('everything that a target group and a client can say arrives and is told ag
         maxDelay: seconds(3),
       },
       concurrentConnections: 100,
+      bandwidth: { upload: 2048n, download: 10_000_000_000n },
+      shadow: true,
     },
   };
 

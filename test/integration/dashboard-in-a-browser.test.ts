@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { NO_LIMITS } from '../../src/domain/defaults.ts';
 import { EMPTY_SNAPSHOT, type Snapshot } from '../../src/domain/model.ts';
 import { noChromium, openPage } from '../support/chromium.ts';
 import { scriptedDashboard } from '../support/dashboard.ts';
@@ -20,6 +21,7 @@ const state: Snapshot = {
     [
       sampleClient('alice', ['web', 'mail'], {
         limits: {
+          ...NO_LIMITS,
           connectionRate: { algorithm: 'tokenBucket', limit: 20, windowMs: 1_000, burst: 20, action: 'reset', maxDelayMs: 5_000 },
           concurrentConnections: 5,
         },

@@ -141,6 +141,8 @@ test('the verdict on a certificate is what its handshake comes to, whatever is w
       const material: TlsMaterial = {
         certificatePem: certPem,
         privateKeyPem: keyPem,
+        certificates: [],
+        sessionTickets: false,
         caPem: authorities.map((each) => each.certPem).join(''),
         crlPem: crl,
         minVersion,
@@ -160,6 +162,8 @@ test('a chain that no handshake would read is refused as one', async () => {
   const material: TlsMaterial = {
     certificatePem: certPem,
     privateKeyPem: keyPem,
+    certificates: [],
+    sessionTickets: false,
     caPem: certPem,
     crlPem: undefined,
     minVersion: 'TLSv1.3',

@@ -13,7 +13,7 @@ import { sampleGroup, sampleHealthCheck, sampleServer } from '../support/sample-
 const quick: HealthCheck = { ...sampleHealthCheck, intervalMs: 20, maxIntervalMs: 40, timeoutMs: 5000 };
 /** A next probe after the first one is not to be seen within a test. */
 const slow: HealthCheck = { ...sampleHealthCheck, intervalMs: 600_000, maxIntervalMs: 600_000 };
-const http = { path: '/ready?full=1', host: undefined, statusFrom: 200, statusTo: 299 };
+const http = { path: '/ready?full=1', host: undefined, statusFrom: 200, statusTo: 299, body: undefined };
 
 const web = (addresses: readonly string[], healthCheck: HealthCheck): TargetGroup => sampleGroup('web', addresses, { healthCheck });
 /** Says nothing, and ends when its peer does. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { Slots } from '../../src/controlplane/slots.ts';
 import { Workers } from '../../src/controlplane/workers.ts';
+import { NO_LIMITS } from '../../src/domain/defaults.ts';
 import { EMPTY_SNAPSHOT, type Snapshot } from '../../src/domain/model.ts';
 import { apply, type Command } from '../../src/domain/state.ts';
 import { createSharedBuffers } from '../../src/shared/memory/layout.ts';
@@ -16,7 +17,7 @@ const SEED: Command = {
   kind: 'replaceAll',
   listeners: [],
   targetGroups: [sampleGroup('web', ['127.0.0.1:8081'])],
-  clients: [sampleClient('clientA', ['web'], { limits: { connectionRate: RATE, concurrentConnections: undefined } })],
+  clients: [sampleClient('clientA', ['web'], { limits: { ...NO_LIMITS, connectionRate: RATE } })],
   revocations: [],
 };
 const STATE = apply(EMPTY_SNAPSHOT, SEED);

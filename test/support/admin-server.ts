@@ -217,6 +217,8 @@ export async function startAdmin(t: Pick<TestContext, 'after'>, options: AdminOp
     return {
       certificatePem: certPem,
       privateKeyPem: keyPem,
+      certificates: [],
+      sessionTickets: false,
       caPem: from.caPem,
       crlPem: undefined,
       minVersion: 'TLSv1.2',

@@ -58,6 +58,11 @@ export function wholeNumber(min: number, max: number) {
   return z.int(params).min(min, params).max(max, params);
 }
 
+export function zeroOrWholeNumber(min: number, max: number) {
+  const params = expecting(`0, or a whole number from ${min} to ${max}`);
+  return z.union([z.literal(0, params), z.int(params).min(min, params).max(max, params)], params);
+}
+
 export function oneOf<const T extends readonly [string, ...string[]]>(words: T) {
   return z.enum(words, expecting(`one of ${words.join(', ')}`));
 }

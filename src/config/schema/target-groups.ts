@@ -18,6 +18,7 @@ import {
   serverAddress,
   statusRange,
   wholeNumber,
+  zeroOrWholeNumber,
 } from './fields.ts';
 
 const serverSettings = mapping({
@@ -206,7 +207,7 @@ export const targetGroup = mapping({
     timeout: '2s',
   }),
   hashBalanceFactor: documented(
-    z.union([z.literal(0), wholeNumber(101, 10_000)], expecting('0, or a whole number from 101 to 10000')).prefault(125),
+    zeroOrWholeNumber(101, 10_000).prefault(125),
     'With sourceHash and clientHash: a server takes at most this percentage of the average load; 0: no bound.',
     '125',
     150,

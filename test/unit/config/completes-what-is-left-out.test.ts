@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { availableParallelism } from 'node:os';
 import { test } from 'node:test';
 import { parseConfig } from '../../../src/config/parse.ts';
+import { DEFAULT_GROUP, DEFAULT_SERVER } from '../../../src/domain/defaults.ts';
+import { ANY_NAME_MATCH } from '../../../src/domain/model.ts';
 
 const MINIMAL = `
 listenAddress: "127.0.0.1:0"
@@ -28,17 +30,8 @@ test('defaults are filled in', () => {
   assert.equal(config.workers, Math.min(64, availableParallelism()));
   assert.equal(config.maxPendingHandshakes, 1024);
   assert.equal(config.logLevel, 'info');
-  assert.equal(config.listeners[0]?.tls.minVersion, 'TLSv1.2');
-  assert.deepEqual(config.targetGroups[0]?.healthCheck, {
-    type: 'tcp',
-    intervalMs: 5000,
-    timeoutMs: 5000,
-    unhealthyThreshold: 1,
-    healthyThreshold: 3,
-    maxIntervalMs: 60_000,
-    http: undefined,
-  });
-  assert.deepEqual([config.targetGroups[0]?.connectTimeoutMs, config.targetGroups[0]?.retries], [5000, 3]);
+  assert.equal(config.listeners[0]?.tls?.minVersion, 'TLSv1.2');
+  assert.deepEqual(config.targetGroups, [{ ...DEFAULT_GROUP, name: 'web', servers: [{ ...DEFAULT_SERVER, address: '127.0.0.1:1' }] }]);
   assert.deepEqual(config.clients[0]?.limits.connectionRate, {
     algorithm: 'fixedWindow',
     limit: 7,
@@ -56,6 +49,8 @@ test('requests_per_second is a fixed window of one second that resets', () => {
   assert.deepEqual(config.clients[0]?.limits, {
     connectionRate: { algorithm: 'fixedWindow', limit: 4, windowMs: 1000, burst: 4, action: 'reset', maxDelayMs: 5000 },
     concurrentConnections: 2,
+    bandwidth: undefined,
+    shadow: false,
   });
 });
 
@@ -67,11 +62,10 @@ test('timeouts are the defaults of target groups', () => {
 
 test('without roles, an OU or CN that names a role has it', () => {
   const { admin } = parse(MINIMAL);
-  const match = { cn: undefined, dns: undefined, uri: undefined, ou: undefined, fingerprint: undefined };
   assert.equal(admin.rolesConfigured, false);
   assert.deepEqual(admin.roles.operator, [
-    { ...match, ou: 'operator' },
-    { ...match, cn: 'operator' },
+    { ...ANY_NAME_MATCH, ou: 'operator' },
+    { ...ANY_NAME_MATCH, cn: 'operator' },
   ]);
 });
 
@@ -79,13 +73,12 @@ test('roles may be a list, with or without match', () => {
   const { admin } = parse(
     `${MINIMAL}admin: {roles: [{role: admin, match: {cn: alice}}, {role: viewer, ou: support}, {role: admin, cn: bob}]}`,
   );
-  const match = { cn: undefined, dns: undefined, uri: undefined, ou: undefined, fingerprint: undefined };
   assert.deepEqual(admin.roles, {
-    viewer: [{ ...match, ou: 'support' }],
+    viewer: [{ ...ANY_NAME_MATCH, ou: 'support' }],
     operator: [],
     admin: [
-      { ...match, cn: 'alice' },
-      { ...match, cn: 'bob' },
+      { ...ANY_NAME_MATCH, cn: 'alice' },
+      { ...ANY_NAME_MATCH, cn: 'bob' },
     ],
   });
 });

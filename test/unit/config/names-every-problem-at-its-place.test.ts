@@ -147,7 +147,7 @@ const inBody: Readonly<Record<string, readonly [body: string, ...problems: RegEx
   ],
   'a match of nothing': [
     `${GROUPS}clients: [{clientId: a, allowedTargetGroup: web, match: {}}]`,
-    /^lb\.yaml:4:57: clients\[0\]\.match: expected at least one of cn, dns, uri, ou, fingerprint$/,
+    /^lb\.yaml:4:57: clients\[0\]\.match: expected at least one of cn, dns, uri, ou, fingerprint, cidr$/,
   ],
   'a fingerprint that is too short': [
     `${GROUPS}clients: [{clientId: a, allowedTargetGroup: web, match: {fingerprint: "ab:cd"}}]`,
@@ -159,6 +159,29 @@ const inBody: Readonly<Record<string, readonly [body: string, ...problems: RegEx
     /^lb\.yaml:6:57: targetGroups\[0\]\.healthCheck\.http: expected type: http beside these settings$/,
     /^lb\.yaml:6:64: targetGroups\[0\]\.healthCheck\.http\.path: expected a path that begins with \/ and has no blanks, found "x"$/,
     /^lb\.yaml:6:77: targetGroups\[0\]\.healthCheck\.http\.status: expected an HTTP status such as 200, or a range such as "200-399", found 700$/,
+  ],
+  'checks of other types, and one that expects nothing': [
+    'targetGroups:\n  - name: web\n    upstreamServers: []\n    healthCheck: {type: sendExpect, grpc: {service: ""}, http: {}}',
+    /^lb\.yaml:6:5: targetGroups\[0\]\.healthCheck\.sendExpect: missing; expected a mapping with send and expect, since type is sendExpect$/,
+    /^lb\.yaml:6:43: targetGroups\[0\]\.healthCheck\.grpc: expected type: grpc beside these settings$/,
+    /^lb\.yaml:6:53: targetGroups\[0\]\.healthCheck\.grpc\.service: expected the name of a gRPC service, found ""$/,
+    /^lb\.yaml:6:64: targetGroups\[0\]\.healthCheck\.http: expected type: http beside these settings$/,
+  ],
+  'traffic policy out of its bounds': [
+    'targetGroups:\n  - name: web\n    upstreamServers: []\n    algorithm: resource\n    hashBalanceFactor: 100\n    slowStart: 5\n    queue: {timeout: 0s}\n    sendProxyProtocol: v3\n    upstreamTls: {certificate: a.crt}',
+    /targetGroups\[0\]\.agentCheck: missing; expected an agentCheck with algorithm resource, which rests on it$/,
+    /^lb\.yaml:7:24: targetGroups\[0\]\.hashBalanceFactor: expected 0, or a whole number from 101 to 10000, found 100$/,
+    /^lb\.yaml:8:16: targetGroups\[0\]\.slowStart: expected a time from 0s to 1d with its unit, such as "5s", found 5: add a unit: 5s or 5ms$/,
+    /targetGroups\[0\]\.queue\.maxLength: missing; expected a whole number from 1 to 1000000$/,
+    /^lb\.yaml:9:22: targetGroups\[0\]\.queue\.timeout: expected a time from 1ms to 10m with its unit, such as "5s", found "0s"$/,
+    /^lb\.yaml:10:24: targetGroups\[0\]\.sendProxyProtocol: expected one of v1, v2, found "v3"$/,
+    /^lb\.yaml:11:18: targetGroups\[0\]\.upstreamTls: expected certificate and privateKey together, or neither$/,
+  ],
+  'limits and networks that are none': [
+    `${GROUPS}clients: [{clientId: a, allowedTargetGroup: web, match: {cidr: 10.0.0.1/8}, limits: {bandwidth: {upload: 5 furlongs, download: 1}}}]`,
+    /^lb\.yaml:4:64: clients\[0\]\.match\.cidr: expected a network such as "10\.0\.0\.0\/8" or "2001:db8::\/32", found "10\.0\.0\.1\/8": the bits after \/8 are not 0/,
+    /clients\[0\]\.limits\.bandwidth\.upload: expected bytes per second from 1024 on, .* found "5 furlongs"$/,
+    /clients\[0\]\.limits\.bandwidth\.download: expected bytes per second from 1024 on, .* found 1$/,
   ],
   'roles that name nobody': [
     'admin:\n  roles: {admin: [5, {}], owner: [a]}',

@@ -27,6 +27,8 @@ async function goodFiles(t: TestContext): Promise<Setup & { readonly certPem: st
   const params = {
     certificate: at('lb.crt'),
     privateKey: at('lb.key'),
+    certificates: [],
+    sessionTickets: false,
     caCert: at('ca.pem'),
     crl: at('ca.crl'),
     minVersion: 'TLSv1.2',

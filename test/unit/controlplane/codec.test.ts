@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { describe, it } from 'node:test';
+import fc from 'fast-check';
 import { decodeCommand, decodeSnapshot, encodeCommand, encodeSnapshot } from '../../../src/controlplane/store/codec.ts';
 import { DecodeError } from '../../../src/controlplane/store/decode.ts';
+import { DEFAULT_GROUP, DEFAULT_HEALTH_CHECK, DEFAULT_SERVER, NO_LIMITS } from '../../../src/domain/defaults.ts';
 import { ANY_NAME_MATCH, EMPTY_SNAPSHOT } from '../../../src/domain/model.ts';
 import { apply, type Command } from '../../../src/domain/state.ts';
+import { anyEntries } from '../../support/any-state.ts';
 import { sampleClient, sampleGroup, sampleListener, sampleServer } from '../../support/sample-state.ts';
 
 const commands: { readonly [K in Command['kind']]: Extract<Command, { readonly kind: K }> } = {
@@ -45,6 +50,41 @@ describe('the codec of state', () => {
     const snapshot = Object.values(commands).reduce(apply, EMPTY_SNAPSHOT);
     assert.deepEqual(decodeSnapshot(encodeSnapshot(snapshot)), snapshot);
     assert.deepEqual(decodeSnapshot(encodeSnapshot(EMPTY_SNAPSHOT)), EMPTY_SNAPSHOT);
+  });
+
+  it('reads any state back as it was, and the command that makes it', () => {
+    fc.assert(
+      fc.property(anyEntries, (entries) => {
+        const command: Command = { kind: 'replaceAll', ...entries };
+        assert.deepEqual(decodeCommand(encodeCommand(command)), command);
+        const snapshot = apply(EMPTY_SNAPSHOT, command);
+        assert.deepEqual(decodeSnapshot(encodeSnapshot(snapshot)), snapshot);
+      }),
+    );
+  });
+
+  it('completes a state that the first version wrote with what has held before there was more to say', () => {
+    const text = readFileSync(path.join(import.meta.dirname, 'state-of-the-first-version.json'), 'utf8');
+    const { targetGroups, clients, listeners } = decodeSnapshot(text);
+    assert.deepEqual(targetGroups.get('web'), {
+      ...DEFAULT_GROUP,
+      name: 'web',
+      servers: [{ ...DEFAULT_SERVER, address: '127.0.0.1:8081' }],
+      healthCheck: {
+        ...DEFAULT_HEALTH_CHECK,
+        type: 'http',
+        http: { path: '/', host: undefined, statusFrom: 200, statusTo: 399, body: undefined },
+      },
+    });
+    assert.deepEqual(clients.get('a'), {
+      clientId: 'a',
+      match: { ...ANY_NAME_MATCH, ou: 'x' },
+      allowedTargetGroups: ['web'],
+      limits: { ...NO_LIMITS, concurrentConnections: 9 },
+    });
+    assert.deepEqual(listeners, [sampleListener('main', { targetGroup: 'web' })]);
+    // What it would be written as now is read the same.
+    assert.deepEqual(decodeSnapshot(encodeSnapshot(decodeSnapshot(text))), decodeSnapshot(text));
   });
 
   const refused: Record<string, [text: string, why: RegExp]> = {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { Slots } from '../../../src/controlplane/slots.ts';
+import { NO_LIMITS } from '../../../src/domain/defaults.ts';
 import { type ConnectionRate, EMPTY_SNAPSHOT, serverKey } from '../../../src/domain/model.ts';
 import { apply } from '../../../src/domain/state.ts';
 import { createSharedBuffers } from '../../../src/shared/memory/layout.ts';
@@ -22,7 +23,7 @@ const anyState = fc
     targetGroups: groups.map(([name, addresses]) => sampleGroup(name, addresses)),
     clients: clients.map(([id, isLimited]) =>
       sampleClient(id, [groups[0]?.[0] ?? ''], {
-        limits: { connectionRate: isLimited ? RATE : undefined, concurrentConnections: undefined },
+        limits: { ...NO_LIMITS, connectionRate: isLimited ? RATE : undefined },
       }),
     ),
   }));

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Slots } from '../../../src/controlplane/slots.ts';
 import { mergeSlots } from '../../../src/dataplane/view.ts';
+import { NO_LIMITS } from '../../../src/domain/defaults.ts';
 import { EMPTY_SNAPSHOT } from '../../../src/domain/model.ts';
 import { apply, type Command } from '../../../src/domain/state.ts';
 import { createSharedBuffers } from '../../../src/shared/memory/layout.ts';
@@ -24,7 +25,7 @@ test('a worker that merges the assignments of each change has those that the mai
   };
   for (let revision = 1; revision <= 80; revision++) change(changeThatMakes(revision));
   const connectionRate = { algorithm: 'fixedWindow', limit: 5, windowMs: 1000, burst: 5, action: 'reset', maxDelayMs: 0 } as const;
-  const limited = sampleClient('limited', ['group-9'], { limits: { connectionRate, concurrentConnections: undefined } });
+  const limited = sampleClient('limited', ['group-9'], { limits: { ...NO_LIMITS, connectionRate } });
   change({ kind: 'addClient', client: limited });
   assert.ok(worker.limiters.has('limited'));
   change({ kind: 'removeClient', clientId: 'limited' });

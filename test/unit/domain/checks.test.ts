@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { checkClientValues, checkGroupValues, checkServer } from '../../../src/domain/checks.ts';
+import { DEFAULT_OUTLIER_DETECTION, NO_LIMITS } from '../../../src/domain/defaults.ts';
 import { DomainError } from '../../../src/domain/errors.ts';
 import {
   ANY_NAME_MATCH,
@@ -9,7 +10,9 @@ import {
   type HealthCheck,
   type HttpCheck,
   type IdentityMatch,
+  type OutlierDetection,
   type TargetGroup,
+  type UpstreamTls,
 } from '../../../src/domain/model.ts';
 import { client, RATE, targetGroup, upstream } from './snapshots.ts';
 
@@ -36,7 +39,10 @@ describe('a target group', () => {
   const group = (changes: Partial<TargetGroup>) => checkGroupValues(targetGroup('g', changes));
   const health = (changes: Partial<HealthCheck>) => group({ healthCheck: { ...targetGroup('g').healthCheck, ...changes } });
   const http = (changes: Partial<HttpCheck>) =>
-    health({ type: 'http', http: { path: '/', host: undefined, statusFrom: 200, statusTo: 399, ...changes } });
+    health({ type: 'http', http: { path: '/', host: undefined, statusFrom: 200, statusTo: 399, body: undefined, ...changes } });
+
+  const outliers = (changes: Partial<OutlierDetection>) => group({ outlierDetection: { ...DEFAULT_OUTLIER_DETECTION, ...changes } });
+  const AGENT = { port: 9999, intervalMs: 5000, timeoutMs: 5000 };
 
   bounded('retries', 0, 10, (retries) => group({ retries }));
   bounded('connectTimeout', 1, 600_000, (connectTimeoutMs) => group({ connectTimeoutMs }));
@@ -47,6 +53,53 @@ describe('a target group', () => {
   bounded('healthCheck.healthyThreshold', 1, 1000, (healthyThreshold) => health({ healthyThreshold }));
   bounded('healthCheck.http.statusFrom', 100, 599, (statusFrom) => http({ statusFrom, statusTo: 599 }));
   bounded('healthCheck.http.statusTo', 200, 599, (statusTo) => http({ statusTo }));
+
+  bounded('slowStart', 0, DAY_MS, (slowStartMs) => group({ slowStartMs }));
+  bounded('panicThreshold', 0, 100, (panicThreshold) => group({ panicThreshold }));
+  bounded('queue.maxLength', 1, 1_000_000, (maxLength) => group({ queue: { maxLength, timeoutMs: 1 } }));
+  bounded('queue.timeout', 1, 600_000, (timeoutMs) => group({ queue: { maxLength: 1, timeoutMs } }));
+  bounded('agentCheck.port', 1, 65_535, (port) => group({ agentCheck: { ...AGENT, port } }));
+  bounded('agentCheck.interval', 10, DAY_MS, (intervalMs) => group({ agentCheck: { ...AGENT, intervalMs } }));
+  bounded('agentCheck.timeout', 10, DAY_MS, (timeoutMs) => group({ agentCheck: { ...AGENT, timeoutMs } }));
+  bounded('rebalance.perSecond', 1, 10_000, (perSecond) => group({ rebalance: { perSecond } }));
+  bounded('resolveInterval', 100, DAY_MS, (resolveIntervalMs) => group({ resolveIntervalMs }));
+  bounded('outlierDetection.consecutiveFailures', 0, 1000, (consecutiveFailures) => outliers({ consecutiveFailures }));
+  bounded('outlierDetection.baseEjectionTime', 1, DAY_MS, (baseEjectionMs) => outliers({ baseEjectionMs }));
+  bounded('outlierDetection.maxEjectionTime', 1, DAY_MS, (maxEjectionMs) => outliers({ maxEjectionMs }));
+  bounded('outlierDetection.maxEjectionPercent', 0, 100, (maxEjectionPercent) => outliers({ maxEjectionPercent }));
+
+  test('bounds hashed load by more than the average, or not at all', () => {
+    for (const hashBalanceFactor of [0, 101, 10_000]) group({ hashBalanceFactor });
+    for (const hashBalanceFactor of [-1, 1, 100, 10_001, 125.5]) refused('hashBalanceFactor', () => group({ hashBalanceFactor }));
+  });
+
+  test('has an agent where its algorithm goes by load', () => {
+    group({ algorithm: 'resource', agentCheck: AGENT });
+    refused('agentCheck', () => group({ algorithm: 'resource' }));
+  });
+
+  test('sends and expects texts of a bounded length, and expects something', () => {
+    const sendExpect = (send: string, expect: string) => health({ type: 'sendExpect', sendExpect: { send, expect } });
+    sendExpect('', 'x');
+    sendExpect('\0\r\n'.padEnd(4096), 'x'.repeat(4096));
+    for (const expect of ['', 'x'.repeat(4097)]) refused('healthCheck.sendExpect.expect', () => sendExpect('', expect));
+    refused('healthCheck.sendExpect.send', () => sendExpect('x'.repeat(4097), 'x'));
+    for (const body of ['', 'x'.repeat(4097)]) refused('healthCheck.http.body', () => http({ body }));
+    for (const authority of ['', 'a b', 'a\r\nx: y'])
+      refused('healthCheck.grpc.authority', () => health({ type: 'grpc', grpc: { service: '', authority } }));
+  });
+
+  test('names the files and the server of its TLS without control characters', () => {
+    const tls = (changes: Partial<UpstreamTls>) =>
+      group({ upstreamTls: { ca: undefined, serverName: undefined, clientCertificate: undefined, insecureSkipVerify: false, ...changes } });
+    tls({ ca: '/ca.pem', serverName: 'db.internal', clientCertificate: { certificate: '/c', privateKey: '/k' } });
+    for (const bad of ['', 'a\n', 'x'.repeat(4097)]) {
+      refused('upstreamTls.ca', () => tls({ ca: bad }));
+      refused('upstreamTls.serverName', () => tls({ serverName: bad }));
+      refused('upstreamTls.certificate', () => tls({ clientCertificate: { certificate: bad, privateKey: '/k' } }));
+      refused('upstreamTls.privateKey', () => tls({ clientCertificate: { certificate: '/c', privateKey: bad } }));
+    }
+  });
 
   test('asks for a path and a host that cannot add lines to the request', () => {
     http({ path: '/healthz?full=1', host: 'example.com:80' });
@@ -69,8 +122,7 @@ describe('a server', () => {
 
 describe('a client', () => {
   const changed = (changes: Partial<Client>) => checkClientValues(client('c', ['g'], changes));
-  const rate = (changes: Partial<ConnectionRate>) =>
-    changed({ limits: { connectionRate: { ...RATE, ...changes }, concurrentConnections: undefined } });
+  const rate = (changes: Partial<ConnectionRate>) => changed({ limits: { ...NO_LIMITS, connectionRate: { ...RATE, ...changes } } });
   const match = (changes: Partial<IdentityMatch>) => changed({ match: { ...ANY_NAME_MATCH, ...changes } });
 
   bounded('limits.connectionRate.limit', 1, 1_000_000, (limit) => rate({ limit }));
@@ -79,8 +131,20 @@ describe('a client', () => {
   bounded('limits.connectionRate.burst', 1, 1_000_000, (burst) => rate({ burst }));
   bounded('limits.connectionRate.maxDelay', 0, 60_000, (maxDelayMs) => rate({ maxDelayMs }));
   bounded('limits.concurrentConnections', 1, 2 ** 31 - 1, (concurrentConnections) =>
-    changed({ limits: { connectionRate: undefined, concurrentConnections } }),
+    changed({ limits: { ...NO_LIMITS, concurrentConnections } }),
   );
+
+  bounded('limits.bandwidth.upload', 1024, 2 ** 40, (uploadBytesPerSecond) =>
+    changed({ limits: { ...NO_LIMITS, bandwidth: { uploadBytesPerSecond, downloadBytesPerSecond: undefined } } }),
+  );
+  bounded('limits.bandwidth.download', 1024, 2 ** 40, (downloadBytesPerSecond) =>
+    changed({ limits: { ...NO_LIMITS, bandwidth: { uploadBytesPerSecond: undefined, downloadBytesPerSecond } } }),
+  );
+
+  test('comes from a network', () => {
+    for (const cidr of ['10.0.0.0/8', '::1']) match({ cidr });
+    for (const cidr of ['', '10.0.0.1/8', '10.0.0.0/33', 'example.com']) refused('match.cidr', () => match({ cidr }));
+  });
 
   test('is allowed at least one group', () => refused('allowedTargetGroups', () => changed({ allowedTargetGroups: [] })));
 

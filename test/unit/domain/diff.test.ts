@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { NO_LIMITS } from '../../../src/domain/defaults.ts';
 import { blastRadius, diff, type LiveConnection } from '../../../src/domain/diff.ts';
 import { EMPTY_SNAPSHOT, type Snapshot } from '../../../src/domain/model.ts';
 import { apply, type Command } from '../../../src/domain/state.ts';
@@ -33,7 +34,7 @@ describe('the differences between two states', () => {
           servers: [upstream('10.0.0.1:80', { weight: 7, maxConnections: 5 }), upstream('10.0.0.3:80')],
         },
       ],
-      clients: [client('alice', ['web'], { limits: { connectionRate: RATE, concurrentConnections: undefined } })],
+      clients: [client('alice', ['web'], { limits: { ...NO_LIMITS, connectionRate: RATE } })],
       revocations: [REVOKED],
     });
     const told = diff(BEFORE, after).map(({ kind, path, before, after: now }) => [kind, path, before, now]);
@@ -82,7 +83,7 @@ describe('the differences between two states', () => {
           targetGroup(name, { retries, servers: servers.map((address) => upstream(address)) }),
         ),
         clients: clients.map(({ id, limit }) =>
-          client(id, [groups[0]?.name ?? ''], { limits: { connectionRate: undefined, concurrentConnections: limit ?? undefined } }),
+          client(id, [groups[0]?.name ?? ''], { limits: { ...NO_LIMITS, concurrentConnections: limit ?? undefined } }),
         ),
       }),
     );

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { NO_LIMITS } from '../../../src/domain/defaults.ts';
 import { DomainError, type DomainErrorCode } from '../../../src/domain/errors.ts';
 import { EMPTY_SNAPSHOT, type Listener, type Snapshot } from '../../../src/domain/model.ts';
 import { apply, assertInvariants, type Command } from '../../../src/domain/state.ts';
@@ -164,7 +165,7 @@ const anyClient = fc
   .tuple(clientId, fc.array(groupInAName, { maxLength: 2 }), fc.option(fc.constantFrom(1, 1, 10, 0), { nil: undefined }))
   .map(([id, groups, limit]) =>
     client(id, groups, {
-      limits: { connectionRate: limit === undefined ? undefined : { ...RATE, limit }, concurrentConnections: undefined },
+      limits: { ...NO_LIMITS, connectionRate: limit === undefined ? undefined : { ...RATE, limit } },
     }),
   );
 const anyListeners: fc.Arbitrary<Listener[]> = fc.array(
