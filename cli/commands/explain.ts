@@ -19,6 +19,7 @@ interface ExplainOptions {
   readonly listener?: string;
   readonly sni?: string;
   readonly alpn?: string;
+  readonly source?: string;
 }
 
 export function addExplainCommand(program: Command, io: Io): void {
@@ -33,12 +34,13 @@ export function addExplainCommand(program: Command, io: Io): void {
     .option('--fingerprint <sha256>', '... its SHA-256 fingerprint', name)
     .option('--listener <name>', 'where it connects (default: the only listener)', name)
     .option('--sni <name>', 'the server name that it asks for', name)
-    .option('--alpn <protocol>', 'the protocol that it offers', name);
+    .option('--alpn <protocol>', 'the protocol that it offers', name)
+    .option('--source <address>', 'the address that it comes from; on a plain listener this alone says who it is', name);
   command.action(async (options: ExplainOptions) => {
-    const { listener = '', sni = '', alpn = '' } = options;
+    const { listener = '', sni = '', alpn = '', source = '' } = options;
     const who = whoOf(options);
     await withSession(io, command, async ({ connection, printer }) => {
-      const reply = await connection.unary(AdminServiceService.explain, { who, listener, sni, alpn });
+      const reply = await connection.unary(AdminServiceService.explain, { who, listener, sni, alpn, source });
       printer.block(reply, explanation(reply, printer.paint));
     });
   });
@@ -46,16 +48,18 @@ export function addExplainCommand(program: Command, io: Io): void {
     command,
     'explain --cn clientA.bardomain.com',
     'explain --certificate clientA.crt --listener main --sni db.bardomain.com',
+    'explain --listener private --source 10.1.2.3',
     'explain --uri spiffe://example.org/billing --output json',
   );
 }
 
-function whoOf(options: ExplainOptions): NonNullable<ExplainRequest['who']> {
+function whoOf(options: ExplainOptions): ExplainRequest['who'] {
   const { certificate, cn = '', dns = [], uri = [], ou = [], fingerprint = '' } = options;
   const described = cn !== '' || fingerprint !== '' || dns.length + uri.length + ou.length > 0;
   if (certificate !== undefined && described) throw usageError('--certificate and what it says: give the one or the other');
   if (certificate !== undefined) return { $case: 'certificate', value: readCertificate(certificate) };
-  if (!described) throw usageError('whose connection? give --certificate, or --cn, --dns, --uri, --ou or --fingerprint');
+  if (!described && options.source !== undefined) return undefined;
+  if (!described) throw usageError('whose connection? give --certificate, or --cn, --dns, --uri, --ou, --fingerprint or --source');
   return { $case: 'identity', value: { cn, dns: [...dns], uri: [...uri], ou: [...ou], fingerprint } };
 }
 

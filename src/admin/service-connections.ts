@@ -75,6 +75,7 @@ export function connectionMessage(facts: ConnectionFacts): Connection {
     openedAt: facts.openedAtMs === undefined ? undefined : new Date(facts.openedAtMs),
     bytesFromClient: count(facts.bytesFromClient),
     bytesToClient: count(facts.bytesToClient),
+    via: facts.via,
   };
 }
 

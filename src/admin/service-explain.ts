@@ -2,6 +2,7 @@
 import { X509Certificate } from 'node:crypto';
 import { status as Code } from '@grpc/grpc-js';
 import type { ExplainQuestion, Explanation } from '../controlplane/workers.ts';
+import { addressBits } from '../domain/cidr.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { BoundListener } from '../domain/model.ts';
 import * as proto from '../gen/lb/admin/v1/admin.ts';
@@ -33,13 +34,21 @@ export function explainMethods(context: AdminContext): Pick<proto.AdminServiceSe
 }
 
 /** @throws DomainError */
-function questionFrom({ who, listener, sni, alpn }: proto.ExplainRequest, listeners: readonly BoundListener[]): ExplainQuestion {
+function questionFrom({ who, source, listener, sni, alpn }: proto.ExplainRequest, listeners: readonly BoundListener[]): ExplainQuestion {
   return {
-    peer: peerFrom(who),
+    peer: who === undefined && source !== '' ? { kind: 'nobody' } : peerFrom(who),
+    source: sourceFrom(source),
     listener: listenerFrom(listener, listeners),
     sni: sni === '' ? undefined : sni.toLowerCase(),
     alpn: alpn === '' ? undefined : alpn,
   };
+}
+
+function sourceFrom(text: string): bigint | undefined {
+  if (text === '') return undefined;
+  const bits = addressBits(text);
+  if (bits === undefined) throw new DomainError('invalid', 'source', 'expected an IP address, such as 10.1.2.3 or 2001:db8::1');
+  return bits;
 }
 
 function peerFrom(who: proto.ExplainRequest['who']): ExplainQuestion['peer'] {
@@ -53,7 +62,7 @@ function peerFrom(who: proto.ExplainRequest['who']): ExplainQuestion['peer'] {
     case 'identity':
       return { kind: 'identity', identity: identityFrom(who.value) };
     case undefined:
-      throw new DomainError('invalid', 'certificate', 'expected a certificate, or an identity');
+      throw new DomainError('invalid', 'certificate', 'expected a certificate, or an identity; or a source, for a plain listener');
   }
 }
 

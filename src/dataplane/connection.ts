@@ -1,22 +1,23 @@
 /** The life of one connection, from accept to close. */
 import type { Socket } from 'node:net';
-import type { TLSSocket } from 'node:tls';
+import { TLSSocket } from 'node:tls';
 import type { Logger } from 'pino';
-import { displayName, type Identity } from '../domain/identity.ts';
-import type { Timeouts } from '../domain/model.ts';
+import { displayName, type Identity, type Peer } from '../domain/identity.ts';
+import { formatAddress, type Timeouts } from '../domain/model.ts';
 import { type CloseReason, isRefusal, type Reason } from '../domain/reasons.ts';
 import type { LaneWriter } from '../shared/memory/lane-writer.ts';
 import { type ConnectionFacts, connectionId } from '../shared/messages.ts';
 import type { Admission, Place } from './admission.ts';
 import type { EventFeed } from './event-feed.ts';
-import { clientOf, groupNamed, identityIn, refuseIfRevoked, routeOf } from './gates.ts';
+import { clientOf, groupNamed, identityIn, listenerNamed, refuseIfRevoked, routeOf } from './gates.ts';
 import { endAndLinger } from './linger.ts';
 import type { LiveConnection, LiveConnections } from './live-connections.ts';
+import type { Front } from './plain-front.ts';
 import { Refusal } from './refusal.ts';
 import { reset } from './reset.ts';
+import { type HeaderBounds, type Source, sourceOf } from './source.ts';
 import { Splice } from './splice.ts';
 import { type Ground, withdrawn } from './standing.ts';
-import type { TlsFront } from './tls.ts';
 import { connectUpstream, type Dial, type Upstream } from './upstream.ts';
 import type { ClientView, View } from './view.ts';
 
@@ -28,6 +29,8 @@ export interface ConnectionContext {
   readonly admission: Admission;
   readonly dial: Dial;
   readonly timeouts: Timeouts;
+  /** Of PROXY protocol headers. */
+  readonly headers: HeaderBounds;
   readonly nowMs: () => number;
   /** Milliseconds since 1970. */
   readonly wallMs: () => number;
@@ -43,6 +46,8 @@ interface Facts {
   id?: string;
   listener: string;
   remote: string;
+  /** The proxy that spoke for the client. */
+  via?: string;
   identity?: string;
   client?: string;
   sni?: string;
@@ -58,11 +63,11 @@ interface Facts {
 }
 
 /** Serves one accepted socket until it is closed. Never rejects: whatever happens ends in one reason, one log line and clean counters. */
-export async function handleConnection(raw: Socket, listenerName: string, front: TlsFront, context: ConnectionContext): Promise<void> {
+export async function handleConnection(raw: Socket, listenerName: string, front: Front, context: ConnectionContext): Promise<void> {
   const { lane, admission, dial, nowMs } = context;
   const acceptedMs = nowMs();
   const facts: Facts = { listener: listenerName, remote: `${raw.remoteAddress}:${raw.remotePort}`, bytesUp: 0, bytesDown: 0 };
-  let downstream: TLSSocket | undefined;
+  let downstream: Socket | undefined;
   let identity: Identity | undefined;
   let client: ClientView | undefined;
   let place: Place | undefined;
@@ -71,17 +76,20 @@ export async function handleConnection(raw: Socket, listenerName: string, front:
   // A socket that fails says so by closing; each step below watches for that.
   raw.on('error', () => undefined);
   try {
+    const source = await sourceOf(raw, listenerNamed(listenerName, context.view()), context.headers);
+    tellSource(source, facts);
     downstream = await front.handshake(raw);
     const handshakeMs = nowMs() - acceptedMs;
     facts.handshakeMs = roundMs(handshakeMs);
-    lane.countHandshake(handshakeMs / 1000);
+    if (downstream !== raw) lane.countHandshake(handshakeMs / 1000);
     const gone = signalAfter(downstream, ['close']);
     // A client that ends without having said a word does not wait for its turn any longer.
     const givenUp = signalAfter(downstream, ['close', 'end']);
 
     // No View may stay in a variable here: a connection that lasts for days would keep its whole revision in memory.
     identity = identify(downstream, facts);
-    client = recognise(identity, context.view(), facts);
+    const peer = { identity, source: source.bits };
+    client = recognise(peer, context.view(), facts);
     const targetGroup = authorise(client, listenerName, downstream, context.view(), facts);
     place = await admission.admit(client, givenUp);
     const dialledMs = nowMs();
@@ -91,7 +99,7 @@ export async function handleConnection(raw: Socket, listenerName: string, front:
     const connectMs = nowMs() - dialledMs;
     facts.connectMs = roundMs(connectMs);
     lane.countConnect(connectMs / 1000);
-    const ground = { identity, clientId: client.client.clientId, group: targetGroup };
+    const ground = { ...peer, clientId: client.client.clientId, group: targetGroup };
     refuseIfWithdrawn(ground, context.view());
 
     reason = await serve(raw, downstream, client, upstream, ground, facts, context);
@@ -107,8 +115,15 @@ export async function handleConnection(raw: Socket, listenerName: string, front:
   }
 }
 
-/** What the certificate proves. @throws Refusal */
-function identify(downstream: TLSSocket, facts: Facts): Identity {
+function tellSource({ address, via }: Source, facts: Facts): void {
+  if (via === undefined) return;
+  facts.remote = formatAddress(address);
+  facts.via = via;
+}
+
+/** What the certificate proves; undefined on a plain listener. @throws Refusal */
+function identify(downstream: Socket, facts: Facts): Identity | undefined {
+  if (!(downstream instanceof TLSSocket)) return undefined;
   const certificate = downstream.getPeerX509Certificate();
   if (certificate === undefined) throw new Refusal('no_client_certificate', 'the certificate is gone');
   const identity = identityIn(certificate);
@@ -117,15 +132,15 @@ function identify(downstream: TLSSocket, facts: Facts): Identity {
 }
 
 /** Which client it is. @throws Refusal */
-function recognise(identity: Identity, view: View, facts: Facts): ClientView {
-  refuseIfRevoked(identity.fingerprint, view);
-  const client = clientOf(identity, view);
+function recognise(peer: Peer, view: View, facts: Facts): ClientView {
+  if (peer.identity !== undefined) refuseIfRevoked(peer.identity.fingerprint, view);
+  const client = clientOf(peer, view);
   facts.client = client.client.clientId;
   return client;
 }
 
 /** The name of the target group that the client gets. @throws Refusal */
-function authorise({ client }: ClientView, listenerName: string, downstream: TLSSocket, view: View, facts: Facts): string {
+function authorise({ client }: ClientView, listenerName: string, downstream: Socket, view: View, facts: Facts): string {
   const requested = requestedOf(downstream);
   if (requested.sni !== undefined) facts.sni = requested.sni.slice(0, 256);
   if (requested.alpn !== undefined) facts.alpn = requested.alpn;
@@ -141,7 +156,8 @@ function refuseIfWithdrawn(ground: Ground, view: View): void {
   if (withdrawal !== undefined) throw new Refusal(withdrawal.refusal, withdrawal.detail);
 }
 
-function requestedOf(downstream: TLSSocket) {
+function requestedOf(downstream: Socket) {
+  if (!(downstream instanceof TLSSocket)) return { sni: undefined, alpn: undefined };
   // @types/node types both loosely; without SNI servername is false, without ALPN alpnProtocol is false.
   const sni: unknown = downstream.servername;
   const alpn: unknown = downstream.alpnProtocol;
@@ -154,7 +170,7 @@ function requestedOf(downstream: TLSSocket) {
 /** Copies bytes until both sides are closed. */
 async function serve(
   raw: Socket,
-  downstream: TLSSocket,
+  downstream: Socket,
   client: ClientView,
   upstream: Upstream,
   ground: Ground,
@@ -185,7 +201,7 @@ async function serve(
     id: facts.id,
     number,
     clientId: ground.clientId,
-    fingerprint: ground.identity.fingerprint,
+    fingerprint: ground.identity?.fingerprint ?? '',
     group: ground.group,
     server: server.address,
     ground,
@@ -227,6 +243,7 @@ function connectionFacts(facts: Facts, number: number, identity: Identity | unde
     number,
     listener: facts.listener,
     remote: facts.remote,
+    via: facts.via ?? '',
     clientId: facts.client ?? '',
     identity: facts.identity ?? '',
     fingerprint: identity?.fingerprint ?? '',
@@ -239,7 +256,7 @@ function connectionFacts(facts: Facts, number: number, identity: Identity | unde
 }
 
 /** Tells the client, and says why. */
-function refuse(raw: Socket, downstream: TLSSocket | undefined, error: unknown, facts: Facts, { log }: ConnectionContext): Reason {
+function refuse(raw: Socket, downstream: Socket | undefined, error: unknown, facts: Facts, { log }: ConnectionContext): Reason {
   if (!(error instanceof Refusal)) {
     log.error({ err: error, remote: facts.remote, listener: facts.listener }, 'a connection failed inside the load balancer');
     reset(raw, downstream);
@@ -268,7 +285,7 @@ function roundMs(ms: number): number {
   return Math.round(ms * 10) / 10;
 }
 
-function signalAfter(socket: TLSSocket, events: readonly ('close' | 'end')[]): AbortSignal {
+function signalAfter(socket: Socket, events: readonly ('close' | 'end')[]): AbortSignal {
   const controller = new AbortController();
   for (const event of events) socket.once(event, () => controller.abort());
   return controller.signal;

@@ -1,6 +1,6 @@
 /** What would become of a connection that came now: the checks of a real one, asked in the same order, using up nothing. */
 import { X509Certificate } from 'node:crypto';
-import { displayName } from '../domain/identity.ts';
+import { displayName, type Identity } from '../domain/identity.ts';
 import type { TlsMaterial } from '../domain/model.ts';
 import type { ExplainedCandidate, ExplainedStep, ExplainQuestion, Explanation } from '../shared/explain.ts';
 import type { LaneWriter } from '../shared/memory/lane-writer.ts';
@@ -17,8 +17,8 @@ export interface ExplainContext {
   readonly view: View;
   readonly lane: LaneWriter;
   readonly admission: Admission;
-  /** The TLS material that the listener serves with now. */
-  readonly material: TlsMaterial;
+  /** The TLS material that the listener serves with now; undefined: it is a plain one. */
+  readonly material: TlsMaterial | undefined;
 }
 
 type Draft = { -readonly [Key in 'clientId' | 'targetGroup' | 'candidates' | 'pick']?: Explanation[Key] };
@@ -63,21 +63,22 @@ interface Checked<T> {
 type Step = <T>(name: ExplainedStep['name'], check: () => Checked<T> | Promise<Checked<T>>) => Promise<T>;
 
 /** The story of connection.ts up to the dial. @throws Refusal from the step that refuses */
-async function walk({ peer, listener, sni, alpn }: ExplainQuestion, context: ExplainContext, found: Draft, step: Step): Promise<void> {
+async function walk(
+  { peer, source, listener, sni, alpn }: ExplainQuestion,
+  context: ExplainContext,
+  found: Draft,
+  step: Step,
+): Promise<void> {
   const { view, lane, admission } = context;
   const configured = view.listener(listener);
   const agree = () => agreedAlpn(configured === undefined ? [] : offeredAlpn(configured), alpn);
   // Shown only when it refuses: ALPN is agreed on before certificates are seen, and belongs to the route otherwise.
   const agreed = await silently('route', agree, step);
-  if (peer.kind === 'certificate') await step('certificate', () => judged(peer.chainPem, context));
-  const identity = await step('identity', () => {
-    const identity = peer.kind === 'identity' ? peer.identity : identityIn(new X509Certificate(peer.chainPem[0]));
-    return { value: identity, detail: displayName(identity).slice(0, 256) };
-  });
+  const identity = await proven(peer, context, step);
   // What is revoked is the certificate, but an ambiguous one is refused as that first.
-  await silently('certificate', () => refuseIfRevoked(identity.fingerprint, view), step);
+  if (identity !== undefined) await silently('certificate', () => refuseIfRevoked(identity.fingerprint, view), step);
   const client = await step('client', () => {
-    const client = clientOf(identity, view);
+    const client = clientOf({ identity, source }, view);
     return { value: client, detail: client.client.clientId };
   });
   found.clientId = client.client.clientId;
@@ -93,6 +94,18 @@ async function walk({ peer, listener, sni, alpn }: ExplainQuestion, context: Exp
   found.pick = await step('server', () => picked(group, client, lane));
 }
 
+/** What the certificate proves; undefined on a plain listener, which asks for none. @throws Refusal */
+async function proven(peer: ExplainQuestion['peer'], context: ExplainContext, step: Step): Promise<Identity | undefined> {
+  const { material } = context;
+  if (material === undefined) return undefined;
+  if (peer.kind === 'certificate') await step('certificate', () => judged(peer.chainPem, material));
+  return step('identity', () => {
+    if (peer.kind === 'nobody') throw new Refusal('no_client_certificate', 'the client presents no certificate');
+    const identity = peer.kind === 'identity' ? peer.identity : identityIn(new X509Certificate(peer.chainPem[0]));
+    return { value: identity, detail: displayName(identity).slice(0, 256) };
+  });
+}
+
 /** A check that is worth a step only when it refuses. */
 async function silently<T>(name: ExplainedStep['name'], check: () => T, step: Step): Promise<T> {
   try {
@@ -104,7 +117,7 @@ async function silently<T>(name: ExplainedStep['name'], check: () => T, step: St
   }
 }
 
-async function judged(chainPem: readonly [string, ...string[]], { material }: ExplainContext): Promise<Checked<undefined>> {
+async function judged(chainPem: readonly [string, ...string[]], material: TlsMaterial): Promise<Checked<undefined>> {
   const [leaf, ...given] = chainPem;
   const certificate = new X509Certificate(leaf);
   const verdict = await certificateVerdict([certificate, ...given.map((pem) => new X509Certificate(pem))], material);

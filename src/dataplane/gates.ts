@@ -1,6 +1,7 @@
 /** The checks that stand before an upstream server is dialled, one function each: connection.ts goes through them, Explain shows them. */
 import { type Decision, decide, type Requested } from '../domain/authz.ts';
-import { type CertificateFields, type Identity, identityOf } from '../domain/identity.ts';
+import { addressText } from '../domain/cidr.ts';
+import { type CertificateFields, type Identity, identityOf, type Peer } from '../domain/identity.ts';
 import type { Client, Listener } from '../domain/model.ts';
 import { Refusal } from './refusal.ts';
 import type { ClientView, GroupView, View } from './view.ts';
@@ -18,12 +19,22 @@ export function refuseIfRevoked(fingerprint: string, view: View): void {
     throw new Refusal('certificate_revoked', `revoked at run time; fingerprint ${fingerprint}`);
 }
 
-/** Which client the identity is. @throws Refusal `unknown_client` or `ambiguous_identity` */
-export function clientOf(identity: Identity, view: View): ClientView {
-  const client = view.findClient(identity);
-  if (client === 'unknown') throw new Refusal('unknown_client', `no client matches; fingerprint ${identity.fingerprint}`);
-  if (client === 'ambiguous') throw new Refusal('ambiguous_identity', 'the certificate matches more than one client');
-  return client;
+/** Which client it is. @throws Refusal `unknown_client` or `ambiguous_identity` */
+export function clientOf(peer: Peer, view: View): ClientView {
+  const client = view.findClient(peer);
+  if (typeof client !== 'string') return client;
+  const { identity, source } = peer;
+  const from = source === undefined ? '' : addressText(source);
+  if (client === 'ambiguous') {
+    const what =
+      identity === undefined ? `the networks of more than one client hold ${from}` : 'the certificate matches more than one client';
+    throw new Refusal('ambiguous_identity', what);
+  }
+  if (identity === undefined) {
+    const why = from === '' ? 'a plain listener knows clients by where they come from' : `no client's network holds ${from}`;
+    throw new Refusal('unknown_client', why);
+  }
+  throw new Refusal('unknown_client', `no client matches; fingerprint ${identity.fingerprint}`);
 }
 
 /** Where the client is let through to. @throws Refusal `no_route` or `not_authorized` */
@@ -40,7 +51,8 @@ export function groupNamed(name: string, view: View): GroupView {
   return group;
 }
 
-function listenerNamed(name: string, view: View): Listener {
+/** @throws Refusal `no_route` when it was removed */
+export function listenerNamed(name: string, view: View): Listener {
   const listener = view.listener(name);
   if (listener === undefined) throw new Refusal('no_route', `listener ${name} was removed`);
   return listener;

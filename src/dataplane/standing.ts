@@ -1,10 +1,9 @@
-import { type Identity, isClient } from '../domain/identity.ts';
+import { isClient, type Peer } from '../domain/identity.ts';
 import type { CloseReason, RefusalReason } from '../domain/reasons.ts';
 import type { View } from './view.ts';
 
 /** On what ground a connection was let in. */
-export interface Ground {
-  readonly identity: Identity;
+export interface Ground extends Peer {
   readonly clientId: string;
   readonly group: string;
 }
@@ -21,14 +20,15 @@ export interface Withdrawal {
  * the client's, and the permission are each looked at; which group the routes of now lead to is not, since a changed
  * route forbids nothing.
  */
-export function withdrawn({ identity, clientId, group }: Ground, { snapshot }: View): Withdrawal | undefined {
-  if (snapshot.revocations.has(identity.fingerprint)) {
+export function withdrawn({ identity, source, clientId, group }: Ground, { snapshot }: View): Withdrawal | undefined {
+  if (identity !== undefined && snapshot.revocations.has(identity.fingerprint)) {
     return { refusal: 'certificate_revoked', close: 'revoked', detail: `revoked at run time; fingerprint ${identity.fingerprint}` };
   }
   const client = snapshot.clients.get(clientId);
   if (client === undefined) return { refusal: 'unknown_client', close: 'client_removed', detail: `${clientId} was removed meanwhile` };
-  if (!isClient(client, identity)) {
-    return { refusal: 'unknown_client', close: 'permission_removed', detail: `the certificate is no longer that of ${clientId}` };
+  if (!isClient(client, { identity, source })) {
+    const what = identity === undefined ? 'address' : 'certificate, or the address that it comes from,';
+    return { refusal: 'unknown_client', close: 'permission_removed', detail: `the ${what} is no longer that of ${clientId}` };
   }
   if (!client.allowedTargetGroups.includes(group)) {
     return { refusal: 'not_authorized', close: 'permission_removed', detail: `${clientId} may no longer reach ${group}` };

@@ -4,6 +4,7 @@ import { constants } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { createServer, type SecureContextOptions, type Server, type TLSSocket, type TlsOptions } from 'node:tls';
 import type { Listener, TlsMaterial } from '../domain/model.ts';
+import type { Front } from './plain-front.ts';
 import { Refusal } from './refusal.ts';
 
 interface Handshake {
@@ -32,7 +33,7 @@ export class HandshakeBudget {
 }
 
 /** One listener's TLS side. It does not listen itself: it is handed accepted sockets, so that they stay at hand for a reset. */
-export class TlsFront {
+export class TlsFront implements Front {
   readonly #server: Server;
   readonly #budget: HandshakeBudget;
   readonly #timeoutMs: number;
@@ -145,11 +146,13 @@ export function untrusted(code: string, subject: string): Refusal {
   return new Refusal('certificate_untrusted', detail);
 }
 
+const NOT_TLS = 'not TLS, or a PROXY protocol header from an address that acceptProxyProtocol of the listener does not hold';
 const CLIENT_LEFT = 'the client left during the handshake';
 
 /** OpenSSL's sentence without its addresses: `error:0A00009C:SSL routines::http request` -> `http request`. */
 export function describe(error: Error & { code?: string; reason?: string }): string {
   // Node.js says so of an end as well.
   if (error.code === 'ECONNRESET') return CLIENT_LEFT;
+  if (error.reason === 'wrong version number') return `${error.reason}: ${NOT_TLS}`;
   return (error.reason ?? error.code ?? error.message).slice(0, 200);
 }

@@ -2,7 +2,7 @@
 import { parseAddress } from '../domain/address.ts';
 import { createBalancer } from '../domain/balancing/algorithms.ts';
 import type { Balancer } from '../domain/balancing/balancer.ts';
-import { ClientIndex, type Identity } from '../domain/identity.ts';
+import { ClientIndex, type Peer } from '../domain/identity.ts';
 import {
   type Address,
   type Client,
@@ -84,8 +84,9 @@ export class View {
     return this.#groups.get(name);
   }
 
-  findClient(identity: Identity): ClientView | 'unknown' | 'ambiguous' {
-    const client = this.#index.find(identity);
+  findClient({ identity, source }: Peer): ClientView | 'unknown' | 'ambiguous' {
+    const client =
+      identity !== undefined ? this.#index.find(identity, source) : source === undefined ? 'unknown' : this.#index.findBySource(source);
     return typeof client === 'string' ? client : this.#viewClient(client);
   }
 

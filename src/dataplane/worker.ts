@@ -12,6 +12,7 @@ import { EventFeed } from './event-feed.ts';
 import { explain } from './explain.ts';
 import { LiveConnections } from './live-connections.ts';
 import { createWorkerLog } from './log.ts';
+import { type Front, plainFront } from './plain-front.ts';
 import { HandshakeBudget, offeredAlpn, TlsFront } from './tls.ts';
 import { dialTcp } from './upstream.ts';
 import { mergeSlots, View } from './view.ts';
@@ -37,12 +38,14 @@ class Worker {
     this.#lane = new LaneWriter(birth.memory, birth.lane);
     this.#view = new View(birth.snapshot, birth.slots, this.#lane);
     this.#events = new EventFeed(birth.watched, (events) => this.#send({ kind: 'events', ...events }));
+    const budget = new HandshakeBudget(birth.maxPendingHandshakes);
     this.#context = {
       view: () => this.#view,
       lane: this.#lane,
       admission: new Admission(this.#lane, monotonicMs),
       dial: dialTcp,
       timeouts: birth.timeouts,
+      headers: { timeoutMs: birth.timeouts.handshakeMs, budget },
       nowMs: monotonicMs,
       wallMs: Date.now,
       log: createWorkerLog(birth.logLevel, (lines) => this.#send({ kind: 'log', lines })),
@@ -53,10 +56,9 @@ class Worker {
 
   async run(): Promise<void> {
     this.#port.on('message', (message: ToWorker) => this.#receive(message));
-    const budget = new HandshakeBudget(this.#birth.maxPendingHandshakes);
     const { listeners } = this.#view.snapshot;
     // All of them first: new material that comes while the ports are being opened reaches each.
-    for (const listener of listeners) this.#fronts.set(listener.name, this.#frontOf(listener, budget));
+    for (const listener of listeners) if (listener.tls !== undefined) this.#fronts.set(listener.name, this.#frontOf(listener));
     const ports = new Map<string, number>();
     for (const listener of listeners) {
       try {
@@ -70,14 +72,14 @@ class Worker {
     this.#send({ kind: 'listening', ports });
   }
 
-  #frontOf(listener: Listener, budget: HandshakeBudget): TlsFront {
+  #frontOf(listener: Listener): TlsFront {
     const material = this.#birth.tls.get(listener.name);
     if (material === undefined) throw new Error(`listener ${listener.name} came without TLS material`);
-    return new TlsFront({ material, alpn: offeredAlpn(listener), timeoutMs: this.#birth.timeouts.handshakeMs, budget });
+    return new TlsFront({ material, alpn: offeredAlpn(listener), ...this.#context.headers });
   }
 
   #listen(listener: Listener): Promise<number> {
-    const front = this.#fronts.get(listener.name);
+    const front = listener.tls === undefined ? plainFront : this.#fronts.get(listener.name);
     if (front === undefined) throw new Error(`listener ${listener.name} has no front`);
     const server = createServer({ noDelay: true, keepAlive: true }, (socket) => this.#accept(socket, listener.name, front));
     this.#servers.set(listener.name, server);
@@ -95,7 +97,7 @@ class Worker {
     });
   }
 
-  #accept(socket: Socket, listenerName: string, front: TlsFront): void {
+  #accept(socket: Socket, listenerName: string, front: Front): void {
     if (this.#sockets.size >= this.#birth.maxConnections) {
       this.#turnAway(socket, listenerName);
       return;
@@ -115,7 +117,7 @@ class Worker {
     const detail = `this worker holds ${this.#sockets.size} connections, as many as the open-file limit allows`;
     const facts = { id, listener, remote };
     this.#context.log.warn({ reason: 'overloaded', ...facts, bytesUp: 0, bytesDown: 0, detail, durationMs: 0 }, 'connection refused');
-    const unknown = { clientId: '', fingerprint: '', identity: '', group: '', server: '', openedAtMs: undefined };
+    const unknown = { via: '', clientId: '', fingerprint: '', identity: '', group: '', server: '', openedAtMs: undefined };
     const connection = { ...facts, number, ...unknown, bytesFromClient: 0, bytesToClient: 0 };
     this.#events.add(() => ({ kind: 'refused', atMs: Date.now(), connection, reason: 'overloaded', detail }));
     socket.on('error', () => undefined);
@@ -169,8 +171,9 @@ class Worker {
   }
 
   async #explain({ requestId, question }: Extract<ToWorker, { kind: 'explain' }>): Promise<void> {
+    if (!this.#servers.has(question.listener))
+      throw new Error(`main asked about a listener ${question.listener}, which this worker does not serve`);
     const material = this.#fronts.get(question.listener)?.material;
-    if (material === undefined) throw new Error(`main asked about a listener ${question.listener}, which this worker does not serve`);
     const { admission } = this.#context;
     const explanation = await explain(question, { view: this.#view, lane: this.#lane, admission, material });
     this.#send({ kind: 'explained', requestId, explanation });

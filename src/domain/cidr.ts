@@ -42,6 +42,11 @@ export function addressBits(text: string): bigint | undefined {
   return groups.reduce((bits, group) => (bits << 16n) | BigInt(Number.parseInt(group, 16)), 0n);
 }
 
+/** The network of this length that the address of these bits is in. */
+export function networkAround(address: bigint, prefix: number): Network {
+  return { bits: prefixOf(address, prefix), prefix };
+}
+
 /** Whether the address of these bits is in the network. */
 export function contains({ bits, prefix }: Network, address: bigint): boolean {
   return prefixOf(address, prefix) === bits;

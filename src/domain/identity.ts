@@ -1,4 +1,5 @@
 /** Certificate fields -> Identity, and which Client it is. Nothing matches by accident: comparison is exact, on whole names. */
+import { contains, type Network, networkAround, parseCidr } from './cidr.ts';
 import type { Client, IdentityMatch } from './model.ts';
 
 /** What a certificate proves. Names are as the CA wrote them; DNS names are lower-cased. */
@@ -45,7 +46,7 @@ export function identityOf(certificate: CertificateFields): Identity | 'ambiguou
   return { commonName: commonNames[0], dnsNames, uriNames, organizationalUnits, fingerprint };
 }
 
-/** True when every given field of `match` equals one of the identity's. False for a match that gives no field at all. */
+/** True when every given field of `match` that a certificate can have equals one of the identity's. False when none is given. */
 export function matchesIdentity(match: IdentityMatch, identity: Identity): boolean {
   const { cn, dns, uri, ou, fingerprint } = match;
   if (!hasField(match)) return false;
@@ -74,18 +75,20 @@ export class ClientIndex {
   #settled: Candidates = new Map();
   /** What became of some of the keys since: it goes before. */
   #recent = new Map<string, readonly Client[]>();
+  /** The lengths of the networks that clients of plain listeners were ever given, longest first. */
+  #prefixes: readonly number[] = [];
 
   constructor(clients: Iterable<Client>) {
     for (const client of clients) for (const key of lookupKeys(client)) this.#file(key, client);
     this.#settle();
   }
 
-  /** The one client that this identity is; `unknown` for none, `ambiguous` for several. */
-  find(identity: Identity): Client | 'unknown' | 'ambiguous' {
+  /** The one client that this identity is; `unknown` for none, `ambiguous` for several. Without a source it may come from anywhere. */
+  find(identity: Identity, source?: bigint): Client | 'unknown' | 'ambiguous' {
     let found: Client | undefined;
     for (const key of identityKeys(identity)) {
       for (const client of this.#candidates(key)) {
-        if (client === found || !isClient(client, identity)) continue;
+        if (client === found || !isClient(client, { identity, source })) continue;
         if (found !== undefined) return 'ambiguous';
         found = client;
       }
@@ -93,11 +96,21 @@ export class ClientIndex {
     return found ?? 'unknown';
   }
 
+  /** The one client without a certificate that comes from this address: the one of the longest prefix, `ambiguous` when two share it. */
+  findBySource(source: bigint): Client | 'unknown' | 'ambiguous' {
+    for (const prefix of this.#prefixes) {
+      const [client, ...others] = this.#candidates(networkKey(networkAround(source, prefix)));
+      if (client !== undefined) return others.length === 0 ? client : 'ambiguous';
+    }
+    return 'unknown';
+  }
+
   /** The index of `after`, made of this one, which is that of `before` and stays so. */
   following(before: ReadonlyMap<string, Client>, after: ReadonlyMap<string, Client>): ClientIndex {
     const next = new ClientIndex([]);
     next.#settled = this.#settled;
     next.#recent = new Map(this.#recent);
+    next.#prefixes = this.#prefixes;
     next.follow(before, after);
     return next;
   }
@@ -119,6 +132,8 @@ export class ClientIndex {
 
   // Lists are replaced and never changed: an index that follows another one shares them with it.
   #file(key: string, client: Client): void {
+    const prefix = networkOf(client.match)?.prefix;
+    if (prefix !== undefined && !this.#prefixes.includes(prefix)) this.#prefixes = [...this.#prefixes, prefix].sort((a, b) => b - a);
     this.#recent.set(key, [...this.#candidates(key), client]);
   }
 
@@ -141,9 +156,22 @@ export class ClientIndex {
   }
 }
 
-/** True when this certificate is this client's, whomever else's it may be. */
-export function isClient(client: Client, identity: Identity): boolean {
-  return hasField(client.match) ? matchesIdentity(client.match, identity) : carriesName(identity, client.clientId);
+/** Who is at the other end of a connection. */
+export interface Peer {
+  /** undefined: on a plain listener, which asks for no certificate. */
+  readonly identity: Identity | undefined;
+  /** The bits of its address, as of cidr.ts; undefined: from wherever it comes. */
+  readonly source: bigint | undefined;
+}
+
+/** True when this is the client, whoever else it may be. A network alone identifies a client without a certificate, and no other. */
+export function isClient(client: Client, { identity, source }: Peer): boolean {
+  const { match } = client;
+  const network = networkOf(match);
+  const comesFromThere = network === undefined || source === undefined || contains(network, source);
+  if (identity === undefined) return network !== undefined && !hasField(match) && comesFromThere;
+  if (hasField(match)) return matchesIdentity(match, identity) && comesFromThere;
+  return network === undefined && carriesName(identity, client.clientId);
 }
 
 function carriesName(identity: Identity, name: string): boolean {
@@ -154,8 +182,27 @@ function hasField({ cn, dns, uri, ou, fingerprint }: IdentityMatch): boolean {
   return (cn ?? dns ?? uri ?? ou ?? fingerprint) !== undefined;
 }
 
+/** Reading a network takes longer than a connection may wait for; a match is never changed. */
+const networks = new WeakMap<IdentityMatch, Network>();
+
+function networkOf(match: IdentityMatch): Network | undefined {
+  if (match.cidr === undefined) return undefined;
+  const known = networks.get(match);
+  if (known !== undefined) return known;
+  const network = parseCidr(match.cidr);
+  if ('problem' in network) throw new Error(`the state holds a malformed network: ${network.problem}`);
+  networks.set(match, network);
+  return network;
+}
+
+function networkKey({ bits, prefix }: Network): string {
+  return `network:${prefix}:${bits.toString(36)}`;
+}
+
 /** One key that every identity of this client carries; three for a client known by its id alone. */
 function lookupKeys({ clientId, match }: Client): string[] {
+  const network = networkOf(match);
+  if (!hasField(match) && network !== undefined) return [networkKey(network)];
   if (!hasField(match)) return [`cn:${clientId}`, `dns:${clientId.toLowerCase()}`, `uri:${clientId}`];
   if (match.fingerprint !== undefined) return [`fingerprint:${match.fingerprint}`];
   if (match.cn !== undefined) return [`cn:${match.cn}`];

@@ -4,13 +4,19 @@ import type { Revision } from '../domain/model.ts';
 import type { RefusalReason } from '../domain/reasons.ts';
 import type { HealthCode } from './memory/layout.ts';
 
-/** Whose connection is explained: a certificate to judge (PEM, the leaf first, then intermediates), or what one would prove. */
+/**
+ * Whose connection is explained: a certificate to judge (PEM, the leaf first, then intermediates), or what one would prove; or
+ * nobody's, for a plain listener, which knows clients by where they come from.
+ */
 export type ExplainedPeer =
   | { readonly kind: 'certificate'; readonly chainPem: readonly [string, ...string[]] }
-  | { readonly kind: 'identity'; readonly identity: Identity };
+  | { readonly kind: 'identity'; readonly identity: Identity }
+  | { readonly kind: 'nobody' };
 
 export interface ExplainQuestion {
   readonly peer: ExplainedPeer;
+  /** Where it comes from, as of cidr.ts; undefined: from wherever it would be let in. */
+  readonly source?: bigint | undefined;
   /** The name of a listener that there is. */
   readonly listener: string;
   /** Lower-case. */

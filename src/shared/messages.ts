@@ -70,7 +70,9 @@ export interface ConnectionFacts extends Required<ConnectionSelector> {
   readonly listener: string;
   /** host:port of the client. */
   readonly remote: string;
-  /** The certificate's name. */
+  /** host:port of the proxy that spoke for it (PROXY protocol); empty: it came by itself. */
+  readonly via: string;
+  /** The certificate's name; empty on a plain listener. */
   readonly identity: string;
   /** Milliseconds since 1970; undefined: it was never served. */
   readonly openedAtMs: number | undefined;

@@ -25,6 +25,7 @@ const connection = (clientId: string, group: string, server: string): Connection
   number: 1,
   listener: 'main',
   remote: '127.0.0.1:1',
+  via: '',
   clientId,
   identity: clientId,
   fingerprint: 'ff'.repeat(32),

@@ -9,7 +9,14 @@ import { echoServer } from '../support/echo-servers.ts';
 import { uncheckedGroup } from '../support/running-balancer.ts';
 
 const who = (cn: string): ExplainRequest['who'] => ({ $case: 'identity', value: { cn, dns: [], uri: [], ou: [], fingerprint: '' } });
-const asked = (request: Partial<ExplainRequest>): ExplainRequest => ({ who: who('alice'), listener: '', sni: '', alpn: '', ...request });
+const asked = (request: Partial<ExplainRequest>): ExplainRequest => ({
+  who: who('alice'),
+  listener: '',
+  sni: '',
+  alpn: '',
+  source: '',
+  ...request,
+});
 
 test('Explain shows the steps, the servers with why they are in or out, and the pick', async (t) => {
   const upstream = await echoServer(t);
@@ -123,7 +130,12 @@ test('what cannot be explained is refused with the field at fault', async (t) =>
   const cases: readonly [request: Partial<ExplainRequest>, code: Code, message: RegExp, field: string | undefined][] = [
     [{}, Code.INVALID_ARGUMENT, /^there are several listeners; say which: one, two$/, 'listener'],
     [{ listener: 'three' }, Code.NOT_FOUND, /^there is no listener "three"; there are one, two$/, undefined],
-    [{ listener: 'one', who: undefined }, Code.INVALID_ARGUMENT, /^expected a certificate, or an identity$/, 'certificate'],
+    [
+      { listener: 'one', who: undefined },
+      Code.INVALID_ARGUMENT,
+      /^expected a certificate, or an identity; or a source, for a plain listener$/,
+      'certificate',
+    ],
     [{ listener: 'one', who: certificate('x') }, Code.INVALID_ARGUMENT, /^expected a certificate as -----BEGIN/, 'certificate'],
     [
       { listener: 'one', who: certificate('-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n') },

@@ -31,7 +31,9 @@ test('a handshake that fails is answered with the alert of TLS, and logged with 
     const client = await tcpClient(t, balancer.port());
     client.socket.write('\x00\x01\x02 no protocol that anybody knows\r\n');
     assert.equal((await client.ending).how, 'closed');
-    await assertFailed('wrong version number');
+    await assertFailed(
+      'wrong version number: not TLS, or a PROXY protocol header from an address that acceptProxyProtocol of the listener does not hold',
+    );
   });
 
   await t.test('for TLS 1.1', async (t) => {

@@ -23,6 +23,7 @@ export interface ConnectionLine {
   readonly msg: 'connection refused' | 'connection closed';
   readonly listener: string;
   readonly remote: string;
+  readonly via?: string;
   readonly detail?: string;
   readonly identity?: string;
   readonly client?: string;

@@ -9,6 +9,7 @@ const connection = (number: number): ConnectionFacts => ({
   number,
   listener: 'main',
   remote: '127.0.0.1:1',
+  via: '',
   clientId: 'clientA',
   identity: 'clientA',
   fingerprint: '',

@@ -12,6 +12,7 @@ const event = (number: number): ConnectionEvent => ({
     number,
     listener: '',
     remote: '',
+    via: '',
     clientId: '',
     identity: '',
     fingerprint: '',

@@ -1650,6 +1650,8 @@ export interface Connection {
   openedAt: Date | undefined;
   bytesFromClient: bigint;
   bytesToClient: bigint;
+  /** host:port of the proxy that spoke for the client (PROXY protocol); empty: it came by itself. */
+  via: string;
 }
 
 export interface ListConnectionsRequest {
@@ -1794,6 +1796,11 @@ export interface ExplainRequest {
   listener: string;
   sni: string;
   alpn: string;
+  /**
+   * The address that it comes from, for clients with match.cidr; empty: wherever it would be let in from. On a plain listener
+   * this alone says who it is.
+   */
+  source: string;
 }
 
 export interface ExplainIdentity {
@@ -11575,6 +11582,7 @@ function createBaseConnection(): Connection {
     openedAt: undefined,
     bytesFromClient: 0n,
     bytesToClient: 0n,
+    via: "",
   };
 }
 
@@ -11615,6 +11623,9 @@ export const Connection: MessageFns<Connection> = {
         throw new globalThis.Error("value provided for field message.bytesToClient of type uint64 too large");
       }
       writer.uint32(80).uint64(message.bytesToClient);
+    }
+    if (message.via !== "") {
+      writer.uint32(90).string(message.via);
     }
     return writer;
   },
@@ -11712,6 +11723,14 @@ export const Connection: MessageFns<Connection> = {
             message.bytesToClient = reader.uint64() as bigint;
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.via = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -11756,6 +11775,7 @@ export const Connection: MessageFns<Connection> = {
         : isSet(object.bytes_to_client)
         ? BigInt(object.bytes_to_client)
         : 0n,
+      via: isSet(object.via) ? globalThis.String(object.via) : "",
     };
   },
 
@@ -11791,6 +11811,9 @@ export const Connection: MessageFns<Connection> = {
     if (message.bytesToClient !== 0n) {
       obj.bytesToClient = message.bytesToClient.toString();
     }
+    if (message.via !== "") {
+      obj.via = message.via;
+    }
     return obj;
   },
 
@@ -11813,6 +11836,7 @@ export const Connection: MessageFns<Connection> = {
     message.bytesToClient = (object.bytesToClient !== undefined && object.bytesToClient !== null)
       ? BigInt(object.bytesToClient)
       : 0n;
+    message.via = object.via ?? "";
     return message;
   },
 };
@@ -12379,7 +12403,7 @@ export const WatchConnectionsResponse: MessageFns<WatchConnectionsResponse> = {
 };
 
 function createBaseExplainRequest(): ExplainRequest {
-  return { who: undefined, listener: "", sni: "", alpn: "" };
+  return { who: undefined, listener: "", sni: "", alpn: "", source: "" };
 }
 
 export const ExplainRequest: MessageFns<ExplainRequest> = {
@@ -12400,6 +12424,9 @@ export const ExplainRequest: MessageFns<ExplainRequest> = {
     }
     if (message.alpn !== "") {
       writer.uint32(42).string(message.alpn);
+    }
+    if (message.source !== "") {
+      writer.uint32(50).string(message.source);
     }
     return writer;
   },
@@ -12457,6 +12484,14 @@ export const ExplainRequest: MessageFns<ExplainRequest> = {
             message.alpn = reader.string();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.source = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -12479,6 +12514,7 @@ export const ExplainRequest: MessageFns<ExplainRequest> = {
       listener: isSet(object.listener) ? globalThis.String(object.listener) : "",
       sni: isSet(object.sni) ? globalThis.String(object.sni) : "",
       alpn: isSet(object.alpn) ? globalThis.String(object.alpn) : "",
+      source: isSet(object.source) ? globalThis.String(object.source) : "",
     };
   },
 
@@ -12497,6 +12533,9 @@ export const ExplainRequest: MessageFns<ExplainRequest> = {
     }
     if (message.alpn !== "") {
       obj.alpn = message.alpn;
+    }
+    if (message.source !== "") {
+      obj.source = message.source;
     }
     return obj;
   },
@@ -12523,6 +12562,7 @@ export const ExplainRequest: MessageFns<ExplainRequest> = {
     message.listener = object.listener ?? "";
     message.sni = object.sni ?? "";
     message.alpn = object.alpn ?? "";
+    message.source = object.source ?? "";
     return message;
   },
 };

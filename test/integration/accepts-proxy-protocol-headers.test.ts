@@ -1,0 +1,161 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect as connectTcp, type Socket } from 'node:net';
+import { describe, type TestContext, test } from 'node:test';
+import { connect as connectTls } from 'node:tls';
+import type { KeyAndCertificate } from '../../certs/issuing.ts';
+import { proxyHeaderV1, proxyHeaderV2, TLV, textTlv } from '../../src/domain/proxy-protocol.ts';
+import { echoServer, type TestUpstream } from '../support/echo-servers.ts';
+import { type RunningBalancer, startBalancer, uncheckedGroup } from '../support/running-balancer.ts';
+import { tcpClient } from '../support/tcp-client.ts';
+
+const ENDS = { source: { host: '192.0.2.7', port: 4711 }, destination: { host: '198.51.100.1', port: 443 } };
+
+async function startProxied(t: TestContext, listeners: readonly object[], upstream: TestUpstream): Promise<RunningBalancer> {
+  return startBalancer(t, {
+    config: {
+      listenAddress: undefined,
+      listeners,
+      targetGroups: [uncheckedGroup('web', [upstream.address])],
+      clients: [
+        { clientId: 'alice', allowedTargetGroups: ['web'] },
+        { clientId: 'office', match: { cidr: '192.0.2.0/24' }, allowedTargetGroups: ['web'] },
+      ],
+      timeouts: { handshakeTimeout: '1s' },
+    },
+  });
+}
+
+const trusting = { name: 'proxied', address: '127.0.0.1:0', acceptProxyProtocol: ['127.0.0.1'] };
+const plain = { name: 'plain', address: '127.0.0.1:0', plain: true, acceptProxyProtocol: ['127.0.0.0/8'] };
+const distrusting = { name: 'strict', address: '127.0.0.1:0', acceptProxyProtocol: ['203.0.113.0/24'] };
+
+/** Writes part by part, each in a segment of its own as far as the system allows. */
+async function writeInParts(socket: Socket, bytes: Uint8Array, size: number): Promise<void> {
+  for (let at = 0; at < bytes.length; at += size) {
+    await new Promise((resolve) => socket.write(bytes.subarray(at, at + size), resolve));
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+async function echoThroughTls(t: TestContext, tcp: Socket, ca: string, { certPem, keyPem }: KeyAndCertificate): Promise<string> {
+  const socket = connectTls({ socket: tcp, ca, cert: certPem, key: keyPem, servername: 'localhost' });
+  t.after(() => socket.destroy());
+  socket.end('hello');
+  let answer = '';
+  for await (const chunk of socket) answer += String(chunk);
+  return answer;
+}
+
+describe("the header's source is the client's address", () => {
+  for (const [what, header] of [
+    ['version 1', proxyHeaderV1(ENDS)],
+    ['version 2 with extensions', proxyHeaderV2(ENDS, [textTlv(TLV.authority, 'x'.repeat(300))])],
+  ] as const) {
+    for (const size of [1, 7, header.length]) {
+      test(`${what} before TLS, ${size} bytes at a time`, async (t) => {
+        const upstream = await echoServer(t);
+        const balancer = await startProxied(t, [trusting], upstream);
+        const tcp = connectTcp({ port: balancer.port(), host: '127.0.0.1', noDelay: true });
+        await once(tcp, 'connect');
+        await writeInParts(tcp, header, size);
+        assert.equal(await echoThroughTls(t, tcp, balancer.ca.caPem, await balancer.ca.issue({ cn: 'alice' })), 'hello');
+        const line = await balancer.nextLine();
+        assert.equal(line.remote, '192.0.2.7:4711');
+        assert.match(line.via ?? '', /^127\.0\.0\.1:\d+$/);
+        assert.equal(line.client, 'alice');
+        balancer.assertIdle();
+      });
+    }
+  }
+
+  test('in one segment with all that follows', async (t) => {
+    const upstream = await echoServer(t);
+    const balancer = await startProxied(t, [plain], upstream);
+    for (const size of [1, 1000]) {
+      const { socket } = await tcpClient(t, balancer.port());
+      let answer = '';
+      socket.on('data', (chunk) => (answer += String(chunk)));
+      await writeInParts(socket, Buffer.concat([proxyHeaderV2(ENDS, []), Buffer.from('PROXY hello')]), size);
+      socket.end();
+      await once(socket, 'close');
+      assert.equal(answer, 'PROXY hello');
+      const line = await balancer.nextLine();
+      assert.deepEqual([line.client, line.remote, line.bytesUp], ['office', '192.0.2.7:4711', 11]);
+    }
+    balancer.assertIdle();
+  });
+
+  test('a ClientHello in the segment of the header', async (t) => {
+    const upstream = await echoServer(t);
+    const balancer = await startProxied(t, [trusting], upstream);
+    const tcp = connectTcp({ port: balancer.port(), host: '127.0.0.1' });
+    await once(tcp, 'connect');
+    // Held back until the system has the ClientHello too.
+    tcp.cork();
+    tcp.write(proxyHeaderV1(ENDS));
+    const answer = echoThroughTls(t, tcp, balancer.ca.caPem, await balancer.ca.issue({ cn: 'alice' }));
+    setImmediate(() => tcp.uncork());
+    assert.equal(await answer, 'hello');
+    assert.equal((await balancer.nextLine()).remote, '192.0.2.7:4711');
+    balancer.assertIdle();
+  });
+
+  test('the header of the proxy itself leaves the address as it is', async (t) => {
+    const upstream = await echoServer(t);
+    const balancer = await startProxied(t, [trusting], upstream);
+    const tcp = connectTcp({ port: balancer.port(), host: '127.0.0.1' });
+    tcp.write('PROXY UNKNOWN\r\n');
+    await once(tcp, 'connect');
+    assert.equal(await echoThroughTls(t, tcp, balancer.ca.caPem, await balancer.ca.issue({ cn: 'alice' })), 'hello');
+    const line = await balancer.nextLine();
+    assert.equal(line.via, undefined);
+    assert.match(line.remote, /^127\.0\.0\.1:/);
+  });
+});
+
+describe('what does not begin with a header is refused', () => {
+  for (const [what, sent, detail] of [
+    ['something else', '\x16\x03\x01\x00', /begins with 16 03 01 00/],
+    ['a header that is malformed', 'PROXY TCP4 999.0.0.1 1.2.3.4 1 1\r\n', /expected TCP4 or TCP6/],
+    ['nothing', '', /no whole header after 1000 ms/],
+    ['half a header', 'PROXY TCP4', /no whole header after 1000 ms/],
+  ] as const) {
+    test(what, async (t) => {
+      const upstream = await echoServer(t);
+      const balancer = await startProxied(t, [trusting], upstream);
+      const { socket, ending } = await tcpClient(t, balancer.port());
+      socket.write(sent);
+      assert.equal((await ending).how, 'reset');
+      const line = await balancer.nextLine();
+      assert.equal(line.reason, 'proxy_protocol_invalid');
+      assert.match(line.detail ?? '', detail);
+      assert.equal(upstream.accepted, 0);
+      balancer.assertIdle();
+    });
+  }
+
+  test('a proxy that leaves in the middle of it', async (t) => {
+    const upstream = await echoServer(t);
+    const balancer = await startProxied(t, [trusting], upstream);
+    const { socket } = await tcpClient(t, balancer.port());
+    socket.end('PROXY');
+    const line = await balancer.nextLine();
+    assert.deepEqual([line.reason, line.detail], ['proxy_protocol_invalid', 'the proxy left after 5 bytes of a header']);
+    balancer.assertIdle();
+  });
+
+  test('a header from an address that none is accepted from', async (t) => {
+    const upstream = await echoServer(t);
+    const balancer = await startProxied(t, [distrusting], upstream);
+    for (const header of [proxyHeaderV1(ENDS), proxyHeaderV2(ENDS, [])]) {
+      const { socket } = await tcpClient(t, balancer.port());
+      socket.write(header);
+      const line = await balancer.nextLine();
+      assert.equal(line.reason, 'handshake_failed');
+      assert.match(line.detail ?? '', /PROXY protocol header from an address that acceptProxyProtocol of the listener does not hold/);
+      assert.match(line.remote, /^127\.0\.0\.1:/);
+    }
+    balancer.assertIdle();
+  });
+});
