@@ -4,7 +4,18 @@ import { wordOf } from './words.ts';
 export type Plain = string | number | boolean | null | readonly Plain[] | { readonly [key: string]: Plain };
 
 /** The fields of the contract that hold an enum. */
-const ENUM_FIELDS: ReadonlySet<string> = new Set(['algorithm', 'onUnhealthy', 'type', 'health', 'action', 'from', 'to', 'kind', 'mode']);
+const ENUM_FIELDS: ReadonlySet<string> = new Set([
+  'algorithm',
+  'onUnhealthy',
+  'type',
+  'health',
+  'action',
+  'from',
+  'to',
+  'kind',
+  'mode',
+  'sendProxyProtocol',
+]);
 
 /**
  * A generated message as the data of `--output json` and `yaml`: its own camelCase fields, enums in the words of the configuration

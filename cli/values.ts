@@ -1,6 +1,7 @@
 /** Readers of command-line values for commander: each returns the value or throws InvalidArgumentError saying what was expected. */
 import { InvalidArgumentError, Option } from 'commander';
 import { parseDuration } from './durations.ts';
+import { parseBytes } from './sizes.ts';
 import type { Words } from './words.ts';
 
 const ADDRESS = /^(?:\[(?<v6>[\da-f:.]+)\]|(?<name>[^\s:[\]/@]+)):(?<port>\d{1,5})$/i;
@@ -88,6 +89,24 @@ export function collect<Value>(read: (text: string) => Value): (text: string, be
 export function name(text: string): string {
   if (text.trim() === '') throw new InvalidArgumentError('expected a name.');
   return text;
+}
+
+const ESCAPES: Readonly<Record<string, string>> = { r: '\r', n: '\n', t: '\t', '0': '\0', '\\': '\\' };
+
+/** Text in which `\r`, `\n`, `\t`, `\0`, `\\` and `\x7f` stand for one character each. */
+export function escapedText(text: string): string {
+  return text.replace(/\\(?:x(?<hex>[\da-f]{2})|(?<letter>.?))/gis, (written, hex?: string, letter = '') => {
+    const character = hex === undefined ? ESCAPES[letter] : String.fromCharCode(Number.parseInt(hex, 16));
+    if (character === undefined) throw new InvalidArgumentError(`expected \\r, \\n, \\t, \\0, \\\\ or \\x7f where ${written} stands.`);
+    return character;
+  });
+}
+
+/** `10MB`: bytes per second; 0 for no bound. */
+export function byteRate(text: string): bigint {
+  const bytes = parseBytes(text);
+  if (bytes === undefined) throw new InvalidArgumentError('expected bytes per second, for example 10MB, 512KiB or 1000000.');
+  return bytes;
 }
 
 /** A moment, or how long ago it was. */

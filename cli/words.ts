@@ -7,6 +7,7 @@ import {
   HealthState,
   LimitAction,
   OnUnhealthy,
+  ProxyProtocolVersion,
   RateAlgorithm,
   ServerMode,
   WatchConnectionsResponse_Kind,
@@ -18,6 +19,7 @@ export type Words<Wire extends string> = ReadonlyMap<string, Wire>;
 
 export const ALGORITHM_WORDS: Words<Algorithm> = wordsOf(Algorithm);
 export const ON_UNHEALTHY_WORDS: Words<OnUnhealthy> = wordsOf(OnUnhealthy);
+export const PROXY_PROTOCOL_WORDS: Words<ProxyProtocolVersion> = wordsOf(ProxyProtocolVersion);
 export const CHECK_TYPE_WORDS: Words<CheckType> = wordsOf(CheckType);
 export const RATE_ALGORITHM_WORDS: Words<RateAlgorithm> = wordsOf(RateAlgorithm);
 export const LIMIT_ACTION_WORDS: Words<LimitAction> = wordsOf(LimitAction);
@@ -28,6 +30,7 @@ const WORD_OF_WIRE_NAME: ReadonlyMap<string, string> = new Map(
   [
     ALGORITHM_WORDS,
     ON_UNHEALTHY_WORDS,
+    PROXY_PROTOCOL_WORDS,
     CHECK_TYPE_WORDS,
     RATE_ALGORITHM_WORDS,
     LIMIT_ACTION_WORDS,

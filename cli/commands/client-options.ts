@@ -1,12 +1,19 @@
 /** The options that say who a client is and how fast it may connect, for add-client and update-client. */
 import type { Command } from 'commander';
-import { type ConnectionRate, type IdentityMatch, LimitAction, type Limits, RateAlgorithm } from '../../src/gen/lb/admin/v1/admin.ts';
+import {
+  type Bandwidth,
+  type ConnectionRate,
+  type IdentityMatch,
+  LimitAction,
+  type Limits,
+  RateAlgorithm,
+} from '../../src/gen/lb/admin/v1/admin.ts';
 import { optionalDuration } from '../durations.ts';
 import { usageError } from '../errors.ts';
-import { collect, count, name, positiveDuration, wordOption } from '../values.ts';
+import { byteRate, collect, count, name, positiveDuration, wordOption } from '../values.ts';
 import { LIMIT_ACTION_WORDS, RATE_ALGORITHM_WORDS } from '../words.ts';
 
-/** What {@link rateOptions} reads, and `--concurrent-connections`. */
+/** What {@link rateOptions} and {@link bandwidthOptions} read, and `--concurrent-connections`. `false` is what `--no-bandwidth` gives. */
 export interface LimitOptions {
   readonly requestsPerSecond?: number;
   readonly limit?: number;
@@ -16,6 +23,10 @@ export interface LimitOptions {
   readonly action?: LimitAction;
   readonly maxDelay?: number;
   readonly concurrentConnections?: number;
+  readonly bandwidth?: boolean;
+  readonly bandwidthUp?: bigint;
+  readonly bandwidthDown?: bigint;
+  readonly shadow?: boolean;
 }
 
 /** What {@link matchOptions} reads. */
@@ -25,6 +36,7 @@ export interface MatchOptions {
   readonly matchUri?: string;
   readonly matchOu?: string;
   readonly matchFingerprint?: string;
+  readonly matchCidr?: string;
 }
 
 /** What {@link groupOptions} reads. */
@@ -57,6 +69,18 @@ export function rateOptions(command: Command): Command {
     .option('--max-delay <duration>', 'the longest wait with --action delay (default: 5s)', positiveDuration);
 }
 
+/** `--bandwidth-up`, `--bandwidth-down` and `--shadow`. */
+export function bandwidthOptions(command: Command): Command {
+  return command
+    .option(
+      '--bandwidth-up <bytes>',
+      'per second from it, over all its connections, such as 10MB or 512KiB; 0: no bound (default)',
+      byteRate,
+    )
+    .option('--bandwidth-down <bytes>', 'per second to it; 0: no bound (default)', byteRate)
+    .option('--shadow', 'count what its limits would refuse or slow down, and do neither');
+}
+
 /** `--match-cn` and the others. */
 export function matchOptions(command: Command): Command {
   return command
@@ -64,23 +88,51 @@ export function matchOptions(command: Command): Command {
     .option('--match-dns <name>', '... this DNS name', name)
     .option('--match-uri <uri>', '... this URI name, for example a SPIFFE id', name)
     .option('--match-ou <unit>', '... this organizational unit', name)
-    .option('--match-fingerprint <sha256>', '... this SHA-256 fingerprint', name);
+    .option('--match-fingerprint <sha256>', '... this SHA-256 fingerprint', name)
+    .option(
+      '--match-cidr <network>',
+      'it connects from this network; alone it is for plain listeners, where there is no certificate',
+      name,
+    );
 }
 
 /** What the match options say; undefined when none is given. */
 export function matchOf(options: MatchOptions): IdentityMatch | undefined {
-  const { matchCn: cn = '', matchDns: dns = '', matchUri: uri = '', matchOu: ou = '', matchFingerprint: fingerprint = '' } = options;
-  const match = { cn, dns, uri, ou, fingerprint, cidr: '' };
+  const match = {
+    cn: options.matchCn ?? '',
+    dns: options.matchDns ?? '',
+    uri: options.matchUri ?? '',
+    ou: options.matchOu ?? '',
+    fingerprint: options.matchFingerprint ?? '',
+    cidr: options.matchCidr ?? '',
+  };
   return Object.values(match).some((value) => value !== '') ? match : undefined;
 }
 
 /** What the limit options say; undefined when none is given. Throws a CliError for options that make no limit. */
 export function limitsOf(options: LimitOptions): Limits | undefined {
   const connectionRate = connectionRateOf(options);
-  const { concurrentConnections = 0 } = options;
-  return connectionRate === undefined && concurrentConnections === 0
+  const bandwidth = describesBandwidth(options) ? bandwidthOf(options, undefined) : undefined;
+  const { concurrentConnections = 0, shadow = false } = options;
+  return connectionRate === undefined && bandwidth === undefined && concurrentConnections === 0 && !shadow
     ? undefined
-    : { connectionRate, concurrentConnections, bandwidth: undefined, shadow: false };
+    : { connectionRate, concurrentConnections, bandwidth, shadow };
+}
+
+/** Whether any option speaks of bytes. */
+export function describesBandwidth({ bandwidth, bandwidthUp, bandwidthDown }: Omit<LimitOptions, 'limit'>): boolean {
+  return bandwidth === false || (bandwidthUp ?? bandwidthDown) !== undefined;
+}
+
+/** Undefined: no bound. The direction that is left out stays as it is in `before`. Throws a CliError for options that do not fit together. */
+export function bandwidthOf(options: Omit<LimitOptions, 'limit'>, before: Bandwidth | undefined): Bandwidth | undefined {
+  const { bandwidth, bandwidthUp, bandwidthDown } = options;
+  if (bandwidth === false) {
+    if ((bandwidthUp ?? bandwidthDown) !== undefined)
+      throw usageError('--no-bandwidth and --bandwidth-up or --bandwidth-down: give the one or the others');
+    return undefined;
+  }
+  return { upload: bandwidthUp ?? before?.upload ?? 0n, download: bandwidthDown ?? before?.download ?? 0n };
 }
 
 /** Undefined when none of its options is given. `before` is what goes on where an option is left out. Throws a CliError. */

@@ -1,21 +1,15 @@
 import type { Command } from 'commander';
-import {
-  AdminServiceService,
-  type Client,
-  type ClientStatus,
-  type ConnectionRate,
-  type IdentityMatch,
-} from '../../src/gen/lb/admin/v1/admin.ts';
+import { AdminServiceService, type Client } from '../../src/gen/lb/admin/v1/admin.ts';
 import type { Connection } from '../connection.ts';
-import { formatDuration, fromDuration } from '../durations.ts';
 import { usageError } from '../errors.ts';
 import type { Io } from '../io.ts';
 import { pages } from '../paging.ts';
-import { type Paint, table } from '../render.ts';
 import { count, name } from '../values.ts';
-import { wordOf } from '../words.ts';
 import {
+  bandwidthOf,
+  bandwidthOptions,
   connectionRateOf,
+  describesBandwidth,
   type GroupOptions,
   groupOptions,
   groupsOf,
@@ -26,6 +20,7 @@ import {
   matchOptions,
   rateOptions,
 } from './client-options.ts';
+import { clientTable } from './client-table.ts';
 import { type CloseOptions, closedText, closeFields, closeOptions } from './closing.ts';
 import { type ChangeOptions, changeFields, changeOptions, example, withSession } from './session.ts';
 
@@ -52,7 +47,8 @@ function addCommand(program: Command, io: Io): void {
     .command('add-client')
     .description('add a client: who it is, which target groups it may reach, and how fast')
     .requiredOption('--client <id>', 'its name; without --match options, the common name or a DNS or URI name of its certificate', name);
-  rateOptions(groupOptions(command)).option('--concurrent-connections <n>', 'connections at a time (default: no bound)', count(1));
+  const limits = rateOptions(groupOptions(command));
+  bandwidthOptions(limits.option('--concurrent-connections <n>', 'connections at a time (default: no bound)', count(1)));
   changeOptions(matchOptions(command)).action(async (options: AddOptions) => {
     const { client: clientId } = options;
     const allowedTargetGroups = [...groupsOf(options)];
@@ -67,6 +63,7 @@ function addCommand(program: Command, io: Io): void {
     command,
     'add-client --client clientA.bardomain.com --target-group FrontEndService --requests-per-second 10',
     'add-client --client billing --match-uri spiffe://example.org/billing --target-group DBService --limit 100 --window 1m --algorithm slidingWindowLog',
+    'add-client --client batch --match-cidr 10.0.0.0/24 --target-group DBService --bandwidth-down 10MB --shadow',
   );
 }
 
@@ -77,7 +74,10 @@ function updateCommand(program: Command, io: Io): void {
     .requiredOption('--client <id>', 'the client', name);
   rateOptions(groupOptions(command))
     .option('--no-limit', 'no bound on new connections any more')
-    .option('--concurrent-connections <n>', 'connections at a time; 0: no bound', count(0))
+    .option('--concurrent-connections <n>', 'connections at a time; 0: no bound', count(0));
+  bandwidthOptions(command)
+    .option('--no-bandwidth', 'no bound on bytes any more, in neither direction')
+    .option('--no-shadow', 'its limits hold again')
     .option('--match-any', 'its id is the common name or a DNS or URI name of its certificate; what was to match before is forgotten');
   changeOptions(closeOptions(matchOptions(command))).action(async (options: UpdateOptions) => {
     const updateMask = maskOf(options);
@@ -100,6 +100,7 @@ function updateCommand(program: Command, io: Io): void {
     'update-client --client clientA.bardomain.com --limit 20 --window 1s',
     'update-client --client clientA.bardomain.com --target-group DBService --mode drain --deadline 30s',
     'update-client --client clientA.bardomain.com --no-limit --concurrent-connections 0',
+    'update-client --client clientA.bardomain.com --bandwidth-up 512KiB --bandwidth-down 10MB --no-shadow',
   );
 }
 
@@ -109,6 +110,8 @@ function maskOf(options: UpdateOptions): string[] {
     ...(groupsOf(options).length > 0 ? ['allowed_target_groups'] : []),
     ...(options.limit === false || describesRate(options) ? ['limits.connection_rate'] : []),
     ...(options.concurrentConnections === undefined ? [] : ['limits.concurrent_connections']),
+    ...(describesBandwidth(options) ? ['limits.bandwidth'] : []),
+    ...(options.shadow === undefined ? [] : ['limits.shadow']),
   ];
 }
 
@@ -117,15 +120,15 @@ function describesRate({ requestsPerSecond, limit, window, algorithm, burst, act
 }
 
 /**
- * The client with what is to change, and the revision that was looked at: a limit whose number or window is not given keeps that of
- * the client as it is, and the change is then made only while that holds. 0n: nothing was looked at.
+ * The client with what is to change, and the revision that was looked at: what is not given of a limit stays that of the client as
+ * it is, and the change is then made only while that holds. 0n: nothing was looked at.
  */
 async function wanted(connection: Connection, options: UpdateOptions): Promise<{ readonly client: Client; readonly readAt: bigint }> {
   const { limit, ...others } = options;
   if (limit === false && describesRate({ ...options, limit: false }))
     throw usageError('--no-limit and what describes a limit: give the one or the other');
   const rateOnly: LimitOptions = limit === undefined || limit === false ? others : { ...others, limit };
-  const current = describesRate(options) ? await currentClient(connection, options.client) : undefined;
+  const current = describesRate(options) || describesBandwidth(options) ? await currentClient(connection, options.client) : undefined;
   const client: Client = {
     clientId: options.client,
     match: matchOf(options),
@@ -133,8 +136,8 @@ async function wanted(connection: Connection, options: UpdateOptions): Promise<{
     limits: {
       connectionRate: connectionRateOf(rateOnly, current?.client?.limits?.connectionRate),
       concurrentConnections: options.concurrentConnections ?? 0,
-      bandwidth: undefined,
-      shadow: false,
+      bandwidth: describesBandwidth(options) ? bandwidthOf(others, current?.client?.limits?.bandwidth) : undefined,
+      shadow: options.shadow ?? false,
     },
   };
   return { client, readAt: current?.revision ?? 0n };
@@ -182,37 +185,4 @@ function listCommand(program: Command, io: Io): void {
     });
   });
   example(command, 'list-clients', 'list-clients --output yaml');
-}
-
-/** Clients as a table, or a sentence that says there are none. */
-export function clientTable(clients: readonly ClientStatus[], paint: Paint): string {
-  if (clients.length === 0) return 'no clients';
-  return table(
-    ['CLIENT', 'TARGET GROUPS', 'RATE', 'CONCURRENT', 'ACTIVE', 'ACCEPTED', 'REFUSED', 'MATCH'],
-    clients.map(({ client, counters }) => [
-      client?.clientId ?? '',
-      client?.allowedTargetGroups.join(', ') ?? '',
-      rateText(client?.limits?.connectionRate),
-      client?.limits === undefined || client.limits.concurrentConnections === 0 ? '' : String(client.limits.concurrentConnections),
-      String(counters?.active ?? 0),
-      String(counters?.accepted ?? 0),
-      String(counters?.refused ?? 0),
-      matchText(client?.match),
-    ]),
-    paint,
-  );
-}
-
-function rateText(rate: ConnectionRate | undefined): string {
-  if (rate === undefined) return '';
-  const window = rate.window === undefined ? '1s' : formatDuration(fromDuration(rate.window));
-  const how = [wordOf(rate.algorithm), wordOf(rate.action)].filter((part) => part !== undefined);
-  return [`${rate.limit} per ${window}`, ...how].join(' ');
-}
-
-function matchText(match: IdentityMatch | undefined): string {
-  return Object.entries(match ?? {})
-    .filter(([, value]) => value !== '')
-    .map(([field, value]) => `${field}=${value}`)
-    .join(' ');
 }

@@ -1,91 +1,138 @@
 /** The options that say how a target group balances and checks its servers, for add-target-group and update-target-group. */
 import type { Command } from 'commander';
-import { type Algorithm, CheckType, type HealthCheck, type OnUnhealthy } from '../../src/gen/lb/admin/v1/admin.ts';
+import { type Algorithm, type OnUnhealthy, ProxyProtocolVersion, type TargetGroup } from '../../src/gen/lb/admin/v1/admin.ts';
 import { optionalDuration } from '../durations.ts';
-import { usageError } from '../errors.ts';
-import { count, name, positiveDuration, statusRange, wordOption } from '../values.ts';
-import { ALGORITHM_WORDS, CHECK_TYPE_WORDS, ON_UNHEALTHY_WORDS } from '../words.ts';
-
-interface HealthOptions {
-  readonly healthCheck?: CheckType;
-  readonly healthInterval?: number;
-  readonly healthTimeout?: number;
-  readonly healthMaxInterval?: number;
-  readonly unhealthyThreshold?: number;
-  readonly healthyThreshold?: number;
-  readonly healthPath?: string;
-  readonly healthHost?: string;
-  readonly healthStatus?: { readonly from: number; readonly to: number };
-}
+import { count, duration, positiveDuration, wordOption } from '../values.ts';
+import { ALGORITHM_WORDS, ON_UNHEALTHY_WORDS, PROXY_PROTOCOL_WORDS } from '../words.ts';
+import { describesHealthCheck, type HealthOptions, healthCheckOf, healthOptions } from './health-options.ts';
+import {
+  agentCheckOf,
+  describesAgent,
+  describesOutliers,
+  describesQueue,
+  type OverloadOptions,
+  outliersOf,
+  overloadOptions,
+  queueOf,
+  rebalanceOf,
+  withoutOverloadOptions,
+} from './overload-options.ts';
+import {
+  describesUpstreamTls,
+  type UpstreamTlsOptions,
+  upstreamTlsOf,
+  upstreamTlsOptions,
+  withoutUpstreamTlsOptions,
+} from './upstream-tls-options.ts';
 
 /** What {@link behaviourOptions} reads. */
-export interface BehaviourOptions extends HealthOptions {
+export interface BehaviourOptions extends HealthOptions, OverloadOptions, UpstreamTlsOptions {
   readonly algorithm?: Algorithm;
+  readonly hashBalanceFactor?: number;
+  readonly slowStart?: number;
+  readonly panicThreshold?: number;
   readonly connectTimeout?: number;
   readonly retries?: number;
   readonly onUnhealthy?: OnUnhealthy;
+  readonly sendProxyProtocol?: ProxyProtocolVersion;
+  readonly resolveInterval?: number;
 }
+
+const PROXY_PROTOCOL_OR_NONE = new Map([...PROXY_PROTOCOL_WORDS, ['none', ProxyProtocolVersion.UNSPECIFIED]]);
 
 /** How it balances, `--algorithm`, how it checks, and what it does about failures. */
 export function behaviourOptions(command: Command): Command {
-  return command
-    .addOption(wordOption('--algorithm <algorithm>', 'how it balances (default: leastConnections)', ALGORITHM_WORDS))
-    .addOption(wordOption('--health-check <type>', 'how its servers are probed (default: tcp)', CHECK_TYPE_WORDS))
-    .option('--health-interval <duration>', 'between two probes (default: 5s)', positiveDuration)
-    .option('--health-timeout <duration>', 'of a probe (default: 5s)', positiveDuration)
-    .option('--health-max-interval <duration>', 'between two probes of a server that is down (default: 60s)', positiveDuration)
-    .option('--unhealthy-threshold <n>', 'failures in a row that make a server unhealthy (default: 1)', count(1))
-    .option('--healthy-threshold <n>', 'successes in a row that make it healthy again (default: 3)', count(1))
-    .option('--health-path <path>', 'what an http check asks for (default: /)', name)
-    .option('--health-host <host>', 'the Host header of an http check', name)
-    .option('--health-status <from-to>', 'what an http check takes as healthy (default: 200-399)', statusRange)
+  command.addOption(wordOption('--algorithm <algorithm>', 'how it balances (default: leastConnections)', ALGORITHM_WORDS));
+  healthOptions(command)
     .option('--connect-timeout <duration>', 'for a connection to a server (default: 5s)', positiveDuration)
     .option('--retries <n>', 'how many other servers to try after the first refuses (default: 3)', count(0))
     .addOption(
       wordOption('--on-unhealthy <what>', 'what becomes of the connections of a server that fails (default: keep)', ON_UNHEALTHY_WORDS),
-    );
+    )
+    .option('--slow-start <duration>', 'until a server that has recovered gets its whole share (default: 0s)', duration)
+    .option('--panic-threshold <percent>', 'below this part of healthy servers all take connections (default: 0, never)', count(0, 100))
+    .option(
+      '--hash-balance-factor <percent>',
+      'of the average load that a server takes at most with sourceHash and clientHash; 0: no bound (default: 125)',
+      count(0, 10_000),
+    )
+    .addOption(
+      wordOption(
+        '--send-proxy-protocol <version>',
+        'the PROXY protocol header that servers are sent (default: none)',
+        PROXY_PROTOCOL_OR_NONE,
+      ),
+    )
+    .option('--resolve-interval <duration>', 'how often host names of servers are looked up (default: 30s)', positiveDuration);
+  return upstreamTlsOptions(overloadOptions(command));
 }
 
-/** Whether any option speaks of the health check. */
-export function describesHealthCheck(options: HealthOptions): boolean {
-  return options.healthCheck !== undefined || describesHttp(options) || timing(options).some((value) => value !== undefined);
+/** What takes something away that a group has. */
+export function withoutOptions(command: Command): Command {
+  return withoutUpstreamTlsOptions(withoutOverloadOptions(command));
 }
 
-/** Undefined when no option speaks of it. What is left out stays as it is in `before`. Throws a CliError for options that do not fit its type. */
-export function healthCheckOf(options: HealthOptions, before?: HealthCheck): HealthCheck | undefined {
-  if (!describesHealthCheck(options)) return undefined;
-  const type = options.healthCheck ?? before?.type ?? CheckType.TCP;
-  if (describesHttp(options) && type !== CheckType.HTTP) {
-    throw usageError('--health-path, --health-host and --health-status are for --health-check http; give that too');
-  }
-  const { healthPath, healthHost, healthStatus } = options;
-  const http = {
-    path: healthPath ?? before?.http?.path ?? '',
-    host: healthHost ?? before?.http?.host ?? '',
-    statusFrom: healthStatus?.from ?? before?.http?.statusFrom ?? 0,
-    statusTo: healthStatus?.to ?? before?.http?.statusTo ?? 0,
-    body: before?.http?.body ?? '',
-  };
-  return {
-    type,
-    interval: optionalDuration(options.healthInterval) ?? before?.interval,
-    timeout: optionalDuration(options.healthTimeout) ?? before?.timeout,
-    unhealthyThreshold: options.unhealthyThreshold ?? before?.unhealthyThreshold ?? 0,
-    healthyThreshold: options.healthyThreshold ?? before?.healthyThreshold ?? 0,
-    maxInterval: optionalDuration(options.healthMaxInterval) ?? before?.maxInterval,
-    http: type === CheckType.HTTP && (describesHttp(options) || before?.http !== undefined) ? http : undefined,
-    grpc: type === CheckType.GRPC ? before?.grpc : undefined,
-    sendExpect: type === CheckType.SEND_EXPECT ? before?.sendExpect : undefined,
-  };
+/** One field of a target group as the options say it. */
+interface GroupField {
+  /** As an update mask names it. */
+  readonly path: string;
+  readonly isGiven: (options: BehaviourOptions) => boolean;
+  /** What is left out of a field with parts stays as it is in `before`. Throws a CliError for options that do not fit together. */
+  readonly changesOf: (options: BehaviourOptions, before: TargetGroup | undefined) => Partial<TargetGroup>;
+  readonly hasParts: boolean;
 }
 
-const describesHttp = ({ healthPath, healthHost, healthStatus }: HealthOptions) =>
-  healthPath !== undefined || healthHost !== undefined || healthStatus !== undefined;
+function whole(path: string, key: keyof BehaviourOptions, changesOf: (options: BehaviourOptions) => Partial<TargetGroup>): GroupField {
+  return { path, isGiven: (options) => options[key] !== undefined, changesOf, hasParts: false };
+}
 
-const timing = (options: HealthOptions) => [
-  options.healthInterval,
-  options.healthTimeout,
-  options.healthMaxInterval,
-  options.unhealthyThreshold,
-  options.healthyThreshold,
+/** Every field but the name and the servers. */
+export const GROUP_FIELDS: readonly GroupField[] = [
+  whole('algorithm', 'algorithm', ({ algorithm }) => (algorithm === undefined ? {} : { algorithm })),
+  {
+    path: 'health_check',
+    isGiven: describesHealthCheck,
+    changesOf: (options, before) => ({ healthCheck: healthCheckOf(options, before?.healthCheck) }),
+    hasParts: true,
+  },
+  whole('connect_timeout', 'connectTimeout', ({ connectTimeout }) => ({ connectTimeout: optionalDuration(connectTimeout) })),
+  whole('retries', 'retries', ({ retries }) => ({ retries })),
+  whole('on_unhealthy', 'onUnhealthy', ({ onUnhealthy }) => (onUnhealthy === undefined ? {} : { onUnhealthy })),
+  whole('slow_start', 'slowStart', ({ slowStart }) => ({ slowStart: optionalDuration(slowStart) })),
+  whole('panic_threshold', 'panicThreshold', ({ panicThreshold = 0 }) => ({ panicThreshold })),
+  {
+    path: 'outlier_detection',
+    isGiven: describesOutliers,
+    changesOf: (options, before) => ({ outlierDetection: outliersOf(options, before?.outlierDetection) }),
+    hasParts: true,
+  },
+  { path: 'queue', isGiven: describesQueue, changesOf: (options, before) => ({ queue: queueOf(options, before?.queue) }), hasParts: true },
+  whole('hash_balance_factor', 'hashBalanceFactor', ({ hashBalanceFactor }) => ({ hashBalanceFactor })),
+  {
+    path: 'agent_check',
+    isGiven: describesAgent,
+    changesOf: (options, before) => ({ agentCheck: agentCheckOf(options, before?.agentCheck) }),
+    hasParts: true,
+  },
+  whole('rebalance', 'rebalance', (options) => ({ rebalance: rebalanceOf(options) })),
+  whole('send_proxy_protocol', 'sendProxyProtocol', ({ sendProxyProtocol }) =>
+    sendProxyProtocol === undefined ? {} : { sendProxyProtocol },
+  ),
+  {
+    path: 'upstream_tls',
+    isGiven: describesUpstreamTls,
+    changesOf: (options, before) => ({ upstreamTls: upstreamTlsOf(options, before?.upstreamTls) }),
+    hasParts: true,
+  },
+  whole('resolve_interval', 'resolveInterval', ({ resolveInterval }) => ({ resolveInterval: optionalDuration(resolveInterval) })),
 ];
+
+/** The fields that the options speak of. */
+export function fieldsGiven(options: BehaviourOptions): readonly GroupField[] {
+  return GROUP_FIELDS.filter(({ isGiven }) => isGiven(options));
+}
+
+/** What the options say of a group; what is left out of a field with parts stays as it is in `before`. Throws a CliError. */
+export function behaviourOf(options: BehaviourOptions, before?: TargetGroup): Partial<TargetGroup> {
+  return Object.assign({}, ...fieldsGiven(options).map(({ changesOf }) => changesOf(options, before)));
+}

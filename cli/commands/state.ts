@@ -4,9 +4,9 @@ import { formatAge } from '../durations.ts';
 import type { Io } from '../io.ts';
 import { type Paint, safeText, table } from '../render.ts';
 import { wordOption } from '../values.ts';
-import { clientTable } from './clients.ts';
+import { clientTable } from './client-table.ts';
+import { targetGroupTable } from './group-table.ts';
 import { example, withSession } from './session.ts';
-import { targetGroupTable } from './target-groups.ts';
 import { upstreamServerTable } from './upstream-servers.ts';
 
 const LOG_LEVELS: ReadonlyMap<string, string> = new Map(

@@ -1,21 +1,11 @@
 import type { Command } from 'commander';
-import {
-  AdminServiceService,
-  Algorithm,
-  CheckType,
-  type HealthCheck,
-  OnUnhealthy,
-  ServerMode,
-  TargetGroup,
-} from '../../src/gen/lb/admin/v1/admin.ts';
+import { AdminServiceService, ServerMode, TargetGroup } from '../../src/gen/lb/admin/v1/admin.ts';
 import type { Connection } from '../connection.ts';
-import { formatDuration, fromDuration, optionalDuration } from '../durations.ts';
 import { usageError } from '../errors.ts';
 import type { Io } from '../io.ts';
-import { type Paint, table } from '../render.ts';
 import { address, collect, name } from '../values.ts';
-import { wordOf } from '../words.ts';
-import { type BehaviourOptions, behaviourOptions, describesHealthCheck, healthCheckOf } from './group-options.ts';
+import { type BehaviourOptions, behaviourOf, behaviourOptions, fieldsGiven, withoutOptions } from './group-options.ts';
+import { targetGroupTable } from './group-table.ts';
 import { type ChangeOptions, changeFields, changeOptions, example, withSession } from './session.ts';
 
 interface NameOptions {
@@ -49,7 +39,7 @@ function addCommand(program: Command, io: Io): void {
       backup: false,
       mode: ServerMode.UNSPECIFIED,
     }));
-    const targetGroup = { ...behaviourOf(groupName, options, healthCheckOf(options)), servers };
+    const targetGroup = TargetGroup.create({ ...behaviourOf(options), name: groupName, servers });
     await withSession(io, command, async ({ connection, printer }) => {
       const reply = await connection.unary(AdminServiceService.addTargetGroup, { targetGroup, ...changeFields(options) });
       printer.sentence(reply, `added target group ${groupName} (revision ${reply.revision})`);
@@ -59,6 +49,8 @@ function addCommand(program: Command, io: Io): void {
     command,
     'add-target-group --name FrontEndService --server 127.0.0.1:8081 --server 127.0.0.1:8082',
     'add-target-group --name api --algorithm roundRobin --health-check http --health-path /healthz --health-interval 2s',
+    "add-target-group --name cache --algorithm clientHash --health-check sendExpect --health-send 'PING\\r\\n' --health-expect +PONG",
+    'add-target-group --name cart --health-check grpc --health-grpc-service shop.Cart --upstream-tls-ca /etc/portcullis/internalCA.pem',
   );
 }
 
@@ -66,17 +58,17 @@ function updateCommand(program: Command, io: Io): void {
   const command = nameOptions(
     program.command('update-target-group').description('change what is given of how a target group balances and checks; its servers stay'),
   );
-  changeOptions(behaviourOptions(command)).action(async (options: UpdateOptions) => {
+  changeOptions(withoutOptions(behaviourOptions(command))).action(async (options: UpdateOptions) => {
     const groupName = chosenName(options);
-    const updateMask = maskOf(options);
-    if (updateMask.length === 0) throw usageError(`nothing to change; see lbctl ${command.name()} --help`);
+    const fields = fieldsGiven(options);
+    if (fields.length === 0) throw usageError(`nothing to change; see lbctl ${command.name()} --help`);
     await withSession(io, command, async ({ connection, printer }) => {
-      // What is not said of the check stays as it is, and the change is made only while that holds.
-      const current = describesHealthCheck(options) ? await currentCheck(connection, groupName) : undefined;
-      const targetGroup = behaviourOf(groupName, options, healthCheckOf(options, current?.check));
+      // What is not said of a field with parts stays as it is, and the change is made only while that holds.
+      const current = fields.some(({ hasParts }) => hasParts) ? await currentGroup(connection, groupName) : undefined;
+      const targetGroup = TargetGroup.create({ ...behaviourOf(options, current?.group), name: groupName });
       const { expectedRevision, requestId } = changeFields(options);
       const guard = expectedRevision === 0n ? (current?.revision ?? 0n) : expectedRevision;
-      const request = { targetGroup, updateMask, expectedRevision: guard, requestId };
+      const request = { targetGroup, updateMask: fields.map(({ path }) => path), expectedRevision: guard, requestId };
       const reply = await connection.unary(AdminServiceService.updateTargetGroup, request);
       printer.sentence(reply, `updated target group ${groupName} (revision ${reply.revision})`);
     });
@@ -85,37 +77,19 @@ function updateCommand(program: Command, io: Io): void {
     command,
     'update-target-group --name FrontEndService --algorithm powerOfTwoChoices',
     'update-target-group --name FrontEndService --health-interval 2s --retries 1',
+    'update-target-group --name FrontEndService --slow-start 30s --panic-threshold 50 --outlier-failures 3',
+    'update-target-group --name FrontEndService --queue-length 100 --queue-timeout 2s --send-proxy-protocol v2',
+    'update-target-group --name FrontEndService --no-queue --no-upstream-tls --send-proxy-protocol none',
   );
 }
 
-function behaviourOf(groupName: string, options: BehaviourOptions, healthCheck: HealthCheck | undefined): TargetGroup {
-  return TargetGroup.create({
-    name: groupName,
-    algorithm: options.algorithm ?? Algorithm.UNSPECIFIED,
-    servers: [],
-    healthCheck,
-    connectTimeout: optionalDuration(options.connectTimeout),
-    retries: options.retries,
-    onUnhealthy: options.onUnhealthy ?? OnUnhealthy.UNSPECIFIED,
-  });
-}
-
-function maskOf(options: BehaviourOptions): string[] {
-  return [
-    ...(options.algorithm === undefined ? [] : ['algorithm']),
-    ...(describesHealthCheck(options) ? ['health_check'] : []),
-    ...(options.connectTimeout === undefined ? [] : ['connect_timeout']),
-    ...(options.retries === undefined ? [] : ['retries']),
-    ...(options.onUnhealthy === undefined ? [] : ['on_unhealthy']),
-  ];
-}
-
-async function currentCheck(
+/** A group that is not there is for the server to refuse. */
+async function currentGroup(
   connection: Connection,
   groupName: string,
-): Promise<{ readonly check: HealthCheck | undefined; readonly revision: bigint }> {
+): Promise<{ readonly group: TargetGroup | undefined; readonly revision: bigint }> {
   const { targetGroups, revision } = await connection.unary(AdminServiceService.listTargetGroups, {});
-  return { check: targetGroups.find((group) => group.name === groupName)?.healthCheck, revision };
+  return { group: targetGroups.find((group) => group.name === groupName), revision };
 }
 
 function removeCommand(program: Command, io: Io): void {
@@ -139,32 +113,6 @@ function listCommand(program: Command, io: Io): void {
     });
   });
   example(command, 'list-target-groups', 'list-target-groups --output json');
-}
-
-/** Target groups as a table, or a sentence that says there are none. */
-export function targetGroupTable(groups: readonly TargetGroup[], paint: Paint): string {
-  if (groups.length === 0) return 'no target groups';
-  return table(
-    ['NAME', 'ALGORITHM', 'SERVERS', 'HEALTH CHECK', 'CONNECT TIMEOUT', 'RETRIES', 'ON UNHEALTHY'],
-    groups.map((group) => [
-      group.name,
-      wordOf(group.algorithm) ?? '',
-      String(group.servers.length),
-      healthCheckText(group.healthCheck),
-      group.connectTimeout === undefined ? '' : formatDuration(fromDuration(group.connectTimeout)),
-      group.retries === undefined ? '' : String(group.retries),
-      wordOf(group.onUnhealthy) ?? '',
-    ]),
-    paint,
-  );
-}
-
-function healthCheckText(check: HealthCheck | undefined): string {
-  if (check === undefined) return '';
-  const type = wordOf(check.type) ?? 'tcp';
-  if (check.type === CheckType.NONE) return type;
-  const path = check.http === undefined || check.http.path === '' ? '' : ` ${check.http.path}`;
-  return check.interval === undefined ? type + path : `${type}${path} every ${formatDuration(fromDuration(check.interval))}`;
 }
 
 function nameOptions(command: Command): Command {

@@ -42,11 +42,17 @@ test('target groups come and go with every option they have', async (t) => {
       unhealthyThreshold: 2,
       healthyThreshold: 3,
       maxInterval: '60s',
-      http: { path: '/healthz', host: '', statusFrom: 200, statusTo: 204 },
+      http: { path: '/healthz', host: '', statusFrom: 200, statusTo: 204, body: '' },
     },
     connectTimeout: '2s',
     retries: 0,
     onUnhealthy: 'close',
+    slowStart: '0s',
+    panicThreshold: 0,
+    outlierDetection: { consecutiveFailures: 5, baseEjectionTime: '30s', maxEjectionTime: '300s', maxEjectionPercent: 50 },
+    hashBalanceFactor: 125,
+    sendProxyProtocol: 'unspecified',
+    resolveInterval: '30s',
   });
   assert.match(await run('list-target-groups'), /^api +roundRobin +2 +http \/healthz every 1\.5s +2s +0 +close$/m);
   assert.equal(await run('remove-target-group', '--target-group', 'api'), 'removed target group api (revision 3)\n');

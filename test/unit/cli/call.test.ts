@@ -41,10 +41,12 @@ test('a request keeps every kind of field', () => {
       interval: '0.25s',
       unhealthyThreshold: 2,
       healthyThreshold: 0,
-      http: { path: '/x', host: '', statusFrom: 0, statusTo: 0 },
+      http: { path: '/x', host: '', statusFrom: 0, statusTo: 0, body: '' },
     },
     connectTimeout: '90s',
     onUnhealthy: 'ON_UNHEALTHY_UNSPECIFIED',
+    panicThreshold: 0,
+    sendProxyProtocol: 'PROXY_PROTOCOL_VERSION_V2',
   };
   const json = { targetGroup, expectedRevision: '18446744073709551615', requestId: 'r' };
   assert.deepEqual(roundTrip('AddTargetGroup', JSON.stringify(json)), json);

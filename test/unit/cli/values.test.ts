@@ -1,7 +1,19 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { InvalidArgumentError } from 'commander';
-import { address, collect, count, duration, positiveDuration, revision, splitAddress, statusRange, word } from '../../../cli/values.ts';
+import {
+  address,
+  byteRate,
+  collect,
+  count,
+  duration,
+  escapedText,
+  positiveDuration,
+  revision,
+  splitAddress,
+  statusRange,
+  word,
+} from '../../../cli/values.ts';
 import { ALGORITHM_WORDS } from '../../../cli/words.ts';
 import { Algorithm } from '../../../src/gen/lb/admin/v1/admin.ts';
 
@@ -35,6 +47,19 @@ test('reads whole numbers within bounds', () => {
 test('reads revisions of 64 bits', () => {
   assert.equal(revision('18446744073709551615'), 2n ** 64n - 1n);
   refuses(revision, '18446744073709551616', '-1', 'latest');
+});
+
+test('reads bytes per second in powers of 1,000 and of 1,024', () => {
+  const amounts = { '0': 0, '1500': 1500, '10MB': 10_000_000, '1.5 kB': 1500, '512KiB': 524_288, '1GiB': 2 ** 30, '2gb': 2e9, '7B': 7 };
+  for (const [text, bytes] of Object.entries(amounts)) assert.equal(byteRate(text), BigInt(bytes), text);
+  refuses(byteRate, '', '-1', '10 M', '10MBit', 'MB', '1e6', '1,000', '10MB/s', 'constructor');
+});
+
+test('reads escapes, and lets the rest stand', () => {
+  assert.equal(escapedText('PING\\r\\n'), 'PING\r\n');
+  assert.equal(escapedText('\\x00\\xFF\\0\\t\\\\n é'), '\0\u00ff\0\t\\n é');
+  assert.equal(escapedText('as\nit is'), 'as\nit is');
+  refuses(escapedText, '\\q', '\\', '\\x0', '\\xgg', 'a\\u0041');
 });
 
 test('reads ranges of HTTP status codes', () => {
