@@ -1,10 +1,9 @@
 /** Portcullis as a library: the load balancer without daemon and admin server, and its balancing alone. */
 import type { Config } from './config/config.ts';
 import { type ConfigDocument, configFrom } from './config/document.ts';
-import { createBalancer as createBalancerWith } from './domain/balancing/algorithms.ts';
-import type { Balancer, Candidate } from './domain/balancing/balancer.ts';
 import type { Algorithm } from './domain/model.ts';
 import { LoadBalancer, type LoadBalancerOptions } from './load-balancer.ts';
+import { Balancer, type Candidate } from './own-servers.ts';
 
 export { loadConfigFile } from './config/check.ts';
 export type { Config } from './config/config.ts';
@@ -17,7 +16,6 @@ export type { HealthEvent, ServerHealth } from './controlplane/health-journal.ts
 export type { ClientCounters, ServerCounters, Totals } from './controlplane/stats.ts';
 export { RevisionConflictError, type Store, StoreCorruptError, StoreUnavailableError } from './controlplane/store/store.ts';
 export { ListenError } from './controlplane/worker-thread.ts';
-export { type Balancer, type Candidate, pick } from './domain/balancing/balancer.ts';
 export { DomainError, type DomainErrorCode } from './domain/errors.ts';
 export type { BoundListener } from './domain/model.ts';
 export {
@@ -33,6 +31,7 @@ export {
 export { REASON_MEANING, REASONS, type Reason } from './domain/reasons.ts';
 export type { Command } from './domain/state.ts';
 export type { LoadBalancer, LoadBalancerOptions, ServerSettings } from './load-balancer.ts';
+export { type Balancer, type Candidate, pick } from './own-servers.ts';
 export type { ConnectionSelector } from './shared/messages.ts';
 
 /**
@@ -53,5 +52,5 @@ export async function createLoadBalancer(config: Config | ConfigDocument, option
 
 /** The balancing alone, for servers of one's own: keep one for each group of servers, and ask it with `pick`. */
 export function createBalancer<S extends Candidate>(algorithm: Algorithm, random: () => number = Math.random): Balancer<S> {
-  return createBalancerWith(algorithm, random);
+  return new Balancer(algorithm, random);
 }

@@ -29,6 +29,7 @@ import {
 } from './domain/model.ts';
 import type { CloseReason } from './domain/reasons.ts';
 import type { Command } from './domain/state.ts';
+import { monotonicMs } from './shared/clock.ts';
 import type { ExplainQuestion, Explanation } from './shared/explain.ts';
 import { createSharedBuffers, type HealthCode } from './shared/memory/layout.ts';
 import { SharedLedger } from './shared/memory/ledger.ts';
@@ -122,11 +123,14 @@ export class LoadBalancer {
       const journal = new HealthJournal(startedAtMs);
       const publishHealth = (group: string, address: string, health: HealthCode) => {
         const slot = slots.serverSlot(group, address);
-        if (slot !== undefined) ledger.setHealth(slot, health);
+        if (slot !== undefined) ledger.setHealth(slot, health, isRecovery(ledger.health(slot), health) ? monotonicMs() : undefined);
         if (health === 'unhealthy' && authority.snapshot.targetGroups.get(group)?.onUnhealthy === 'close') {
           void workers.close({ group, server: address }, 'upstream_unhealthy');
         }
       };
+      // A server that comes up while others serve starts slowly, a new one too, as in HAProxy and Envoy; at the start none does.
+      let isServing = false;
+      const isRecovery = (from: HealthCode, to: HealthCode) => isServing && to === 'healthy' && from !== 'healthy';
       // Slots first: who learns of a new server next must find its row.
       authority.subscribe((change) => workers.publish(change, slots.follow(change.next)));
       const health = new HealthChecker({ authority, journal, publish: publishHealth, log });
@@ -135,6 +139,7 @@ export class LoadBalancer {
         await refuseTakenPorts(config);
         await health.start();
         await workers.start();
+        isServing = true;
       } catch (error) {
         health.stop();
         await workers.stop();

@@ -91,15 +91,15 @@ export async function handleConnection(raw: Socket, listenerName: string, front:
     const peer = { identity, source: source.bits };
     client = recognise(peer, context.view(), facts);
     const targetGroup = authorise(client, listenerName, downstream, context.view(), facts);
+    const ground = { ...peer, clientId: client.client.clientId, group: targetGroup };
     place = await admission.admit(client, givenUp);
     const dialledMs = nowMs();
-    upstream = await connectUpstream(groupNamed(targetGroup, context.view()), lane, dial, gone);
+    upstream = await connectUpstream(groupNamed(targetGroup, context.view()), ground, lane, dial, gone);
     facts.server = upstream.server.address;
     facts.attempts = upstream.attempts;
     const connectMs = nowMs() - dialledMs;
     facts.connectMs = roundMs(connectMs);
     lane.countConnect(connectMs / 1000);
-    const ground = { ...peer, clientId: client.client.clientId, group: targetGroup };
     refuseIfWithdrawn(ground, context.view());
 
     reason = await serve(raw, downstream, client, upstream, ground, facts, context);

@@ -3,19 +3,18 @@ import { X509Certificate } from 'node:crypto';
 import { displayName, type Identity } from '../domain/identity.ts';
 import type { TlsMaterial } from '../domain/model.ts';
 import type { ExplainedCandidate, ExplainedStep, ExplainQuestion, Explanation } from '../shared/explain.ts';
-import type { LaneWriter } from '../shared/memory/lane-writer.ts';
 import type { Admission } from './admission.ts';
 import { certificateVerdict } from './certificate-verdict.ts';
 import { clientOf, groupNamed, identityIn, refuseIfRevoked, routeOf } from './gates.ts';
 import { Refusal } from './refusal.ts';
+import { obstacleTo, preferenceOf, type ServerView } from './server-view.ts';
 import { offeredAlpn } from './tls.ts';
-import { choose, noneOf, obstacleTo, preferenceOf } from './upstream.ts';
-import type { ClientView, GroupView, ServerView, View } from './view.ts';
+import { noneOf } from './upstream.ts';
+import type { ClientView, GroupView, View } from './view.ts';
 
 /** What the worker's connections are judged by. */
 export interface ExplainContext {
   readonly view: View;
-  readonly lane: LaneWriter;
   readonly admission: Admission;
   /** The TLS material that the listener serves with now; undefined: it is a plain one. */
   readonly material: TlsMaterial | undefined;
@@ -69,7 +68,7 @@ async function walk(
   found: Draft,
   step: Step,
 ): Promise<void> {
-  const { view, lane, admission } = context;
+  const { view, admission } = context;
   const configured = view.listener(listener);
   const agree = () => agreedAlpn(configured === undefined ? [] : offeredAlpn(configured), alpn);
   // Shown only when it refuses: ALPN is agreed on before certificates are seen, and belongs to the route otherwise.
@@ -90,8 +89,9 @@ async function walk(
   found.targetGroup = group.group.name;
   await step('connections', () => ({ value: undefined, detail: admission.peekPlace(client) }));
   await step('rate', () => ({ value: undefined, detail: admission.peekRate(client) }));
-  found.candidates = candidatesOf(group, lane);
-  found.pick = await step('server', () => picked(group, client, lane));
+  const server = group.pool.choose({ clientId: client.client.clientId, source });
+  found.candidates = candidatesOf(group);
+  found.pick = await step('server', () => picked(group, client, server));
 }
 
 /** What the certificate proves; undefined on a plain listener, which asks for none. @throws Refusal */
@@ -132,16 +132,15 @@ function agreedAlpn(offered: readonly string[], wanted: string | undefined): str
   return wanted;
 }
 
-function picked(group: GroupView, { client }: ClientView, lane: LaneWriter): Checked<string> {
-  const server = choose(group.servers, group.balancer.fork(), lane);
-  if (server === undefined) throw new Refusal('no_healthy_upstream', noneOf(group, lane));
+function picked(group: GroupView, { client }: ClientView, server: ServerView | undefined): Checked<string> {
+  if (server === undefined) throw new Refusal('no_healthy_upstream', noneOf(group));
   return { value: server.address, detail: `${server.address} for ${client.clientId}, by ${group.group.algorithm}` };
 }
 
-/** Every server of the group, with why it is in or out; `choose` takes one of the usable ones. */
-function candidatesOf({ servers }: GroupView, lane: LaneWriter): readonly ExplainedCandidate[] {
+/** Every server of the group, with why it is in or out; the choice is one of the usable ones. */
+function candidatesOf({ servers }: GroupView): readonly ExplainedCandidate[] {
   const standings = servers.map((server) => {
-    const health = lane.health(server.slot);
+    const health = server.health();
     return { server, health, obstacle: obstacleTo(server, health), preference: preferenceOf(server, health) };
   });
   const open = new Set(standings.filter(({ obstacle }) => obstacle === undefined).map(({ preference }) => preference));
@@ -149,7 +148,7 @@ function candidatesOf({ servers }: GroupView, lane: LaneWriter): readonly Explai
   return standings.map(({ server, health, obstacle, preference }) => ({
     server: server.address,
     usable: obstacle === undefined && preference === best,
-    why: obstacle === undefined ? WHY[preference] : whyOut(obstacle, server),
+    why: obstacle === undefined ? [WHY[preference], ...reservations(server)].join(', ') : whyOut(obstacle, server),
     health,
     active: server.active(),
     weight: server.weight,
@@ -158,8 +157,24 @@ function candidatesOf({ servers }: GroupView, lane: LaneWriter): readonly Explai
 
 const WHY = { healthy: 'healthy', unknown: 'not probed yet', backup: 'backup' } as const;
 
+/** What keeps a server that is in from having all of its share. */
+function reservations({ share, agent }: ServerView): readonly string[] {
+  return [
+    ...(share < 1 ? [`slow start at ${Math.round(share * 100)} %`] : []),
+    ...(agent.percent === undefined ? [] : [`agent says ${agent.percent} %`]),
+  ];
+}
+
+const WHY_OUT = {
+  drain: 'drain',
+  maintenance: 'maintenance',
+  unhealthy: 'unhealthy',
+  weight: 'weight 0',
+  agentDown: 'agent says down',
+  agentDrain: 'agent says drain',
+  agentMaintenance: 'agent says maintenance',
+} as const;
+
 function whyOut(obstacle: NonNullable<ReturnType<typeof obstacleTo>>, server: ServerView): string {
-  if (obstacle === 'weight') return 'weight 0';
-  if (obstacle === 'full') return `full (${server.active()} of ${server.maxConnections})`;
-  return obstacle;
+  return obstacle === 'full' ? `full (${server.active()} of ${server.maxConnections})` : WHY_OUT[obstacle];
 }

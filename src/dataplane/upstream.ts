@@ -1,12 +1,13 @@
 /** Picks an upstream server, takes one of its places, dials it, and goes on to another when it does not answer. */
 import { connect, type Socket } from 'node:net';
-import { type Balancer, pick } from '../domain/balancing/balancer.ts';
 import type { RefusalReason } from '../domain/reasons.ts';
+import { monotonicMs } from '../shared/clock.ts';
 import type { LaneWriter } from '../shared/memory/lane-writer.ts';
-import type { HealthCode } from '../shared/memory/layout.ts';
 import { once } from './once.ts';
 import { Refusal } from './refusal.ts';
-import type { GroupView, ServerView } from './view.ts';
+import type { Caller } from './server-pool.ts';
+import type { ServerView } from './server-view.ts';
+import type { GroupView } from './view.ts';
 
 /** Connects to a server, or rejects with a DialError. The socket allows half-open connections. */
 export type Dial = (server: ServerView, timeoutMs: number, gone: AbortSignal) => Promise<Socket>;
@@ -63,17 +64,20 @@ export interface Upstream {
  * The first server of the group that answers, in the balancer's order: one, and up to `retries` others.
  * @throws Refusal `no_healthy_upstream` when none may be tried, else what the last one that was tried failed with.
  */
-export async function connectUpstream(view: GroupView, lane: LaneWriter, dial: Dial, gone: AbortSignal): Promise<Upstream> {
+export async function connectUpstream(view: GroupView, caller: Caller, lane: LaneWriter, dial: Dial, gone: AbortSignal): Promise<Upstream> {
   const { group } = view;
   const tried = new Set<ServerView>();
   let failure: DialError | undefined;
   while (tried.size <= group.retries) {
-    const server = reserve(view, lane, tried);
+    const server = reserve(view, caller, lane, tried);
     if (server === undefined) break;
     tried.add(server);
     const release = once(() => lane.releaseServer(server.slot));
+    const startedMs = monotonicMs();
     try {
       const socket = await dial(server, group.connectTimeoutMs, gone);
+      const connectedMs = monotonicMs();
+      lane.observeLatency(server.slot, connectedMs - startedMs, connectedMs);
       lane.countConnected(server.slot);
       return { server, socket, attempts: tried.size, release };
     } catch (error) {
@@ -81,65 +85,28 @@ export async function connectUpstream(view: GroupView, lane: LaneWriter, dial: D
       if (!(error instanceof DialError)) throw error;
       if (error.reason === 'client_gone') throw new Refusal('client_gone', error.message);
       lane.countFailed(server.slot);
+      // A server that refuses does so quickly: it must not look fast.
+      lane.observeLatency(server.slot, group.connectTimeoutMs, monotonicMs());
       failure = error;
     }
   }
-  if (failure === undefined) throw new Refusal('no_healthy_upstream', noneOf(view, lane));
+  if (failure === undefined) throw new Refusal('no_healthy_upstream', noneOf(view));
   throw new Refusal(failure.reason, tried.size === 1 ? failure.message : `${failure.message} (the last of ${tried.size} tried)`);
 }
 
-/** Why a server takes no connection now, whatever the others do; undefined: it may. Weight 0 is among it, as balancers have it. */
-export function obstacleTo(server: ServerView, health: HealthCode): 'drain' | 'maintenance' | 'weight' | 'unhealthy' | 'full' | undefined {
-  if (server.mode !== 'ready') return server.mode;
-  if (server.weight === 0) return 'weight';
-  if (health === 'unhealthy') return 'unhealthy';
-  if (server.active() >= server.maxConnections) return 'full';
-  return undefined;
-}
-
-/** Which servers may be chosen, best first: the next are asked only when all of the one before are out. */
-const PREFERENCES = ['healthy', 'unknown', 'backup'] as const;
-export type Preference = (typeof PREFERENCES)[number];
-
-export function preferenceOf(server: ServerView, health: HealthCode): Preference {
-  if (server.backup) return 'backup';
-  // Not probed yet: nothing is known against it, and a failed dial only costs a retry.
-  return health === 'unknown' ? 'unknown' : 'healthy';
-}
-
-const NONE: ReadonlySet<ServerView> = new Set();
-
-/** The server that the balancer chooses of those that are preferred most; undefined: none takes a connection. */
-export function choose(
-  servers: readonly ServerView[],
-  balancer: Balancer<ServerView>,
-  lane: LaneWriter,
-  tried: ReadonlySet<ServerView> = NONE,
-): ServerView | undefined {
-  for (const preference of PREFERENCES) {
-    const usable = (server: ServerView) => {
-      const health = lane.health(server.slot);
-      return preferenceOf(server, health) === preference && obstacleTo(server, health) === undefined && !tried.has(server);
-    };
-    const server = pick(balancer, servers, usable);
-    if (server !== undefined) return server;
-  }
-  return undefined;
-}
-
 /** Takes a place before anything is awaited, so that connections that arrive together see each other. */
-function reserve({ servers, balancer }: GroupView, lane: LaneWriter, tried: ReadonlySet<ServerView>): ServerView | undefined {
+function reserve({ pool }: GroupView, caller: Caller, lane: LaneWriter, tried: ReadonlySet<ServerView>): ServerView | undefined {
   for (;;) {
-    const server = choose(servers, balancer, lane, tried);
+    const server = pool.choose(caller, tried);
     if (server === undefined) return undefined;
     const seen = server.active();
     if (seen < server.maxConnections && lane.reserveServer(server.slot, seen)) return server;
   }
 }
 
-/** Says why {@link choose} found no server. */
-export function noneOf({ group, servers }: GroupView, lane: LaneWriter): string {
+/** Says why no server is chosen. */
+export function noneOf({ group, servers }: GroupView): string {
   if (servers.length === 0) return `${group.name} has no servers`;
-  const down = servers.filter((server) => lane.health(server.slot) === 'unhealthy').length;
+  const down = servers.filter((server) => server.health() === 'unhealthy').length;
   return `${group.name}: ${down} of ${servers.length} servers are unhealthy, the others are full, drained or of weight 0`;
 }

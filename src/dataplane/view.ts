@@ -1,14 +1,10 @@
 /** A Snapshot as a worker uses it: with its rows of shared memory, its balancers and its index of clients. */
 import { parseAddress } from '../domain/address.ts';
-import { createBalancer } from '../domain/balancing/algorithms.ts';
-import type { Balancer } from '../domain/balancing/balancer.ts';
 import { ClientIndex, type Peer } from '../domain/identity.ts';
 import {
-  type Address,
   type Client,
   type ConnectionRate,
   type Listener,
-  type ServerMode,
   type Snapshot,
   serverKey,
   type TargetGroup,
@@ -19,24 +15,14 @@ import type { RateLimiter } from '../domain/ratelimit/limiter.ts';
 import { CellLock } from '../shared/memory/cell-lock.ts';
 import type { LaneWriter } from '../shared/memory/lane-writer.ts';
 import type { SlotAssignments } from '../shared/messages.ts';
-
-export interface ServerView {
-  /** `host:port`, as configured. */
-  readonly address: string;
-  readonly target: Address;
-  readonly slot: number;
-  readonly weight: number;
-  readonly maxConnections: number;
-  readonly backup: boolean;
-  readonly mode: ServerMode;
-  /** Connections held now, over all workers. */
-  active(): number;
-}
+import { PoolFollower, ServerPool } from './server-pool.ts';
+import { ServerView } from './server-view.ts';
 
 export interface GroupView {
   readonly group: TargetGroup;
   readonly servers: readonly ServerView[];
-  readonly balancer: Balancer<ServerView>;
+  /** Chooses among them. */
+  readonly pool: ServerPool;
 }
 
 export interface ClientView {
@@ -56,6 +42,7 @@ export class View {
   readonly snapshot: Snapshot;
   readonly slots: SlotAssignments;
   readonly #lane: LaneWriter;
+  readonly #follower: PoolFollower;
   readonly #groups: Map<string, GroupView>;
   readonly #clients: Map<string, ClientView>;
   readonly #index: ClientIndex;
@@ -65,11 +52,14 @@ export class View {
     this.snapshot = snapshot;
     this.slots = slots;
     this.#lane = lane;
+    this.#follower = previous === undefined ? new PoolFollower(lane) : previous.#follower;
     const sameClients = previous !== undefined && previous.snapshot.clients === snapshot.clients;
     if (previous === undefined) this.#index = new ClientIndex(snapshot.clients.values());
     else this.#index = sameClients ? previous.#index : previous.#index.following(previous.snapshot.clients, snapshot.clients);
     this.#clients = sameClients ? previous.#clients : new Map();
     this.#groups = new Map();
+    for (const name of previous?.snapshot.targetGroups.keys() ?? [])
+      if (!snapshot.targetGroups.has(name)) previous?.group(name)?.pool.close();
     for (const [name, group] of snapshot.targetGroups) {
       const before = previous?.group(name);
       this.#groups.set(name, before?.group === group ? before : this.#viewGroup(group, before));
@@ -91,15 +81,11 @@ export class View {
   }
 
   #viewGroup(group: TargetGroup, before: GroupView | undefined): GroupView {
-    const balancer = before?.group.algorithm === group.algorithm ? before.balancer : this.#createBalancer(group);
     const known = new Map(before?.group.servers.map((server, index) => [server, before.servers[index]]));
-    return { group, balancer, servers: group.servers.map((server) => known.get(server) ?? this.#viewServer(group.name, server)) };
-  }
-
-  #createBalancer({ name, algorithm }: TargetGroup): Balancer<ServerView> {
-    const slot = this.slots.groups.get(name);
-    if (slot === undefined) throw new Error(`target group ${name} was published without a slot`);
-    return createBalancer(algorithm, Math.random, this.#lane.groupTurn(slot));
+    const servers = group.servers.map((server) => known.get(server) ?? this.#viewServer(group.name, server));
+    const pool = before?.pool ?? new ServerPool(group, this.#follower);
+    pool.update(group, servers);
+    return { group, servers, pool };
   }
 
   #viewServer(group: string, server: UpstreamServer): ServerView {
@@ -107,17 +93,7 @@ export class View {
     const slot = this.slots.servers.get(serverKey(group, server.address));
     if ('problem' in target || slot === undefined)
       throw new Error(`server ${server.address} of ${group} was published without a slot or an address`);
-    const lane = this.#lane;
-    return {
-      address: server.address,
-      target,
-      slot,
-      weight: server.weight,
-      maxConnections: server.maxConnections ?? Number.POSITIVE_INFINITY,
-      backup: server.backup,
-      mode: server.mode,
-      active: () => lane.serverActive(slot),
-    };
+    return new ServerView(server, target, slot, this.#lane);
   }
 
   /** Made when a client first connects: most of ten thousand clients are not here now. */

@@ -175,7 +175,7 @@ class Worker {
       throw new Error(`main asked about a listener ${question.listener}, which this worker does not serve`);
     const material = this.#fronts.get(question.listener)?.material;
     const { admission } = this.#context;
-    const explanation = await explain(question, { view: this.#view, lane: this.#lane, admission, material });
+    const explanation = await explain(question, { view: this.#view, admission, material });
     this.#send({ kind: 'explained', requestId, explanation });
   }
 

@@ -1,36 +1,51 @@
-/** What an algorithm may know of a server. It knows nothing of health, backups or connection limits: that is the caller's. */
+/** What an algorithm may know of a server. It knows nothing of health or backups: which servers can be proposed is the caller's to say. */
 export interface Candidate {
-  /** A whole number; 0 takes no new connections. */
+  /** `host:port`: what the server is hashed by. */
+  readonly address: string;
+  /** As configured: a whole number; 0 takes no new connections. */
   readonly weight: number;
-  /** Connections now. */
+  /** The part of its weight that it is good for as it says itself, 1 for all of it; 0 takes no new connections. */
+  readonly capacity: number;
+  /** The part of its share that it gets so soon after it has recovered: more than 0, 1 for all of it. */
+  readonly share: number;
+  /** At so many connections it takes no more; Infinity: not bounded. */
+  readonly maxConnections: number;
+  /** Connections now, over all threads. */
   active(): number;
+  /** How long it takes to connect, in the order of {@link latencyRank}; undefined: not known yet. */
+  latencyRank(): number | undefined;
 }
 
 /**
- * One algorithm, for one target group in one thread. The list of servers may be another at each call; a server is
- * recognised by its object.
+ * One algorithm, for one target group in one thread. It is told of each connection that a server gets, whichever thread gave it:
+ * balancers of several threads that are told the same then take turns together.
  */
 export interface Balancer<S extends Candidate> {
   /**
-   * Proposes the servers of positive weight in order of preference, each at most once; the caller takes the first that is usable
-   * and asks for no more. Asking for another says that the one before was refused: the rotation then does not count it.
+   * From now on these are the servers, in the order of the configuration. What is remembered of servers (by their object) that stay
+   * goes on. `roster` has those too that cannot be proposed now, so that a hash need not move the keys of the others when one is away.
    */
-  candidates(servers: readonly S[]): Iterable<S>;
+  update(servers: readonly S[], roster?: readonly S[]): void;
 
-  /** A balancer that proposes what this one would propose now; asking it leaves this one's rotation as it is. */
-  fork(): Balancer<S>;
+  /**
+   * The servers of positive weight in order of preference, each at most once; the caller takes the first that is usable. Asking changes
+   * nothing. `key` is what consistent hashing goes by, a whole number below 2^32; the others do not look at it.
+   */
+  candidates(key: number): Iterable<S>;
+
+  /** The server at this place of the list has got a connection. */
+  taken(position: number): void;
+
+  /** The load or the latency of the server at this place of the list is another than before. */
+  changed(position: number): void;
 }
 
-/**
- * Where in the list the next turn begins. Balancers of several threads may share one: they then take turns together. A turn
- * that two of them take at the same moment is lost, which costs evenness once and nothing else.
- */
-export interface Turn {
-  position: number;
+/** What a server counts for now, for algorithms that go by weight. */
+export function effectiveWeight({ weight, capacity, share }: Candidate): number {
+  return weight * capacity * share;
 }
 
-/** The first usable server in the balancer's order; undefined when there is none. */
-export function pick<S extends Candidate>(balancer: Balancer<S>, servers: readonly S[], usable: (server: S) => boolean): S | undefined {
-  for (const server of balancer.candidates(servers)) if (usable(server)) return server;
-  return undefined;
+/** Can be proposed at all. */
+export function hasWeight({ weight, capacity }: Candidate): boolean {
+  return weight > 0 && capacity > 0;
 }

@@ -1,5 +1,5 @@
-import type { Balancer, Candidate } from './balancer.ts';
-import { drawAll, drawOne } from './weighted-draw.ts';
+import { type Balancer, type Candidate, effectiveWeight } from './balancer.ts';
+import { WeightedDraw } from './weighted-draw.ts';
 
 /**
  * Two servers by lot, in proportion to their weights, and of the two the one with fewer connections for its weight: HAProxy's
@@ -7,26 +7,34 @@ import { drawAll, drawOne } from './weighted-draw.ts';
  */
 export class PowerOfTwoChoices<S extends Candidate> implements Balancer<S> {
   readonly #random: () => number;
+  #lots = new WeightedDraw<S>([]);
 
   constructor(random: () => number) {
     this.#random = random;
   }
 
-  *candidates(servers: readonly S[]): Generator<S> {
-    const one = drawOne(servers, this.#random);
+  update(servers: readonly S[]): void {
+    this.#lots = new WeightedDraw(servers);
+  }
+
+  *candidates(): Generator<S> {
+    const drawn = this.#lots.inOrder(this.#random);
+    const one = drawn.next().value;
+    const two = drawn.next().value;
     if (one === undefined) return;
-    const two = drawOne(servers, this.#random, one);
     if (two === undefined) {
       yield one;
       return;
     }
-    const pair = two.active() * one.weight < one.active() * two.weight ? [two, one] : [one, two];
-    yield* pair;
-    yield* drawAll(servers, this.#random, new Set(pair));
+    yield* two.active() * effectiveWeight(one) < one.active() * effectiveWeight(two) ? [two, one] : [one, two];
+    yield* drawn;
   }
 
-  /** Lots have no memory: one draw more changes no other. */
-  fork(): this {
-    return this;
+  taken(): void {
+    // Lots have no memory.
+  }
+
+  changed(): void {
+    // Loads are looked at when the lots have fallen.
   }
 }

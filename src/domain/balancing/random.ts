@@ -1,23 +1,28 @@
 import type { Balancer, Candidate } from './balancer.ts';
-import { drawAll, drawOne } from './weighted-draw.ts';
+import { WeightedDraw } from './weighted-draw.ts';
 
 /** A server by lot, in proportion to its weight. */
 export class WeightedRandom<S extends Candidate> implements Balancer<S> {
   readonly #random: () => number;
+  #lots = new WeightedDraw<S>([]);
 
   constructor(random: () => number) {
     this.#random = random;
   }
 
-  *candidates(servers: readonly S[]): Generator<S> {
-    const first = drawOne(servers, this.#random);
-    if (first === undefined) return;
-    yield first;
-    yield* drawAll(servers, this.#random, new Set([first]));
+  update(servers: readonly S[]): void {
+    this.#lots = new WeightedDraw(servers);
   }
 
-  /** Lots have no memory: one draw more changes no other. */
-  fork(): this {
-    return this;
+  candidates(): Iterable<S> {
+    return this.#lots.inOrder(this.#random);
+  }
+
+  taken(): void {
+    // Lots have no memory.
+  }
+
+  changed(): void {
+    // Lots do not go by load.
   }
 }

@@ -1,10 +1,15 @@
 import { type Reason, type RefusalReason, reasonIndex } from '../../domain/reasons.ts';
 import { countLatency } from '../latency.ts';
+import { ChangeLog } from './change-log.ts';
 import { CLIENT, HEALTH_CODES, type HealthCode, LANE, SERVER, type SharedBuffers, TOTAL } from './layout.ts';
+import { ServerFacts } from './server-facts.ts';
 
 /** Where one worker writes: its own lane, and its part in the shared totals. */
 export class LaneWriter {
   readonly lane: number;
+  readonly facts: ServerFacts;
+  /** What happens to servers, whichever thread does it. */
+  readonly changes: ChangeLog;
   readonly #totals: Int32Array;
   readonly #own: Float64Array;
 
@@ -14,6 +19,8 @@ export class LaneWriter {
     this.lane = lane;
     this.#totals = new Int32Array(buffers.totals);
     this.#own = new Float64Array(own);
+    this.facts = new ServerFacts(buffers);
+    this.changes = new ChangeLog(buffers);
   }
 
   health(serverSlot: number): HealthCode {
@@ -30,26 +37,20 @@ export class LaneWriter {
   reserveServer(serverSlot: number, seen: number): boolean {
     if (Atomics.compareExchange(this.#totals, TOTAL.serverActive + serverSlot, seen, seen + 1) !== seen) return false;
     this.#add(LANE.servers + serverSlot * SERVER.width + SERVER.active, 1);
+    this.changes.append(serverSlot, 'taken');
     return true;
   }
 
   releaseServer(serverSlot: number): void {
     Atomics.sub(this.#totals, TOTAL.serverActive + serverSlot, 1);
     this.#add(LANE.servers + serverSlot * SERVER.width + SERVER.active, -1);
+    this.changes.append(serverSlot, 'changed');
   }
 
-  /** Whose turn it is in a target group, for all workers together. */
-  groupTurn(groupSlot: number): { position: number } {
-    const totals = this.#totals;
-    const cell = TOTAL.groupTurn + groupSlot;
-    return {
-      get position() {
-        return Atomics.load(totals, cell);
-      },
-      set position(position) {
-        Atomics.store(totals, cell, position);
-      },
-    };
+  /** Connecting to the server took so long, at this moment of the monotonic clock. */
+  observeLatency(serverSlot: number, tookMs: number, nowMs: number): void {
+    this.facts.observeLatency(serverSlot, tookMs, nowMs);
+    this.changes.append(serverSlot, 'changed');
   }
 
   clientActive(clientSlot: number): number {

@@ -21,9 +21,15 @@ export type SharedMemory = SharedArrayBuffer;
 
 export interface SharedBuffers {
   readonly totals: SharedMemory;
+  /** What is known of each server besides its connections: 64-bit words, see FACT. */
+  readonly facts: SharedMemory;
   /** One for each worker, by lane number. */
   readonly lanes: readonly SharedMemory[];
 }
+
+/** The log of changes (change-log.ts): its head, then its entries. */
+export const CHANGE_LOG_ENTRIES = 32_768;
+const CHANGE_LOG_CELLS = 1 + CHANGE_LOG_ENTRIES;
 
 export const HEALTH_CODES = ['unknown', 'healthy', 'unhealthy'] as const;
 export type HealthCode = (typeof HEALTH_CODES)[number];
@@ -47,19 +53,38 @@ export const LANE = {
   width: HEAD_WORDS + MAX_SERVERS * SERVER.width + MAX_CLIENTS * CLIENT.width,
 } as const;
 
+/**
+ * A server's row of facts, in 64-bit words. The main thread writes recoveredAtMs and what the agent said; workers write the latency.
+ * Times are of the monotonic clock; 0 stands for never.
+ */
+export const FACT = {
+  recoveredAtMs: 0,
+  /** Two words that several workers write: a reader that meets them between two writes is off by one measurement, once. */
+  latencyMs: 1,
+  latencyAtMs: 2,
+  /** The percentage plus 1; 0: it did not say. */
+  agentPercent: 3,
+  /** The number plus 1; 0: it did not say. */
+  agentMaxConnections: 4,
+  /** The index in AGENT_STANDINGS. */
+  agentStanding: 5,
+  width: 6,
+} as const;
+
 /** Where things are in the totals, in Int32 cells. */
 export const TOTAL = {
   serverActive: 0,
   serverHealth: MAX_SERVERS,
   clientActive: 2 * MAX_SERVERS,
-  groupTurn: 2 * MAX_SERVERS + MAX_CLIENTS,
-  width: 2 * MAX_SERVERS + MAX_CLIENTS + MAX_GROUPS,
+  changeLog: 2 * MAX_SERVERS + MAX_CLIENTS,
+  width: 2 * MAX_SERVERS + MAX_CLIENTS + CHANGE_LOG_CELLS,
 } as const;
 
 /** Memory for a balancer of so many workers, all zero. */
 export function createSharedBuffers(lanes: number): SharedBuffers {
   return {
     totals: new SharedArrayBuffer(TOTAL.width * Int32Array.BYTES_PER_ELEMENT),
+    facts: new SharedArrayBuffer(MAX_SERVERS * FACT.width * Float64Array.BYTES_PER_ELEMENT),
     lanes: Array.from({ length: lanes }, () => new SharedArrayBuffer(LANE.width * Float64Array.BYTES_PER_ELEMENT)),
   };
 }

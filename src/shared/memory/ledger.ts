@@ -1,6 +1,9 @@
+import type { AgentState } from '../../domain/agent-report.ts';
 import { REFUSAL_REASONS, type Reason, type RefusalReason, reasonIndex } from '../../domain/reasons.ts';
 import { type LatencyTotals, readLatency } from '../latency.ts';
+import { ChangeLog } from './change-log.ts';
 import { CLIENT, HEALTH_CODES, type HealthCode, LANE, MAX_CLIENTS, MAX_SERVERS, SERVER, type SharedBuffers, TOTAL } from './layout.ts';
+import { ServerFacts } from './server-facts.ts';
 
 /** One server's counters, summed over all lanes. */
 export interface ServerTotals {
@@ -21,6 +24,8 @@ export interface ClientTotals {
 /** The main thread's side: writes health, reads everything, clears up after a worker that died. */
 export class SharedLedger {
   readonly buffers: SharedBuffers;
+  readonly facts: ServerFacts;
+  readonly #changes: ChangeLog;
   readonly #totals: Int32Array;
   readonly #lanes: readonly Float64Array[];
 
@@ -28,10 +33,24 @@ export class SharedLedger {
     this.buffers = buffers;
     this.#totals = new Int32Array(buffers.totals);
     this.#lanes = buffers.lanes.map((lane) => new Float64Array(lane));
+    this.facts = new ServerFacts(buffers);
+    this.#changes = new ChangeLog(buffers);
   }
 
-  setHealth(serverSlot: number, health: HealthCode): void {
+  /** `recoveredAtMs`: when the server's slow start begins, on the monotonic clock; undefined: it has none for this. */
+  setHealth(serverSlot: number, health: HealthCode, recoveredAtMs?: number): void {
+    if (recoveredAtMs !== undefined) this.facts.setRecoveredAt(serverSlot, recoveredAtMs);
     Atomics.store(this.#totals, TOTAL.serverHealth + serverSlot, HEALTH_CODES.indexOf(health));
+    this.#changes.append(serverSlot, 'standing');
+  }
+
+  health(serverSlot: number): HealthCode {
+    return HEALTH_CODES[Atomics.load(this.#totals, TOTAL.serverHealth + serverSlot)] ?? 'unknown';
+  }
+
+  setAgent(serverSlot: number, agent: AgentState): void {
+    this.facts.setAgent(serverSlot, agent);
+    this.#changes.append(serverSlot, 'standing');
   }
 
   serverActive(serverSlot: number): number {
@@ -89,7 +108,8 @@ export class SharedLedger {
 
   /** Gives back every place that a dead worker still held. Its counters of what was stay. */
   releaseLane(lane: number): void {
-    this.#releaseGauges(lane, LANE.servers + SERVER.active, SERVER.width, MAX_SERVERS, TOTAL.serverActive);
+    const servers = this.#releaseGauges(lane, LANE.servers + SERVER.active, SERVER.width, MAX_SERVERS, TOTAL.serverActive);
+    for (const slot of servers) this.#changes.append(slot, 'changed');
     this.#releaseGauges(lane, LANE.clients + CLIENT.active, CLIENT.width, MAX_CLIENTS, TOTAL.clientActive);
     this.#lanes[lane]?.fill(0, LANE.active, LANE.active + 1);
   }
@@ -98,21 +118,26 @@ export class SharedLedger {
   clearServer(serverSlot: number): void {
     this.#clearRows(LANE.servers + serverSlot * SERVER.width, SERVER.width);
     Atomics.store(this.#totals, TOTAL.serverHealth + serverSlot, 0);
+    this.facts.clear(serverSlot);
+    this.#changes.append(serverSlot, 'standing');
   }
 
   clearClient(clientSlot: number): void {
     this.#clearRows(LANE.clients + clientSlot * CLIENT.width, CLIENT.width);
   }
 
-  #releaseGauges(lane: number, first: number, width: number, rows: number, totals: number): void {
+  #releaseGauges(lane: number, first: number, width: number, rows: number, totals: number): readonly number[] {
     const words = this.#lanes[lane];
-    if (words === undefined) return;
+    if (words === undefined) return [];
+    const released: number[] = [];
     for (let row = 0; row < rows; row++) {
       const held = words[first + row * width] ?? 0;
       if (held === 0) continue;
       Atomics.sub(this.#totals, totals + row, held);
       words[first + row * width] = 0;
+      released.push(row);
     }
+    return released;
   }
 
   #clearRows(first: number, width: number): void {

@@ -1,23 +1,26 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { createBalancer } from '../../../../src/domain/balancing/algorithms.ts';
-import { pick } from '../../../../src/domain/balancing/balancer.ts';
-import { server, servers, type TestServer } from './servers.ts';
-
-const order = (picks: readonly (TestServer | undefined)[]) => picks.map((picked) => picked?.name ?? '-').join('');
+import { Chooser, server, servers, type TestServer } from './servers.ts';
 
 describe('roundRobin', () => {
   test('takes each in turn whatever its weight, past those of weight 0', () => {
-    const list = servers(1, 9, 0, 1);
-    const balancer = createBalancer<TestServer>('roundRobin', Math.random);
-    assert.equal(order(Array.from({ length: 7 }, () => pick(balancer, list, () => true))), 'abdabda');
+    assert.equal(new Chooser('roundRobin', servers(1, 9, 0, 1)).next(7), 'abdabda');
   });
 
   test('goes on after the one that was taken, not after the one that was refused', () => {
-    const list = servers(1, 1, 1, 1);
-    const balancer = createBalancer<TestServer>('roundRobin', Math.random);
-    assert.equal(order(Array.from({ length: 6 }, () => pick(balancer, list, ({ name }) => name !== 'b' && name !== 'c'))), 'adadad');
+    const usable = ({ name }: TestServer) => name !== 'b' && name !== 'c';
+    assert.equal(new Chooser('roundRobin', servers(1, 1, 1, 1)).next(6, { usable }), 'adadad');
+  });
+
+  test('goes on where it was when servers come and go', () => {
+    const all = servers(1, 1, 1, 1, 1);
+    const chooser = new Chooser('roundRobin', all);
+    assert.equal(chooser.next(2), 'ab');
+    chooser.use(all.filter(({ name }) => name !== 'c' && name !== 'a'));
+    assert.equal(chooser.next(1), 'd');
+    chooser.use(all);
+    assert.equal(chooser.next(3), 'eab');
   });
 });
 
@@ -53,8 +56,7 @@ describe('weightedRoundRobin', () => {
   ] as const) {
     test(`weights ${weights.join(', ')} give ${expected}`, () => {
       const list = servers(...weights);
-      const balancer = createBalancer<TestServer>('weightedRoundRobin', Math.random);
-      assert.equal(order(Array.from({ length: expected.length }, () => pick(balancer, list, () => true))), expected);
+      assert.equal(new Chooser('weightedRoundRobin', list).next(expected.length), expected);
     });
   }
 
@@ -62,11 +64,12 @@ describe('weightedRoundRobin', () => {
     fc.assert(
       fc.property(anyWeights, fc.array(fc.array(fc.boolean(), { minLength: 7, maxLength: 7 }), { maxLength: 12 }), (weights, listed) => {
         const all = servers(...weights);
-        const balancer = createBalancer<TestServer>('weightedRoundRobin', Math.random);
+        const chooser = new Chooser('weightedRoundRobin', []);
         const table = new NginxTable();
         for (const present of listed) {
           const list = all.filter((_, index) => present[index]);
-          for (let turn = 0; turn < 9; turn++) assert.equal(pick(balancer, list, () => true)?.name ?? '-', table.next(list));
+          chooser.use(list);
+          for (let turn = 0; turn < 9; turn++) assert.equal(chooser.next(1), table.next(list));
         }
       }),
     );
@@ -76,10 +79,10 @@ describe('weightedRoundRobin', () => {
     fc.assert(
       fc.property(anyWeights, (weights) => {
         const list = servers(...weights);
-        const balancer = createBalancer<TestServer>('weightedRoundRobin', Math.random);
+        const chooser = new Chooser('weightedRoundRobin', list);
         const round = weights.reduce((sum, weight) => sum + weight, 0);
         for (let rounds = 0; rounds < 3; rounds++) {
-          const picks = Array.from({ length: round }, () => pick(balancer, list, () => true));
+          const picks = Array.from({ length: round }, () => chooser.take());
           assert.deepEqual(
             list.map((one) => picks.filter((picked) => picked === one).length),
             weights,
@@ -91,10 +94,10 @@ describe('weightedRoundRobin', () => {
 
   test('a server that joins takes its share without a burst, and without upsetting the others', () => {
     const [a, b] = [server('a'), server('b')];
-    const balancer = createBalancer<TestServer>('weightedRoundRobin', Math.random);
-    const before = [pick(balancer, [a, b], () => true)];
-    const after = Array.from({ length: 6 }, () => pick(balancer, [a, b, server('x', 0)], () => true));
-    assert.equal(order([...before, ...after]), 'abababa');
+    const chooser = new Chooser('weightedRoundRobin', [a, b]);
+    assert.equal(chooser.next(1), 'a');
+    chooser.use([a, b, server('x', 0)]);
+    assert.equal(chooser.next(6), 'bababa');
   });
 
   test('the usable servers share by weight while others are refused', () => {
@@ -103,9 +106,9 @@ describe('weightedRoundRobin', () => {
         const list = servers(...weights);
         const usable = list.filter(({ weight }, index) => weight > 0 && !down.includes(index));
         const weightOfUsable = usable.reduce((sum, { weight }) => sum + weight, 0);
-        const balancer = createBalancer<TestServer>('weightedRoundRobin', Math.random);
+        const chooser = new Chooser('weightedRoundRobin', list);
         const rounds = 20;
-        const picks = Array.from({ length: rounds * weightOfUsable }, () => pick(balancer, list, (one) => usable.includes(one)));
+        const picks = Array.from({ length: rounds * weightOfUsable }, () => chooser.take({ usable: (one) => usable.includes(one) }));
         for (const one of usable) {
           const used = picks.filter((picked) => picked === one).length;
           assert.ok(
@@ -119,9 +122,9 @@ describe('weightedRoundRobin', () => {
 
   test('a server that was refused for long comes back without a burst', () => {
     const list = servers(2, 1, 1);
-    const balancer = createBalancer<TestServer>('weightedRoundRobin', Math.random);
-    for (let turn = 0; turn < 1000; turn++) pick(balancer, list, ({ name }) => name !== 'a');
-    const picks = order(Array.from({ length: 8 }, () => pick(balancer, list, () => true)));
+    const chooser = new Chooser('weightedRoundRobin', list);
+    chooser.next(1000, { usable: ({ name }) => name !== 'a' });
+    const picks = chooser.next(8);
     assert.ok(picks.replaceAll(/[^a]/g, '').length <= 5, picks);
   });
 });
