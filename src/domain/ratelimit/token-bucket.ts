@@ -1,5 +1,6 @@
-import type { ConnectionRate } from '../model.ts';
 import type { Cells, RateLimiter } from './limiter.ts';
+import { countOf, type Past } from './past.ts';
+import type { RateRule } from './rate-rule.ts';
 import { limiterOf } from './rules.ts';
 
 /** Cells: when the bucket was last full, and how many tokens were taken since. */
@@ -10,9 +11,24 @@ const TAKEN = 1;
  * A bucket of `burst` tokens, full at first, refilled evenly at `limit` per `windowMs`; each arrival takes one. It counts what
  * was taken rather than adding up fractions of tokens, so nothing is lost to rounding however long it runs.
  */
-export function tokenBucket({ limit, windowMs, burst }: Pick<ConnectionRate, 'limit' | 'windowMs' | 'burst'>): RateLimiter {
+export function tokenBucket({ limit, windowMs, burst }: Pick<RateRule, 'limit' | 'windowMs' | 'burst'>): RateLimiter {
   /** When the refill has made up for all but `missing` of the tokens that were taken. */
   const refilledTo = (cells: Cells, missing: number) => (cells[FULL_AT] ?? 0) + (((cells[TAKEN] ?? 0) - missing) * windowMs) / limit;
+
+  const tokenMs = windowMs / limit;
+  /** How many tokens are missing at `newestMs` if those of the last window took theirs when there were always enough. */
+  const missingAfter = (past: Past, newestMs: number) => {
+    let missing = 0;
+    let newer = 0;
+    for (const run of past) {
+      const count = countOf(run, newestMs - windowMs);
+      const missingSince = (age: number) => newer + age + 1 - (newestMs - run.newestMs + age * run.spacingMs) / tokenMs;
+      // It changes evenly along a run, so it is greatest at one of its ends.
+      if (count > 0) missing = Math.max(missing, missingSince(0), missingSince(count - 1));
+      newer += count;
+    }
+    return missing;
+  };
 
   return limiterOf({
     words: 2,
@@ -28,6 +44,23 @@ export function tokenBucket({ limit, windowMs, burst }: Pick<ConnectionRate, 'li
         cells[TAKEN] = 0;
       }
       cells[TAKEN] = (cells[TAKEN] ?? 0) + 1;
+    },
+    past(cells, nowMs) {
+      const { [FULL_AT]: fullMs = 0, [TAKEN]: taken = 0 } = cells;
+      // It was never fuller than full, so of what was taken since a time, as much as is still missing may have been taken just now, and
+      // the rest no faster than it was refilled.
+      const together = Math.min(taken, Math.max(0, Math.floor((refilledTo(cells, 0) - nowMs) / tokenMs)));
+      const runs = [
+        { count: together, newestMs: nowMs, spacingMs: 0 },
+        { count: taken - together, newestMs: Math.max(fullMs, Math.min(nowMs, refilledTo(cells, together + 1))), spacingMs: tokenMs },
+      ];
+      return runs.filter(({ count }) => count > 0);
+    },
+    resume(past, newestMs) {
+      // More than this is as good as never within a window: then the window has passed before the next token.
+      const missing = Math.min(missingAfter(past, newestMs), burst + limit - 1);
+      const taken = Math.ceil(missing);
+      return [newestMs - (taken - missing) * tokenMs, taken];
     },
   });
 }
