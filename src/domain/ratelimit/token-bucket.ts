@@ -3,9 +3,10 @@ import { countOf, type Past } from './past.ts';
 import type { RateRule } from './rate-rule.ts';
 import { limiterOf } from './rules.ts';
 
-/** Cells: when the bucket was last full, and how many tokens were taken since. */
+/** Cells: when the bucket was last full, how many tokens were taken since, and how many more another rule had admitted by then. */
 const FULL_AT = 0;
 const TAKEN = 1;
+const BEYOND = 2;
 
 /**
  * A bucket of `burst` tokens, full at first, refilled evenly at `limit` per `windowMs`; each arrival takes one. It counts what
@@ -31,7 +32,7 @@ export function tokenBucket({ limit, windowMs, burst }: Pick<RateRule, 'limit' |
   };
 
   return limiterOf({
-    words: 2,
+    words: 3,
     opensAtMs: (cells) => refilledTo(cells, burst - 1),
     room(cells, nowMs) {
       if (nowMs >= refilledTo(cells, 0)) return burst;
@@ -42,25 +43,29 @@ export function tokenBucket({ limit, windowMs, burst }: Pick<RateRule, 'limit' |
       if (nowMs >= refilledTo(cells, 0)) {
         cells[FULL_AT] = nowMs;
         cells[TAKEN] = 0;
+        cells[BEYOND] = 0;
       }
       cells[TAKEN] = (cells[TAKEN] ?? 0) + 1;
     },
     past(cells, nowMs) {
-      const { [FULL_AT]: fullMs = 0, [TAKEN]: taken = 0 } = cells;
+      const { [FULL_AT]: fullMs = 0, [TAKEN]: taken = 0, [BEYOND]: beyond = 0 } = cells;
       // It was never fuller than full, so of what was taken since a time, as much as is still missing may have been taken just now, and
       // the rest no faster than it was refilled.
       const together = Math.min(taken, Math.max(0, Math.floor((refilledTo(cells, 0) - nowMs) / tokenMs)));
       const runs = [
         { count: together, newestMs: nowMs, spacingMs: 0 },
         { count: taken - together, newestMs: Math.max(fullMs, Math.min(nowMs, refilledTo(cells, together + 1))), spacingMs: tokenMs },
+        { count: beyond, newestMs: fullMs, spacingMs: 0 },
       ];
       return runs.filter(({ count }) => count > 0);
     },
     resume(past, newestMs) {
-      // More than this is as good as never within a window: then the window has passed before the next token.
-      const missing = Math.min(missingAfter(past, newestMs), burst + limit - 1);
-      const taken = Math.ceil(missing);
-      return [newestMs - (taken - missing) * tokenMs, taken];
+      const missing = missingAfter(past, newestMs);
+      // With so many missing, a window passes before the next is admitted. What is beyond them shuts nobody out for longer; it is kept
+      // for the rule that comes next.
+      const counted = Math.min(missing, burst + limit - 1);
+      const taken = Math.ceil(counted);
+      return [newestMs - (taken - counted) * tokenMs, taken, Math.ceil(missing) - taken];
     },
   });
 }

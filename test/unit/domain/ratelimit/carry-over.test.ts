@@ -57,9 +57,12 @@ for (const from of RATE_ALGORITHMS) {
   });
 }
 
-for (const algorithm of ['fixedWindow', 'slidingWindowCounter', 'slidingWindowLog'] as const) {
-  test(`${algorithm}: lowering the limit and raising it again is no refill`, () => {
-    assert.equal(leftAfter(20, rule(algorithm, 20), rule(algorithm, 5), rule(algorithm, 20)), 0);
+for (const algorithm of RATE_ALGORITHMS) {
+  test(`lowering a limit and raising it again is no refill, by way of ${algorithm} either`, () => {
+    for (const first of RATE_ALGORITHMS) {
+      assert.equal(leftAfter(20, rule(first, 20), rule(algorithm, 5), rule(first, 20)), 0, first);
+      assert.equal(leftAfter(20, rule(first, 20), rule(algorithm, 3), rule(algorithm, 4), rule(first, 22)), 2, first);
+    }
   });
 }
 
