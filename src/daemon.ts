@@ -85,6 +85,11 @@ export class Daemon {
     return formatAddress(this.#admin.address);
   }
 
+  /** host:port of the metrics, with the port that was really bound; undefined: there are none. */
+  get metrics(): string | undefined {
+    return this.#metrics === undefined ? undefined : formatAddress(this.#metrics.address);
+  }
+
   get listeners(): readonly BoundListener[] {
     return this.balancer.listeners();
   }
@@ -130,7 +135,7 @@ export class Daemon {
       {
         listeners,
         admin: this.admin,
-        ...(this.#metrics === undefined ? {} : { metrics: formatAddress(this.#metrics.address) }),
+        ...(this.metrics === undefined ? {} : { metrics: this.metrics }),
         revision: snapshot.revision,
         workers: config.workers,
         version: this.#options.version,

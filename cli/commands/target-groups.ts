@@ -12,6 +12,7 @@ import type { Connection } from '../connection.ts';
 import { formatDuration, fromDuration, optionalDuration } from '../durations.ts';
 import { usageError } from '../errors.ts';
 import type { Io } from '../io.ts';
+import { pages } from '../paging.ts';
 import { type Paint, table } from '../render.ts';
 import { address, collect, name } from '../values.ts';
 import { wordOf } from '../words.ts';
@@ -114,8 +115,13 @@ async function currentCheck(
   connection: Connection,
   groupName: string,
 ): Promise<{ readonly check: HealthCheck | undefined; readonly revision: bigint }> {
-  const { targetGroups, revision } = await connection.unary(AdminServiceService.listTargetGroups, {});
-  return { check: targetGroups.find((group) => group.name === groupName)?.healthCheck, revision };
+  let readAt = 0n;
+  for await (const { targetGroups, revision } of pages(connection, AdminServiceService.listTargetGroups, {})) {
+    const found = targetGroups.find((group) => group.name === groupName);
+    if (found !== undefined) return { check: found.healthCheck, revision };
+    readAt = revision;
+  }
+  return { check: undefined, revision: readAt };
 }
 
 function removeCommand(program: Command, io: Io): void {
@@ -134,8 +140,9 @@ function listCommand(program: Command, io: Io): void {
   const command = program.command('list-target-groups').description('list the target groups');
   command.action(async () => {
     await withSession(io, command, async ({ connection, printer }) => {
-      const reply = await connection.unary(AdminServiceService.listTargetGroups, {});
-      printer.block(reply, targetGroupTable(reply.targetGroups, printer.paint));
+      const all = await Array.fromAsync(pages(connection, AdminServiceService.listTargetGroups, {}));
+      const targetGroups = all.flatMap((page) => page.targetGroups);
+      printer.block({ targetGroups, revision: all.at(-1)?.revision }, targetGroupTable(targetGroups, printer.paint));
     });
   });
   example(command, 'list-target-groups', 'list-target-groups --output json');

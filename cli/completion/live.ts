@@ -45,8 +45,10 @@ async function namesOf(io: Io, kind: LiveKind, typed: readonly string[]): Promis
 
 async function ask(connection: Connection, kind: Exclude<LiveKind, 'contexts'>, targetGroup: string): Promise<readonly string[]> {
   switch (kind) {
-    case 'groups':
-      return (await connection.unary(AdminServiceService.listTargetGroups, {})).targetGroups.map((group) => group.name);
+    case 'groups': {
+      const all = await Array.fromAsync(pages(connection, AdminServiceService.listTargetGroups, {}));
+      return all.flatMap((page) => page.targetGroups.map((group) => group.name));
+    }
     case 'clients': {
       const all = await Array.fromAsync(pages(connection, AdminServiceService.listClients, {}));
       return all.flatMap(({ clients }) => clients).flatMap(({ client }) => (client === undefined ? [] : [client.clientId]));

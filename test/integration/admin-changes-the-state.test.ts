@@ -52,7 +52,7 @@ test('a target group that says only its name and servers gets the defaults', asy
     onUnhealthy: 'keep',
   });
   assert.deepEqual(admin.health.probed, ['api/localhost:9001', 'api/[::1]:9002'], 'it waited for the first probes');
-  const { targetGroups } = await ask(client, rpc.listTargetGroups, {});
+  const { targetGroups } = await ask(client, rpc.listTargetGroups, { pageSize: 0, pageToken: '' });
   assert.deepEqual(
     targetGroups.map(({ name }) => name),
     ['api', 'db', 'web'],

@@ -804,13 +804,24 @@ export interface GetStateRequest {
 
 export interface GetStateResponse {
   revision: bigint;
+  /** Of groups, servers and clients, the first page of what ListTargetGroups, ListUpstreamServers and ListClients give. */
   targetGroups: TargetGroup[];
   servers: UpstreamServerStatus[];
   clients: ClientStatus[];
   listeners: Listener[];
   workers: number;
   version: string;
-  startedAt: Date | undefined;
+  startedAt:
+    | Date
+    | undefined;
+  /** How many there are, whether they are all here or not. */
+  targetGroupCount: number;
+  serverCount: number;
+  clientCount: number;
+  /** Empty: all are here. Otherwise the page_token with which the list of the same name goes on. */
+  targetGroupsNextPageToken: string;
+  serversNextPageToken: string;
+  clientsNextPageToken: string;
 }
 
 export interface Listener {
@@ -886,11 +897,17 @@ export interface SetUpstreamServerResponse {
 }
 
 export interface ListTargetGroupsRequest {
+  /** 0: 500, which is also the most. A page has fewer where the groups have many servers. */
+  pageSize: number;
+  /** The next_page_token of the page before. */
+  pageToken: string;
 }
 
 export interface ListTargetGroupsResponse {
   targetGroups: TargetGroup[];
   revision: bigint;
+  /** Empty: this is the last page. */
+  nextPageToken: string;
 }
 
 export interface AddUpstreamServerRequest {
@@ -926,7 +943,7 @@ export interface RemoveUpstreamServerResponse {
 export interface ListUpstreamServersRequest {
   /** Empty: every group. */
   targetGroup: string;
-  /** 0: all in one page. */
+  /** 0: 500, which is also the most. */
   pageSize: number;
   /** The next_page_token of the page before. */
   pageToken: string;
@@ -984,7 +1001,7 @@ export interface UpdateClientResponse {
 }
 
 export interface ListClientsRequest {
-  /** 0: all in one page. */
+  /** 0: 500, which is also the most. */
   pageSize: number;
   /** The next_page_token of the page before. */
   pageToken: string;
@@ -1000,11 +1017,18 @@ export interface ListClientsResponse {
 export interface GetActiveConnectionsRequest {
   /** Empty: every group. */
   targetGroup: string;
+  /** 0: 500, which is also the most. */
+  pageSize: number;
+  /** The next_page_token of the page before. */
+  pageToken: string;
 }
 
 export interface GetActiveConnectionsResponse {
+  /** Over all pages. */
   total: bigint;
   servers: ServerCount[];
+  /** Empty: this is the last page. */
+  nextPageToken: string;
 }
 
 export interface ServerCount {
@@ -1026,12 +1050,19 @@ export interface GetDroppedRequestsResponse {
 export interface GetFailedConnectionsRequest {
   /** host:port; empty: every server. */
   server: string;
+  /** 0: 500, which is also the most. */
+  pageSize: number;
+  /** The next_page_token of the page before. */
+  pageToken: string;
 }
 
 export interface GetFailedConnectionsResponse {
+  /** Over all pages. */
   total: bigint;
   /** A server that is in several groups has one entry for each. */
   servers: ServerCount[];
+  /** Empty: this is the last page. */
+  nextPageToken: string;
 }
 
 export interface WatchStatsRequest {
@@ -1053,8 +1084,11 @@ export interface WatchStatsResponse {
   refused: bigint;
   /** Refusals and closes since the start. */
   byReason: ReasonCount[];
+  /** At most 500 servers and clients together come in one message. */
   servers: ServerStats[];
   clients: ClientStats[];
+  /** Further servers and clients of the same moment follow in the next message, which has the same time and totals. */
+  more: boolean;
 }
 
 export interface ServerStats {
@@ -3635,6 +3669,12 @@ function createBaseGetStateResponse(): GetStateResponse {
     workers: 0,
     version: "",
     startedAt: undefined,
+    targetGroupCount: 0,
+    serverCount: 0,
+    clientCount: 0,
+    targetGroupsNextPageToken: "",
+    serversNextPageToken: "",
+    clientsNextPageToken: "",
   };
 }
 
@@ -3666,6 +3706,24 @@ export const GetStateResponse: MessageFns<GetStateResponse> = {
     }
     if (message.startedAt !== undefined) {
       Timestamp.encode(toTimestamp(message.startedAt), writer.uint32(66).fork()).join();
+    }
+    if (message.targetGroupCount !== 0) {
+      writer.uint32(72).uint32(message.targetGroupCount);
+    }
+    if (message.serverCount !== 0) {
+      writer.uint32(80).uint32(message.serverCount);
+    }
+    if (message.clientCount !== 0) {
+      writer.uint32(88).uint32(message.clientCount);
+    }
+    if (message.targetGroupsNextPageToken !== "") {
+      writer.uint32(98).string(message.targetGroupsNextPageToken);
+    }
+    if (message.serversNextPageToken !== "") {
+      writer.uint32(106).string(message.serversNextPageToken);
+    }
+    if (message.clientsNextPageToken !== "") {
+      writer.uint32(114).string(message.clientsNextPageToken);
     }
     return writer;
   },
@@ -3747,6 +3805,54 @@ export const GetStateResponse: MessageFns<GetStateResponse> = {
             message.startedAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.targetGroupCount = reader.uint32();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.serverCount = reader.uint32();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.clientCount = reader.uint32();
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.targetGroupsNextPageToken = reader.string();
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.serversNextPageToken = reader.string();
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.clientsNextPageToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3783,6 +3889,36 @@ export const GetStateResponse: MessageFns<GetStateResponse> = {
         : isSet(object.started_at)
         ? fromJsonTimestamp(object.started_at)
         : undefined,
+      targetGroupCount: isSet(object.targetGroupCount)
+        ? globalThis.Number(object.targetGroupCount)
+        : isSet(object.target_group_count)
+        ? globalThis.Number(object.target_group_count)
+        : 0,
+      serverCount: isSet(object.serverCount)
+        ? globalThis.Number(object.serverCount)
+        : isSet(object.server_count)
+        ? globalThis.Number(object.server_count)
+        : 0,
+      clientCount: isSet(object.clientCount)
+        ? globalThis.Number(object.clientCount)
+        : isSet(object.client_count)
+        ? globalThis.Number(object.client_count)
+        : 0,
+      targetGroupsNextPageToken: isSet(object.targetGroupsNextPageToken)
+        ? globalThis.String(object.targetGroupsNextPageToken)
+        : isSet(object.target_groups_next_page_token)
+        ? globalThis.String(object.target_groups_next_page_token)
+        : "",
+      serversNextPageToken: isSet(object.serversNextPageToken)
+        ? globalThis.String(object.serversNextPageToken)
+        : isSet(object.servers_next_page_token)
+        ? globalThis.String(object.servers_next_page_token)
+        : "",
+      clientsNextPageToken: isSet(object.clientsNextPageToken)
+        ? globalThis.String(object.clientsNextPageToken)
+        : isSet(object.clients_next_page_token)
+        ? globalThis.String(object.clients_next_page_token)
+        : "",
     };
   },
 
@@ -3812,6 +3948,24 @@ export const GetStateResponse: MessageFns<GetStateResponse> = {
     if (message.startedAt !== undefined) {
       obj.startedAt = message.startedAt.toISOString();
     }
+    if (message.targetGroupCount !== 0) {
+      obj.targetGroupCount = Math.round(message.targetGroupCount);
+    }
+    if (message.serverCount !== 0) {
+      obj.serverCount = Math.round(message.serverCount);
+    }
+    if (message.clientCount !== 0) {
+      obj.clientCount = Math.round(message.clientCount);
+    }
+    if (message.targetGroupsNextPageToken !== "") {
+      obj.targetGroupsNextPageToken = message.targetGroupsNextPageToken;
+    }
+    if (message.serversNextPageToken !== "") {
+      obj.serversNextPageToken = message.serversNextPageToken;
+    }
+    if (message.clientsNextPageToken !== "") {
+      obj.clientsNextPageToken = message.clientsNextPageToken;
+    }
     return obj;
   },
 
@@ -3828,6 +3982,12 @@ export const GetStateResponse: MessageFns<GetStateResponse> = {
     message.workers = object.workers ?? 0;
     message.version = object.version ?? "";
     message.startedAt = object.startedAt ?? undefined;
+    message.targetGroupCount = object.targetGroupCount ?? 0;
+    message.serverCount = object.serverCount ?? 0;
+    message.clientCount = object.clientCount ?? 0;
+    message.targetGroupsNextPageToken = object.targetGroupsNextPageToken ?? "";
+    message.serversNextPageToken = object.serversNextPageToken ?? "";
+    message.clientsNextPageToken = object.clientsNextPageToken ?? "";
     return message;
   },
 };
@@ -4944,11 +5104,17 @@ export const SetUpstreamServerResponse: MessageFns<SetUpstreamServerResponse> = 
 };
 
 function createBaseListTargetGroupsRequest(): ListTargetGroupsRequest {
-  return {};
+  return { pageSize: 0, pageToken: "" };
 }
 
 export const ListTargetGroupsRequest: MessageFns<ListTargetGroupsRequest> = {
-  encode(_: ListTargetGroupsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+  encode(message: ListTargetGroupsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pageSize !== 0) {
+      writer.uint32(8).uint32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(18).string(message.pageToken);
+    }
     return writer;
   },
 
@@ -4965,6 +5131,22 @@ export const ListTargetGroupsRequest: MessageFns<ListTargetGroupsRequest> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.pageSize = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4977,26 +5159,45 @@ export const ListTargetGroupsRequest: MessageFns<ListTargetGroupsRequest> = {
     }
   },
 
-  fromJSON(_: any): ListTargetGroupsRequest {
-    return {};
+  fromJSON(object: any): ListTargetGroupsRequest {
+    return {
+      pageSize: isSet(object.pageSize)
+        ? globalThis.Number(object.pageSize)
+        : isSet(object.page_size)
+        ? globalThis.Number(object.page_size)
+        : 0,
+      pageToken: isSet(object.pageToken)
+        ? globalThis.String(object.pageToken)
+        : isSet(object.page_token)
+        ? globalThis.String(object.page_token)
+        : "",
+    };
   },
 
-  toJSON(_: ListTargetGroupsRequest): unknown {
+  toJSON(message: ListTargetGroupsRequest): unknown {
     const obj: any = {};
+    if (message.pageSize !== 0) {
+      obj.pageSize = Math.round(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      obj.pageToken = message.pageToken;
+    }
     return obj;
   },
 
   create(base?: DeepPartial<ListTargetGroupsRequest>): ListTargetGroupsRequest {
     return ListTargetGroupsRequest.fromPartial(base ?? {});
   },
-  fromPartial(_: DeepPartial<ListTargetGroupsRequest>): ListTargetGroupsRequest {
+  fromPartial(object: DeepPartial<ListTargetGroupsRequest>): ListTargetGroupsRequest {
     const message = createBaseListTargetGroupsRequest();
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
     return message;
   },
 };
 
 function createBaseListTargetGroupsResponse(): ListTargetGroupsResponse {
-  return { targetGroups: [], revision: 0n };
+  return { targetGroups: [], revision: 0n, nextPageToken: "" };
 }
 
 export const ListTargetGroupsResponse: MessageFns<ListTargetGroupsResponse> = {
@@ -5009,6 +5210,9 @@ export const ListTargetGroupsResponse: MessageFns<ListTargetGroupsResponse> = {
         throw new globalThis.Error("value provided for field message.revision of type uint64 too large");
       }
       writer.uint32(16).uint64(message.revision);
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(26).string(message.nextPageToken);
     }
     return writer;
   },
@@ -5042,6 +5246,14 @@ export const ListTargetGroupsResponse: MessageFns<ListTargetGroupsResponse> = {
             message.revision = reader.uint64() as bigint;
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5062,6 +5274,11 @@ export const ListTargetGroupsResponse: MessageFns<ListTargetGroupsResponse> = {
         ? object.target_groups.map((e: any) => TargetGroup.fromJSON(e))
         : [],
       revision: isSet(object.revision) ? BigInt(object.revision) : 0n,
+      nextPageToken: isSet(object.nextPageToken)
+        ? globalThis.String(object.nextPageToken)
+        : isSet(object.next_page_token)
+        ? globalThis.String(object.next_page_token)
+        : "",
     };
   },
 
@@ -5073,6 +5290,9 @@ export const ListTargetGroupsResponse: MessageFns<ListTargetGroupsResponse> = {
     if (message.revision !== 0n) {
       obj.revision = message.revision.toString();
     }
+    if (message.nextPageToken !== "") {
+      obj.nextPageToken = message.nextPageToken;
+    }
     return obj;
   },
 
@@ -5083,6 +5303,7 @@ export const ListTargetGroupsResponse: MessageFns<ListTargetGroupsResponse> = {
     const message = createBaseListTargetGroupsResponse();
     message.targetGroups = object.targetGroups?.map((e) => TargetGroup.fromPartial(e)) || [];
     message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+    message.nextPageToken = object.nextPageToken ?? "";
     return message;
   },
 };
@@ -6746,13 +6967,19 @@ export const ListClientsResponse: MessageFns<ListClientsResponse> = {
 };
 
 function createBaseGetActiveConnectionsRequest(): GetActiveConnectionsRequest {
-  return { targetGroup: "" };
+  return { targetGroup: "", pageSize: 0, pageToken: "" };
 }
 
 export const GetActiveConnectionsRequest: MessageFns<GetActiveConnectionsRequest> = {
   encode(message: GetActiveConnectionsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.targetGroup !== "") {
       writer.uint32(10).string(message.targetGroup);
+    }
+    if (message.pageSize !== 0) {
+      writer.uint32(16).uint32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(26).string(message.pageToken);
     }
     return writer;
   },
@@ -6778,6 +7005,22 @@ export const GetActiveConnectionsRequest: MessageFns<GetActiveConnectionsRequest
             message.targetGroup = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.pageSize = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -6797,6 +7040,16 @@ export const GetActiveConnectionsRequest: MessageFns<GetActiveConnectionsRequest
         : isSet(object.target_group)
         ? globalThis.String(object.target_group)
         : "",
+      pageSize: isSet(object.pageSize)
+        ? globalThis.Number(object.pageSize)
+        : isSet(object.page_size)
+        ? globalThis.Number(object.page_size)
+        : 0,
+      pageToken: isSet(object.pageToken)
+        ? globalThis.String(object.pageToken)
+        : isSet(object.page_token)
+        ? globalThis.String(object.page_token)
+        : "",
     };
   },
 
@@ -6804,6 +7057,12 @@ export const GetActiveConnectionsRequest: MessageFns<GetActiveConnectionsRequest
     const obj: any = {};
     if (message.targetGroup !== "") {
       obj.targetGroup = message.targetGroup;
+    }
+    if (message.pageSize !== 0) {
+      obj.pageSize = Math.round(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      obj.pageToken = message.pageToken;
     }
     return obj;
   },
@@ -6814,12 +7073,14 @@ export const GetActiveConnectionsRequest: MessageFns<GetActiveConnectionsRequest
   fromPartial(object: DeepPartial<GetActiveConnectionsRequest>): GetActiveConnectionsRequest {
     const message = createBaseGetActiveConnectionsRequest();
     message.targetGroup = object.targetGroup ?? "";
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
     return message;
   },
 };
 
 function createBaseGetActiveConnectionsResponse(): GetActiveConnectionsResponse {
-  return { total: 0n, servers: [] };
+  return { total: 0n, servers: [], nextPageToken: "" };
 }
 
 export const GetActiveConnectionsResponse: MessageFns<GetActiveConnectionsResponse> = {
@@ -6832,6 +7093,9 @@ export const GetActiveConnectionsResponse: MessageFns<GetActiveConnectionsRespon
     }
     for (const v of message.servers) {
       ServerCount.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(26).string(message.nextPageToken);
     }
     return writer;
   },
@@ -6865,6 +7129,14 @@ export const GetActiveConnectionsResponse: MessageFns<GetActiveConnectionsRespon
             message.servers.push(ServerCount.decode(reader, reader.uint32()));
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -6881,6 +7153,11 @@ export const GetActiveConnectionsResponse: MessageFns<GetActiveConnectionsRespon
     return {
       total: isSet(object.total) ? BigInt(object.total) : 0n,
       servers: globalThis.Array.isArray(object?.servers) ? object.servers.map((e: any) => ServerCount.fromJSON(e)) : [],
+      nextPageToken: isSet(object.nextPageToken)
+        ? globalThis.String(object.nextPageToken)
+        : isSet(object.next_page_token)
+        ? globalThis.String(object.next_page_token)
+        : "",
     };
   },
 
@@ -6892,6 +7169,9 @@ export const GetActiveConnectionsResponse: MessageFns<GetActiveConnectionsRespon
     if (message.servers?.length) {
       obj.servers = message.servers.map((e) => ServerCount.toJSON(e));
     }
+    if (message.nextPageToken !== "") {
+      obj.nextPageToken = message.nextPageToken;
+    }
     return obj;
   },
 
@@ -6902,6 +7182,7 @@ export const GetActiveConnectionsResponse: MessageFns<GetActiveConnectionsRespon
     const message = createBaseGetActiveConnectionsResponse();
     message.total = (object.total !== undefined && object.total !== null) ? BigInt(object.total) : 0n;
     message.servers = object.servers?.map((e) => ServerCount.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
     return message;
   },
 };
@@ -7180,13 +7461,19 @@ export const GetDroppedRequestsResponse: MessageFns<GetDroppedRequestsResponse> 
 };
 
 function createBaseGetFailedConnectionsRequest(): GetFailedConnectionsRequest {
-  return { server: "" };
+  return { server: "", pageSize: 0, pageToken: "" };
 }
 
 export const GetFailedConnectionsRequest: MessageFns<GetFailedConnectionsRequest> = {
   encode(message: GetFailedConnectionsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.server !== "") {
       writer.uint32(10).string(message.server);
+    }
+    if (message.pageSize !== 0) {
+      writer.uint32(16).uint32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(26).string(message.pageToken);
     }
     return writer;
   },
@@ -7212,6 +7499,22 @@ export const GetFailedConnectionsRequest: MessageFns<GetFailedConnectionsRequest
             message.server = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.pageSize = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -7225,13 +7528,31 @@ export const GetFailedConnectionsRequest: MessageFns<GetFailedConnectionsRequest
   },
 
   fromJSON(object: any): GetFailedConnectionsRequest {
-    return { server: isSet(object.server) ? globalThis.String(object.server) : "" };
+    return {
+      server: isSet(object.server) ? globalThis.String(object.server) : "",
+      pageSize: isSet(object.pageSize)
+        ? globalThis.Number(object.pageSize)
+        : isSet(object.page_size)
+        ? globalThis.Number(object.page_size)
+        : 0,
+      pageToken: isSet(object.pageToken)
+        ? globalThis.String(object.pageToken)
+        : isSet(object.page_token)
+        ? globalThis.String(object.page_token)
+        : "",
+    };
   },
 
   toJSON(message: GetFailedConnectionsRequest): unknown {
     const obj: any = {};
     if (message.server !== "") {
       obj.server = message.server;
+    }
+    if (message.pageSize !== 0) {
+      obj.pageSize = Math.round(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      obj.pageToken = message.pageToken;
     }
     return obj;
   },
@@ -7242,12 +7563,14 @@ export const GetFailedConnectionsRequest: MessageFns<GetFailedConnectionsRequest
   fromPartial(object: DeepPartial<GetFailedConnectionsRequest>): GetFailedConnectionsRequest {
     const message = createBaseGetFailedConnectionsRequest();
     message.server = object.server ?? "";
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
     return message;
   },
 };
 
 function createBaseGetFailedConnectionsResponse(): GetFailedConnectionsResponse {
-  return { total: 0n, servers: [] };
+  return { total: 0n, servers: [], nextPageToken: "" };
 }
 
 export const GetFailedConnectionsResponse: MessageFns<GetFailedConnectionsResponse> = {
@@ -7260,6 +7583,9 @@ export const GetFailedConnectionsResponse: MessageFns<GetFailedConnectionsRespon
     }
     for (const v of message.servers) {
       ServerCount.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(26).string(message.nextPageToken);
     }
     return writer;
   },
@@ -7293,6 +7619,14 @@ export const GetFailedConnectionsResponse: MessageFns<GetFailedConnectionsRespon
             message.servers.push(ServerCount.decode(reader, reader.uint32()));
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -7309,6 +7643,11 @@ export const GetFailedConnectionsResponse: MessageFns<GetFailedConnectionsRespon
     return {
       total: isSet(object.total) ? BigInt(object.total) : 0n,
       servers: globalThis.Array.isArray(object?.servers) ? object.servers.map((e: any) => ServerCount.fromJSON(e)) : [],
+      nextPageToken: isSet(object.nextPageToken)
+        ? globalThis.String(object.nextPageToken)
+        : isSet(object.next_page_token)
+        ? globalThis.String(object.next_page_token)
+        : "",
     };
   },
 
@@ -7320,6 +7659,9 @@ export const GetFailedConnectionsResponse: MessageFns<GetFailedConnectionsRespon
     if (message.servers?.length) {
       obj.servers = message.servers.map((e) => ServerCount.toJSON(e));
     }
+    if (message.nextPageToken !== "") {
+      obj.nextPageToken = message.nextPageToken;
+    }
     return obj;
   },
 
@@ -7330,6 +7672,7 @@ export const GetFailedConnectionsResponse: MessageFns<GetFailedConnectionsRespon
     const message = createBaseGetFailedConnectionsResponse();
     message.total = (object.total !== undefined && object.total !== null) ? BigInt(object.total) : 0n;
     message.servers = object.servers?.map((e) => ServerCount.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
     return message;
   },
 };
@@ -7471,6 +7814,7 @@ function createBaseWatchStatsResponse(): WatchStatsResponse {
     byReason: [],
     servers: [],
     clients: [],
+    more: false,
   };
 }
 
@@ -7511,6 +7855,9 @@ export const WatchStatsResponse: MessageFns<WatchStatsResponse> = {
     }
     for (const v of message.clients) {
       ClientStats.encode(v!, writer.uint32(66).fork()).join();
+    }
+    if (message.more !== false) {
+      writer.uint32(72).bool(message.more);
     }
     return writer;
   },
@@ -7592,6 +7939,14 @@ export const WatchStatsResponse: MessageFns<WatchStatsResponse> = {
             message.clients.push(ClientStats.decode(reader, reader.uint32()));
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.more = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -7622,6 +7977,7 @@ export const WatchStatsResponse: MessageFns<WatchStatsResponse> = {
         : [],
       servers: globalThis.Array.isArray(object?.servers) ? object.servers.map((e: any) => ServerStats.fromJSON(e)) : [],
       clients: globalThis.Array.isArray(object?.clients) ? object.clients.map((e: any) => ClientStats.fromJSON(e)) : [],
+      more: isSet(object.more) ? globalThis.Boolean(object.more) : false,
     };
   },
 
@@ -7651,6 +8007,9 @@ export const WatchStatsResponse: MessageFns<WatchStatsResponse> = {
     if (message.clients?.length) {
       obj.clients = message.clients.map((e) => ClientStats.toJSON(e));
     }
+    if (message.more !== false) {
+      obj.more = message.more;
+    }
     return obj;
   },
 
@@ -7669,6 +8028,7 @@ export const WatchStatsResponse: MessageFns<WatchStatsResponse> = {
     message.byReason = object.byReason?.map((e) => ReasonCount.fromPartial(e)) || [];
     message.servers = object.servers?.map((e) => ServerStats.fromPartial(e)) || [];
     message.clients = object.clients?.map((e) => ClientStats.fromPartial(e)) || [];
+    message.more = object.more ?? false;
     return message;
   },
 };
@@ -13106,7 +13466,7 @@ export const RevokeCertificateResponse: MessageFns<RevokeCertificateResponse> = 
 
 export type AdminServiceService = typeof AdminServiceService;
 export const AdminServiceService = {
-  /** The whole current state with live health and counters. Role: viewer. */
+  /** The current state with live health and counters: all of it, or of a large one the first servers and clients. Role: viewer. */
   getState: {
     path: "/lb.admin.v1.AdminService/GetState" as const,
     requestStream: false as const,
@@ -13500,7 +13860,7 @@ export const AdminServiceService = {
 } as const;
 
 export interface AdminServiceServer extends UntypedServiceImplementation {
-  /** The whole current state with live health and counters. Role: viewer. */
+  /** The current state with live health and counters: all of it, or of a large one the first servers and clients. Role: viewer. */
   getState: handleUnaryCall<GetStateRequest, GetStateResponse>;
   /** What a configuration would change, and whom that would touch; nothing is changed. Role: viewer. */
   planConfig: handleUnaryCall<PlanConfigRequest, PlanConfigResponse>;
@@ -13588,7 +13948,7 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
 }
 
 export interface AdminServiceClient extends Client1 {
-  /** The whole current state with live health and counters. Role: viewer. */
+  /** The current state with live health and counters: all of it, or of a large one the first servers and clients. Role: viewer. */
   getState(
     request: GetStateRequest,
     callback: (error: ServiceError | null, response: GetStateResponse) => void,
