@@ -1,11 +1,14 @@
 import type { Cells, RateLimiter } from './limiter.ts';
-import { countSince, type Past } from './past.ts';
+import { countSince, type Past, type Run } from './past.ts';
 import type { RateRule } from './rate-rule.ts';
 import { limiterOf } from './rules.ts';
 
 /** Cells: how many were ever admitted, then a ring of the times of the last of them, at least `limit`; with more cells, of more. */
 const ADMITTED = 0;
 const RING = 1;
+
+/** Admissions within this part of a window are told as one run: a long log is handed on in few, and soon. */
+const TOGETHER = 1 / 10_000;
 
 /** The longest log that may be kept, in connections. */
 export const LONGEST_LOG = 100_000;
@@ -41,8 +44,16 @@ export function slidingWindowLog({ limit, windowMs }: Pick<RateRule, 'limit' | '
     },
     past(cells) {
       const admitted = cells[ADMITTED] ?? 0;
-      const known = Math.min(admitted, cells.length - RING);
-      return Array.from({ length: known }, (_, age) => ({ count: 1, newestMs: timeOf(cells, admitted - 1 - age), spacingMs: 0 }));
+      const oldest = Math.max(0, admitted - (cells.length - RING));
+      const runs: Run[] = [];
+      let newest = admitted - 1;
+      for (let arrival = newest; arrival >= oldest; arrival--) {
+        const newestMs = timeOf(cells, newest);
+        if (arrival > oldest && newestMs - timeOf(cells, arrival - 1) < windowMs * TOGETHER) continue;
+        runs.push({ count: newest - arrival + 1, newestMs, spacingMs: 0 });
+        newest = arrival - 1;
+      }
+      return runs;
     },
     resume(past, newestMs) {
       const times = newestTimes(past, Math.min(LONGEST_LOG, Math.max(limit, countSince(past, newestMs - windowMs))));

@@ -23,9 +23,12 @@ export function tokenBucket({ limit, windowMs, burst }: Pick<RateRule, 'limit' |
     let newer = 0;
     for (const run of past) {
       const count = countOf(run, newestMs - windowMs);
-      const missingSince = (age: number) => newer + age + 1 - (newestMs - run.newestMs + age * run.spacingMs) / tokenMs;
+      if (count === 0) break;
+      const sinceMs = newestMs - run.newestMs;
       // It changes evenly along a run, so it is greatest at one of its ends.
-      if (count > 0) missing = Math.max(missing, missingSince(0), missingSince(count - 1));
+      const sinceNewest = newer + 1 - sinceMs / tokenMs;
+      const sinceOldest = newer + count - (sinceMs + (count - 1) * run.spacingMs) / tokenMs;
+      missing = Math.max(missing, sinceNewest, sinceOldest);
       newer += count;
     }
     return missing;

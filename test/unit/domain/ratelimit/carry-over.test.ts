@@ -86,6 +86,21 @@ test('a bucket that was drained for days is not held against a slower one for da
   assert.ok(!verdict.admitted && verdict.retryAfterMs <= 1000, JSON.stringify(verdict));
 });
 
+test('a long log is handed on in few runs, none of them told as earlier than it was', () => {
+  const log = limiterFor(rule('slidingWindowLog', 100_000));
+  const cells = cellsOf(log);
+  const times = Array.from({ length: 100_000 }, (_, index) => NOW_MS + index * 30);
+  assert.equal(admittedOf(log, cells, times).length, times.length);
+  const past = log.past(cells, NOW_MS + HOUR_MS);
+  assert.ok(past.length <= 10_000, `${past.length} runs`);
+  let oldest = times.length;
+  for (const { count, newestMs } of past) {
+    assert.equal(newestMs, times[oldest - 1]);
+    oldest -= count;
+  }
+  assert.equal(oldest, 0, 'each is told once');
+});
+
 test('windows at other times count what was admitted in them, as late as it may have been', () => {
   const hourly = limiterFor(rule('fixedWindow', 10));
   const cells = cellsOf(hourly);
