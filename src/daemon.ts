@@ -175,9 +175,7 @@ async function startMetrics(
     version,
   };
   const dashboard = metrics.dashboard ? dashboardOf(balancer, version) : undefined;
-  return listening('metrics', metrics.address, () =>
-    MetricsEndpoint.start(metrics.address, { metrics: new Metrics(sources), dashboard }, log),
-  );
+  return listening('metrics', metrics.address, () => MetricsEndpoint.start(metrics, { metrics: new Metrics(sources), dashboard }, log));
 }
 
 function dashboardOf(balancer: LoadBalancer, version: string): Dashboard {

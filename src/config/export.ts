@@ -40,11 +40,17 @@ export function exportConfig(running: Config, snapshot: Snapshot): string {
     workers,
     maxPendingHandshakes,
     admin: { address: formatAddress(admin.address), tls: tlsDocument(admin.tls), roles: rolesDocument(admin) },
-    metrics: metrics === undefined ? undefined : { address: formatAddress(metrics.address), dashboard: metrics.dashboard },
+    metrics: metricsDocument(metrics),
     store: { ...store },
   };
   // What is undefined is left out. No aliases: a file is read by people, and its parts are moved about.
   return stringify(document, { aliasDuplicateObjects: false, lineWidth: 0 });
+}
+
+function metricsDocument(metrics: Config['metrics']) {
+  if (metrics === undefined) return undefined;
+  const { address, dashboard, hosts } = metrics;
+  return { address: formatAddress(address), dashboard, hosts: hosts.length === 0 ? undefined : [...hosts] };
 }
 
 function listenerDocument({ name, address, tls, targetGroup, routes }: Listener) {

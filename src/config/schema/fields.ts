@@ -146,6 +146,14 @@ export function serverName() {
   });
 }
 
+/** One host name, not an address. */
+export function hostName() {
+  return parsed<string>('a host name such as "lb.example.com"', (text) => {
+    const host = parseAddress(`${text}:1`);
+    return isRefused(host) || /^[\d.]+$/.test(text) || text.startsWith('[') ? { problem: '' } : host.host.replace(/\.$/, '');
+  });
+}
+
 /** Path of an HTTP request; it goes into the request line as it is. */
 export function requestPath() {
   return parsed<string>('a path that begins with / and has no blanks', (text) =>
