@@ -78,7 +78,7 @@ test('what is left of a limit is right from the moment of an edit on, and after 
 test('an edit takes effect when it is made, not when the next connection comes', () => {
   let nowMs = 50 * DAY_MS;
   const limiters = new LimiterCells(() => nowMs);
-  const [slow, fast] = [rateOf(1, 'tokenBucket'), { ...rateOf(1, 'tokenBucket'), windowMs: 1000 }];
+  const [slow, fast] = [rateOf(1), { ...rateOf(1, 'tokenBucket'), windowMs: 1000 }];
   const cells = limiters.follow(clientWith('a', slow), 1) ?? assert.fail();
   assert.equal(use(cells, slow, 1, 1, nowMs), 1);
   limiters.follow(clientWith('a', fast), 2);
