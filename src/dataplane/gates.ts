@@ -5,6 +5,9 @@ import type { Client, Listener } from '../domain/model.ts';
 import { Refusal } from './refusal.ts';
 import type { ClientView, GroupView, View } from './view.ts';
 
+/** Of the clients that one certificate matches. */
+const MAX_NAMED = 5;
+
 /** What the certificate proves. @throws Refusal `ambiguous_identity` */
 export function identityIn(certificate: CertificateFields): Identity {
   const identity = identityOf(certificate);
@@ -22,8 +25,13 @@ export function refuseIfRevoked(fingerprint: string, view: View): void {
 export function clientOf(identity: Identity, view: View): ClientView {
   const client = view.findClient(identity);
   if (client === 'unknown') throw new Refusal('unknown_client', `no client matches; fingerprint ${identity.fingerprint}`);
-  if (client === 'ambiguous') throw new Refusal('ambiguous_identity', 'the certificate matches more than one client');
+  if (client === 'ambiguous') throw new Refusal('ambiguous_identity', `the certificate matches ${several(view.clientIds(identity))}`);
   return client;
+}
+
+function several(clientIds: readonly string[]): string {
+  const more = clientIds.length > MAX_NAMED ? ` and ${clientIds.length - MAX_NAMED} more` : '';
+  return `more than one client: ${clientIds.slice(0, MAX_NAMED).join(', ')}${more}`;
 }
 
 /** Where the client is let through to. @throws Refusal `no_route` or `not_authorized` */

@@ -89,6 +89,11 @@ export class View {
     return typeof client === 'string' ? client : this.#viewClient(client);
   }
 
+  /** The ids of all clients that this identity is. */
+  clientIds(identity: Identity): readonly string[] {
+    return this.#index.every(identity).map(({ clientId }) => clientId);
+  }
+
   #viewGroup(group: TargetGroup, before: GroupView | undefined): GroupView {
     const balancer = before?.group.algorithm === group.algorithm ? before.balancer : this.#createBalancer(group);
     const known = new Map(before?.group.servers.map((server, index) => [server, before.servers[index]]));

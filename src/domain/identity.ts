@@ -93,6 +93,15 @@ export class ClientIndex {
     return found ?? 'unknown';
   }
 
+  /** All clients that this identity is. */
+  every(identity: Identity): readonly Client[] {
+    const found = new Set<Client>();
+    for (const key of identityKeys(identity)) {
+      for (const client of this.#candidates(key)) if (isClient(client, identity)) found.add(client);
+    }
+    return [...found];
+  }
+
   /** The index of `after`, made of this one, which is that of `before` and stays so. */
   following(before: ReadonlyMap<string, Client>, after: ReadonlyMap<string, Client>): ClientIndex {
     const next = new ClientIndex([]);
