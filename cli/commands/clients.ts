@@ -27,7 +27,7 @@ import {
   rateOptions,
 } from './client-options.ts';
 import { type CloseOptions, closedText, closeFields, closeOptions } from './closing.ts';
-import { type ChangeOptions, changeFields, changeOptions, example, withSession } from './session.ts';
+import { type ChangeOptions, changeFields, changeOptions, example, warn, withSession } from './session.ts';
 
 interface AddOptions extends LimitOptions, MatchOptions, GroupOptions, ChangeOptions {
   readonly client: string;
@@ -60,6 +60,7 @@ function addCommand(program: Command, io: Io): void {
     const client = { clientId, match: matchOf(options), allowedTargetGroups, limits: limitsOf(options) };
     await withSession(io, command, async ({ connection, printer }) => {
       const reply = await connection.unary(AdminServiceService.addClient, { client, ...changeFields(options) });
+      warn(io, reply.warnings);
       printer.sentence(reply, `added client ${clientId} (revision ${reply.revision})`);
     });
   });
@@ -91,6 +92,7 @@ function updateCommand(program: Command, io: Io): void {
       const expectedRevision = change.expectedRevision === 0n ? readAt : change.expectedRevision;
       const request = { client, updateMask, ...closing, ...change, expectedRevision };
       const reply = await connection.unary(AdminServiceService.updateClient, request);
+      warn(io, reply.warnings);
       const closed = reply.connectionsClosed === 0n ? '' : `, ${closedText(reply.connectionsClosed, options)}`;
       printer.sentence(reply, `updated client ${options.client}${closed} (revision ${reply.revision})`);
     });

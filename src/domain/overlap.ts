@@ -72,22 +72,35 @@ export function unitAlone({ match }: Known): string | undefined {
 }
 
 function overlapOf(a: Known, b: Known): Overlap | undefined {
+  // Nearly all pairs end here: nothing is made for them.
+  if (!shareName(a, b) && (a.match.ou === undefined || a.match.ou !== b.match.ou)) return undefined;
   if (hasField(a.match) && takesInAll(b, a.match)) return { narrow: a.clientId, wide: b.clientId, always: true };
   if (hasField(b.match) && takesInAll(a, b.match)) return { narrow: b.clientId, wide: a.clientId, always: true };
-  return mayShare(a, b) ? { narrow: a.clientId, wide: b.clientId, always: false } : undefined;
+  return shareName(a, b) && !areApart(a, b) ? { narrow: a.clientId, wide: b.clientId, always: false } : undefined;
 }
 
 /**
- * One name of both, and nothing that no certificate has twice. An organizational unit of each counts as such, although a
- * certificate may have several: those that tell clients apart by it have one.
+ * True for two that give something which no certificate has twice, and other values. An organizational unit counts as such,
+ * although a certificate may have several: those that tell clients apart by it have one.
  */
-function mayShare(a: Known, b: Known): boolean {
-  for (const field of ['cn', 'fingerprint', 'ou'] as const) {
-    const [of, other] = [a.match[field], b.match[field]];
-    if (of !== undefined && other !== undefined && of !== other) return false;
-  }
-  const names = new Set(namesOf(a));
-  return namesOf(b).some((name) => names.has(name));
+function areApart({ match: a }: Known, { match: b }: Known): boolean {
+  return differ(a.cn, b.cn) || differ(a.fingerprint, b.fingerprint) || differ(a.ou, b.ou);
+}
+
+function differ(a: string | undefined, b: string | undefined): boolean {
+  return a !== undefined && b !== undefined && a !== b;
+}
+
+function shareName(a: Known, b: Known): boolean {
+  if (!hasField(a.match)) return hasField(b.match) ? carries(b.match, a.clientId) : isSameDns(a.clientId, b.clientId);
+  if (!hasField(b.match)) return carries(a.match, b.clientId);
+  const { cn, dns, uri, fingerprint } = a.match;
+  return (
+    (cn !== undefined && cn === b.match.cn) ||
+    (dns !== undefined && b.match.dns !== undefined && isSameDns(dns, b.match.dns)) ||
+    (uri !== undefined && uri === b.match.uri) ||
+    (fingerprint !== undefined && fingerprint === b.match.fingerprint)
+  );
 }
 
 /** `cn=a`; what can be looked up of a client. */
@@ -122,11 +135,15 @@ function partOf(match: IdentityMatch, fields: readonly (typeof FIELDS)[number][]
 }
 
 function carries({ cn, dns, uri }: IdentityMatch, name: string): boolean {
-  return cn === name || dns?.toLowerCase() === name.toLowerCase() || uri === name;
+  return cn === name || uri === name || (dns !== undefined && isSameDns(dns, name));
 }
 
-function hasField(match: IdentityMatch): boolean {
-  return FIELDS.some((field) => match[field] !== undefined);
+function isSameDns(a: string, b: string): boolean {
+  return a.toLowerCase() === b.toLowerCase();
+}
+
+function hasField({ cn, dns, uri, ou, fingerprint }: IdentityMatch): boolean {
+  return (cn ?? dns ?? uri ?? ou ?? fingerprint) !== undefined;
 }
 
 function comparable(match: IdentityMatch, field: (typeof FIELDS)[number]): string | undefined {

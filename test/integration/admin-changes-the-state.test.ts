@@ -157,8 +157,8 @@ test('a request id makes its change once and is answered with the same revision'
   const admin = await startAdmin(t);
   const client = await admin.as('admin');
   const add = AddClientRequest.fromPartial({ client: { clientId: 'clientB', allowedTargetGroups: ['db'] }, requestId: 'once' });
-  assert.deepEqual(await ask(client, rpc.addClient, add), { revision: 2n });
-  assert.deepEqual(await ask(client, rpc.addClient, add), { revision: 2n });
+  assert.deepEqual(await ask(client, rpc.addClient, add), { revision: 2n, warnings: [] });
+  assert.deepEqual(await ask(client, rpc.addClient, add), { revision: 2n, warnings: [] });
 
   const remove = RemoveClientRequest.fromPartial({ clientId: 'clientB', requestId: 'away' });
   admin.onEnforce = () => 1;
@@ -181,7 +181,7 @@ test('a change made on another revision than expected is refused', async (t) => 
   assert.equal(refusal.code, Code.ABORTED);
   assert.equal(refusal.reason, 'REVISION_CONFLICT');
   assert.match(refusal.message, /revision 1, not 7/);
-  assert.deepEqual(await ask(client, rpc.addClient, { ...request, expectedRevision: 1n }), { revision: 2n });
+  assert.deepEqual(await ask(client, rpc.addClient, { ...request, expectedRevision: 1n }), { revision: 2n, warnings: [] });
 });
 
 test('each refusal names its code, its reason and the field at fault', async (t) => {
@@ -304,7 +304,7 @@ test('a store that cannot keep a change refuses it, and a defect tells nothing o
   assert.equal(admin.enforced.length, 0);
 });
 
-test('every mutation is one line in the log, refused ones too', async (t) => {
+test('every mutation is one line in the log, and every call that is refused', async (t) => {
   const admin = await startAdmin(t);
   const client = await admin.as('admin');
   const add = AddClientRequest.fromPartial({ client: { clientId: 'clientB', allowedTargetGroups: ['db'] }, requestId: 'r' });
@@ -324,7 +324,7 @@ test('every mutation is one line in the log, refused ones too', async (t) => {
   await watch(await admin.as('operator'), rpc.removeUpstreamServer, removal).ended();
   await ask(client, rpc.getState, {});
 
-  const lines = admin.lines.filter(({ msg }) => msg === 'admin change');
+  const lines = admin.lines.filter(({ msg }) => msg === 'admin change' || msg === 'admin call refused');
   assert.deepEqual(
     lines.map(({ method, admin: who, result, reason, revision }) => ({ method, who, result, reason, revision })),
     [

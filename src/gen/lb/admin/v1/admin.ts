@@ -964,6 +964,8 @@ export interface AddClientRequest {
 
 export interface AddClientResponse {
   revision: bigint;
+  /** What was accepted and may not be what was meant: clients that a certificate could belong to both of. */
+  warnings: string[];
 }
 
 export interface RemoveClientRequest {
@@ -998,6 +1000,8 @@ export interface UpdateClientResponse {
   revision: bigint;
   /** Live connections that are not allowed any more: reset, or with time until the deadline. */
   connectionsClosed: bigint;
+  /** What was accepted and may not be what was meant: clients that a certificate could belong to both of. */
+  warnings: string[];
 }
 
 export interface ListClientsRequest {
@@ -1246,6 +1250,8 @@ export interface PlanConfigResponse {
     | undefined;
   /** What in the configuration takes effect only when lbd starts with it. */
   needsRestart: string[];
+  /** What can be applied and may not be what was meant: clients that a certificate could belong to both of. */
+  warnings: string[];
 }
 
 export interface Difference {
@@ -1359,6 +1365,10 @@ export interface ApplyConfigResponse {
   differences: Difference[];
   connectionsClosed: bigint;
   needsRestart: string[];
+  /** What was accepted and may not be what was meant: clients that a certificate could belong to both of. */
+  warnings: string[];
+  /** This request id was accepted before, and made `revision` then: nothing was changed now, and there are no differences to tell. */
+  alreadyApplied: boolean;
 }
 
 export interface RollbackConfigRequest {
@@ -1374,6 +1384,10 @@ export interface RollbackConfigResponse {
   revision: bigint;
   differences: Difference[];
   connectionsClosed: bigint;
+  /** What was accepted and may not be what was meant: clients that a certificate could belong to both of. */
+  warnings: string[];
+  /** As in ApplyConfigResponse. */
+  alreadyApplied: boolean;
 }
 
 export interface ListRevisionsRequest {
@@ -1638,10 +1652,14 @@ export interface AuditEntry {
   /** host:port */
   from: string;
   method: string;
-  /** The request as JSON, bounded. */
+  /**
+   * The request as proto3 JSON. What is long is cut, with a mark; a certificate is named by its fingerprint and subject. Empty for
+   * a caller without any role, whose requests are not read.
+   */
   request: string;
   /** OK, or the status code of the refusal. */
   result: string;
+  /** Why. The same refusal again is counted, and told here when some time has passed. */
   message: string;
   revisionBefore: bigint;
   revisionAfter: bigint;
@@ -1699,6 +1717,8 @@ export interface RevokeCertificateRequest {
   deadline: Duration | undefined;
   expectedRevision: bigint;
   requestId: string;
+  /** The certificate may be the one that this call is made with. */
+  allowSelf: boolean;
 }
 
 export interface RevokeCertificateResponse {
@@ -6171,7 +6191,7 @@ export const AddClientRequest: MessageFns<AddClientRequest> = {
 };
 
 function createBaseAddClientResponse(): AddClientResponse {
-  return { revision: 0n };
+  return { revision: 0n, warnings: [] };
 }
 
 export const AddClientResponse: MessageFns<AddClientResponse> = {
@@ -6181,6 +6201,9 @@ export const AddClientResponse: MessageFns<AddClientResponse> = {
         throw new globalThis.Error("value provided for field message.revision of type uint64 too large");
       }
       writer.uint32(8).uint64(message.revision);
+    }
+    for (const v of message.warnings) {
+      writer.uint32(18).string(v!);
     }
     return writer;
   },
@@ -6206,6 +6229,14 @@ export const AddClientResponse: MessageFns<AddClientResponse> = {
             message.revision = reader.uint64() as bigint;
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.warnings.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -6219,13 +6250,19 @@ export const AddClientResponse: MessageFns<AddClientResponse> = {
   },
 
   fromJSON(object: any): AddClientResponse {
-    return { revision: isSet(object.revision) ? BigInt(object.revision) : 0n };
+    return {
+      revision: isSet(object.revision) ? BigInt(object.revision) : 0n,
+      warnings: globalThis.Array.isArray(object?.warnings) ? object.warnings.map((e: any) => globalThis.String(e)) : [],
+    };
   },
 
   toJSON(message: AddClientResponse): unknown {
     const obj: any = {};
     if (message.revision !== 0n) {
       obj.revision = message.revision.toString();
+    }
+    if (message.warnings?.length) {
+      obj.warnings = message.warnings;
     }
     return obj;
   },
@@ -6236,6 +6273,7 @@ export const AddClientResponse: MessageFns<AddClientResponse> = {
   fromPartial(object: DeepPartial<AddClientResponse>): AddClientResponse {
     const message = createBaseAddClientResponse();
     message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+    message.warnings = object.warnings?.map((e) => e) || [];
     return message;
   },
 };
@@ -6667,7 +6705,7 @@ export const UpdateClientRequest: MessageFns<UpdateClientRequest> = {
 };
 
 function createBaseUpdateClientResponse(): UpdateClientResponse {
-  return { revision: 0n, connectionsClosed: 0n };
+  return { revision: 0n, connectionsClosed: 0n, warnings: [] };
 }
 
 export const UpdateClientResponse: MessageFns<UpdateClientResponse> = {
@@ -6683,6 +6721,9 @@ export const UpdateClientResponse: MessageFns<UpdateClientResponse> = {
         throw new globalThis.Error("value provided for field message.connectionsClosed of type uint64 too large");
       }
       writer.uint32(16).uint64(message.connectionsClosed);
+    }
+    for (const v of message.warnings) {
+      writer.uint32(26).string(v!);
     }
     return writer;
   },
@@ -6716,6 +6757,14 @@ export const UpdateClientResponse: MessageFns<UpdateClientResponse> = {
             message.connectionsClosed = reader.uint64() as bigint;
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.warnings.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -6736,6 +6785,7 @@ export const UpdateClientResponse: MessageFns<UpdateClientResponse> = {
         : isSet(object.connections_closed)
         ? BigInt(object.connections_closed)
         : 0n,
+      warnings: globalThis.Array.isArray(object?.warnings) ? object.warnings.map((e: any) => globalThis.String(e)) : [],
     };
   },
 
@@ -6746,6 +6796,9 @@ export const UpdateClientResponse: MessageFns<UpdateClientResponse> = {
     }
     if (message.connectionsClosed !== 0n) {
       obj.connectionsClosed = message.connectionsClosed.toString();
+    }
+    if (message.warnings?.length) {
+      obj.warnings = message.warnings;
     }
     return obj;
   },
@@ -6759,6 +6812,7 @@ export const UpdateClientResponse: MessageFns<UpdateClientResponse> = {
     message.connectionsClosed = (object.connectionsClosed !== undefined && object.connectionsClosed !== null)
       ? BigInt(object.connectionsClosed)
       : 0n;
+    message.warnings = object.warnings?.map((e) => e) || [];
     return message;
   },
 };
@@ -8879,7 +8933,7 @@ export const PlanConfigRequest: MessageFns<PlanConfigRequest> = {
 };
 
 function createBasePlanConfigResponse(): PlanConfigResponse {
-  return { revision: 0n, differences: [], blastRadius: undefined, needsRestart: [] };
+  return { revision: 0n, differences: [], blastRadius: undefined, needsRestart: [], warnings: [] };
 }
 
 export const PlanConfigResponse: MessageFns<PlanConfigResponse> = {
@@ -8898,6 +8952,9 @@ export const PlanConfigResponse: MessageFns<PlanConfigResponse> = {
     }
     for (const v of message.needsRestart) {
       writer.uint32(34).string(v!);
+    }
+    for (const v of message.warnings) {
+      writer.uint32(42).string(v!);
     }
     return writer;
   },
@@ -8947,6 +9004,14 @@ export const PlanConfigResponse: MessageFns<PlanConfigResponse> = {
             message.needsRestart.push(reader.string());
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.warnings.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -8975,6 +9040,7 @@ export const PlanConfigResponse: MessageFns<PlanConfigResponse> = {
         : globalThis.Array.isArray(object?.needs_restart)
         ? object.needs_restart.map((e: any) => globalThis.String(e))
         : [],
+      warnings: globalThis.Array.isArray(object?.warnings) ? object.warnings.map((e: any) => globalThis.String(e)) : [],
     };
   },
 
@@ -8992,6 +9058,9 @@ export const PlanConfigResponse: MessageFns<PlanConfigResponse> = {
     if (message.needsRestart?.length) {
       obj.needsRestart = message.needsRestart;
     }
+    if (message.warnings?.length) {
+      obj.warnings = message.warnings;
+    }
     return obj;
   },
 
@@ -9006,6 +9075,7 @@ export const PlanConfigResponse: MessageFns<PlanConfigResponse> = {
       ? BlastRadius.fromPartial(object.blastRadius)
       : undefined;
     message.needsRestart = object.needsRestart?.map((e) => e) || [];
+    message.warnings = object.warnings?.map((e) => e) || [];
     return message;
   },
 };
@@ -9513,7 +9583,14 @@ export const ApplyConfigRequest: MessageFns<ApplyConfigRequest> = {
 };
 
 function createBaseApplyConfigResponse(): ApplyConfigResponse {
-  return { revision: 0n, differences: [], connectionsClosed: 0n, needsRestart: [] };
+  return {
+    revision: 0n,
+    differences: [],
+    connectionsClosed: 0n,
+    needsRestart: [],
+    warnings: [],
+    alreadyApplied: false,
+  };
 }
 
 export const ApplyConfigResponse: MessageFns<ApplyConfigResponse> = {
@@ -9535,6 +9612,12 @@ export const ApplyConfigResponse: MessageFns<ApplyConfigResponse> = {
     }
     for (const v of message.needsRestart) {
       writer.uint32(34).string(v!);
+    }
+    for (const v of message.warnings) {
+      writer.uint32(42).string(v!);
+    }
+    if (message.alreadyApplied !== false) {
+      writer.uint32(48).bool(message.alreadyApplied);
     }
     return writer;
   },
@@ -9584,6 +9667,22 @@ export const ApplyConfigResponse: MessageFns<ApplyConfigResponse> = {
             message.needsRestart.push(reader.string());
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.warnings.push(reader.string());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.alreadyApplied = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -9612,6 +9711,12 @@ export const ApplyConfigResponse: MessageFns<ApplyConfigResponse> = {
         : globalThis.Array.isArray(object?.needs_restart)
         ? object.needs_restart.map((e: any) => globalThis.String(e))
         : [],
+      warnings: globalThis.Array.isArray(object?.warnings) ? object.warnings.map((e: any) => globalThis.String(e)) : [],
+      alreadyApplied: isSet(object.alreadyApplied)
+        ? globalThis.Boolean(object.alreadyApplied)
+        : isSet(object.already_applied)
+        ? globalThis.Boolean(object.already_applied)
+        : false,
     };
   },
 
@@ -9629,6 +9734,12 @@ export const ApplyConfigResponse: MessageFns<ApplyConfigResponse> = {
     if (message.needsRestart?.length) {
       obj.needsRestart = message.needsRestart;
     }
+    if (message.warnings?.length) {
+      obj.warnings = message.warnings;
+    }
+    if (message.alreadyApplied !== false) {
+      obj.alreadyApplied = message.alreadyApplied;
+    }
     return obj;
   },
 
@@ -9643,6 +9754,8 @@ export const ApplyConfigResponse: MessageFns<ApplyConfigResponse> = {
       ? BigInt(object.connectionsClosed)
       : 0n;
     message.needsRestart = object.needsRestart?.map((e) => e) || [];
+    message.warnings = object.warnings?.map((e) => e) || [];
+    message.alreadyApplied = object.alreadyApplied ?? false;
     return message;
   },
 };
@@ -9805,7 +9918,7 @@ export const RollbackConfigRequest: MessageFns<RollbackConfigRequest> = {
 };
 
 function createBaseRollbackConfigResponse(): RollbackConfigResponse {
-  return { revision: 0n, differences: [], connectionsClosed: 0n };
+  return { revision: 0n, differences: [], connectionsClosed: 0n, warnings: [], alreadyApplied: false };
 }
 
 export const RollbackConfigResponse: MessageFns<RollbackConfigResponse> = {
@@ -9824,6 +9937,12 @@ export const RollbackConfigResponse: MessageFns<RollbackConfigResponse> = {
         throw new globalThis.Error("value provided for field message.connectionsClosed of type uint64 too large");
       }
       writer.uint32(24).uint64(message.connectionsClosed);
+    }
+    for (const v of message.warnings) {
+      writer.uint32(34).string(v!);
+    }
+    if (message.alreadyApplied !== false) {
+      writer.uint32(40).bool(message.alreadyApplied);
     }
     return writer;
   },
@@ -9865,6 +9984,22 @@ export const RollbackConfigResponse: MessageFns<RollbackConfigResponse> = {
             message.connectionsClosed = reader.uint64() as bigint;
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.warnings.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.alreadyApplied = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -9888,6 +10023,12 @@ export const RollbackConfigResponse: MessageFns<RollbackConfigResponse> = {
         : isSet(object.connections_closed)
         ? BigInt(object.connections_closed)
         : 0n,
+      warnings: globalThis.Array.isArray(object?.warnings) ? object.warnings.map((e: any) => globalThis.String(e)) : [],
+      alreadyApplied: isSet(object.alreadyApplied)
+        ? globalThis.Boolean(object.alreadyApplied)
+        : isSet(object.already_applied)
+        ? globalThis.Boolean(object.already_applied)
+        : false,
     };
   },
 
@@ -9902,6 +10043,12 @@ export const RollbackConfigResponse: MessageFns<RollbackConfigResponse> = {
     if (message.connectionsClosed !== 0n) {
       obj.connectionsClosed = message.connectionsClosed.toString();
     }
+    if (message.warnings?.length) {
+      obj.warnings = message.warnings;
+    }
+    if (message.alreadyApplied !== false) {
+      obj.alreadyApplied = message.alreadyApplied;
+    }
     return obj;
   },
 
@@ -9915,6 +10062,8 @@ export const RollbackConfigResponse: MessageFns<RollbackConfigResponse> = {
     message.connectionsClosed = (object.connectionsClosed !== undefined && object.connectionsClosed !== null)
       ? BigInt(object.connectionsClosed)
       : 0n;
+    message.warnings = object.warnings?.map((e) => e) || [];
+    message.alreadyApplied = object.alreadyApplied ?? false;
     return message;
   },
 };
@@ -13172,6 +13321,7 @@ function createBaseRevokeCertificateRequest(): RevokeCertificateRequest {
     deadline: undefined,
     expectedRevision: 0n,
     requestId: "",
+    allowSelf: false,
   };
 }
 
@@ -13202,6 +13352,9 @@ export const RevokeCertificateRequest: MessageFns<RevokeCertificateRequest> = {
     }
     if (message.requestId !== "") {
       writer.uint32(58).string(message.requestId);
+    }
+    if (message.allowSelf !== false) {
+      writer.uint32(64).bool(message.allowSelf);
     }
     return writer;
   },
@@ -13275,6 +13428,14 @@ export const RevokeCertificateRequest: MessageFns<RevokeCertificateRequest> = {
             message.requestId = reader.string();
             continue;
           }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.allowSelf = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -13307,6 +13468,11 @@ export const RevokeCertificateRequest: MessageFns<RevokeCertificateRequest> = {
         : isSet(object.request_id)
         ? globalThis.String(object.request_id)
         : "",
+      allowSelf: isSet(object.allowSelf)
+        ? globalThis.Boolean(object.allowSelf)
+        : isSet(object.allow_self)
+        ? globalThis.Boolean(object.allow_self)
+        : false,
     };
   },
 
@@ -13331,6 +13497,9 @@ export const RevokeCertificateRequest: MessageFns<RevokeCertificateRequest> = {
     }
     if (message.requestId !== "") {
       obj.requestId = message.requestId;
+    }
+    if (message.allowSelf !== false) {
+      obj.allowSelf = message.allowSelf;
     }
     return obj;
   },
@@ -13363,6 +13532,7 @@ export const RevokeCertificateRequest: MessageFns<RevokeCertificateRequest> = {
       ? BigInt(object.expectedRevision)
       : 0n;
     message.requestId = object.requestId ?? "";
+    message.allowSelf = object.allowSelf ?? false;
     return message;
   },
 };
@@ -13634,8 +13804,9 @@ export const AdminServiceService = {
     responseDeserialize: (value: Buffer): ListUpstreamServersResponse => ListUpstreamServersResponse.decode(value),
   },
   /**
-   * Refused with FAILED_PRECONDITION when the client would match the caller's own certificate, which would then open nothing
-   * here. Role: admin.
+   * Refused with FAILED_PRECONDITION when the client would match the caller's own certificate or every certificate that a rule of
+   * admin.roles names (ADMIN_LOCKOUT), which would then open nothing here, and when one of two clients would match whatever the
+   * other does (CLIENT_OVERLAP), so that neither could be told. Role: admin.
    */
   addClient: {
     path: "/lb.admin.v1.AdminService/AddClient" as const,
@@ -13648,7 +13819,7 @@ export const AdminServiceService = {
   },
   /**
    * Changes what the mask names and leaves the rest. Live connections that are not allowed any more are closed; no other
-   * connection is touched. Role: admin.
+   * connection is touched. A match is refused as AddClient refuses it. Role: admin.
    */
   updateClient: {
     path: "/lb.admin.v1.AdminService/UpdateClient" as const,
@@ -13786,7 +13957,7 @@ export const AdminServiceService = {
     responseSerialize: (value: ExplainResponse): Buffer => Buffer.from(ExplainResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ExplainResponse => ExplainResponse.decode(value),
   },
-  /** Who changed what, and who was refused, newest first; kept across restarts. Role: admin. */
+  /** Who changed what, and who was refused, reads included, newest first; kept across restarts. Role: admin. */
   listAuditEntries: {
     path: "/lb.admin.v1.AdminService/ListAuditEntries" as const,
     requestStream: false as const,
@@ -13824,7 +13995,7 @@ export const AdminServiceService = {
   },
   /**
    * From now on nobody is admitted with this certificate, on any listener or on the admin API; its live connections are closed.
-   * Role: admin.
+   * Refused with FAILED_PRECONDITION (ADMIN_LOCKOUT) for the caller's own, unless allow_self is set. Role: admin.
    */
   revokeCertificate: {
     path: "/lb.admin.v1.AdminService/RevokeCertificate" as const,
@@ -13896,13 +14067,14 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
   /** Role: viewer. */
   listUpstreamServers: handleUnaryCall<ListUpstreamServersRequest, ListUpstreamServersResponse>;
   /**
-   * Refused with FAILED_PRECONDITION when the client would match the caller's own certificate, which would then open nothing
-   * here. Role: admin.
+   * Refused with FAILED_PRECONDITION when the client would match the caller's own certificate or every certificate that a rule of
+   * admin.roles names (ADMIN_LOCKOUT), which would then open nothing here, and when one of two clients would match whatever the
+   * other does (CLIENT_OVERLAP), so that neither could be told. Role: admin.
    */
   addClient: handleUnaryCall<AddClientRequest, AddClientResponse>;
   /**
    * Changes what the mask names and leaves the rest. Live connections that are not allowed any more are closed; no other
-   * connection is touched. Role: admin.
+   * connection is touched. A match is refused as AddClient refuses it. Role: admin.
    */
   updateClient: handleUnaryCall<UpdateClientRequest, UpdateClientResponse>;
   /** Admission stops at once and the client's live connections are closed; no other connection is touched. Role: admin. */
@@ -13930,7 +14102,7 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
    * using up anything. Role: viewer.
    */
   explain: handleUnaryCall<ExplainRequest, ExplainResponse>;
-  /** Who changed what, and who was refused, newest first; kept across restarts. Role: admin. */
+  /** Who changed what, and who was refused, reads included, newest first; kept across restarts. Role: admin. */
   listAuditEntries: handleUnaryCall<ListAuditEntriesRequest, ListAuditEntriesResponse>;
   /** Reads certificates, keys, CA and CRL again from their files: all of them, or none when one is bad. Role: operator. */
   reloadCertificates: handleUnaryCall<ReloadCertificatesRequest, ReloadCertificatesResponse>;
@@ -13938,7 +14110,7 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
   listCertificates: handleUnaryCall<ListCertificatesRequest, ListCertificatesResponse>;
   /**
    * From now on nobody is admitted with this certificate, on any listener or on the admin API; its live connections are closed.
-   * Role: admin.
+   * Refused with FAILED_PRECONDITION (ADMIN_LOCKOUT) for the caller's own, unless allow_self is set. Role: admin.
    */
   revokeCertificate: handleUnaryCall<RevokeCertificateRequest, RevokeCertificateResponse>;
   /** Takes effect in every worker at once and is not kept across a restart. Role: operator. */
@@ -14174,8 +14346,9 @@ export interface AdminServiceClient extends Client1 {
     callback: (error: ServiceError | null, response: ListUpstreamServersResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Refused with FAILED_PRECONDITION when the client would match the caller's own certificate, which would then open nothing
-   * here. Role: admin.
+   * Refused with FAILED_PRECONDITION when the client would match the caller's own certificate or every certificate that a rule of
+   * admin.roles names (ADMIN_LOCKOUT), which would then open nothing here, and when one of two clients would match whatever the
+   * other does (CLIENT_OVERLAP), so that neither could be told. Role: admin.
    */
   addClient(
     request: AddClientRequest,
@@ -14194,7 +14367,7 @@ export interface AdminServiceClient extends Client1 {
   ): ClientUnaryCall;
   /**
    * Changes what the mask names and leaves the rest. Live connections that are not allowed any more are closed; no other
-   * connection is touched. Role: admin.
+   * connection is touched. A match is refused as AddClient refuses it. Role: admin.
    */
   updateClient(
     request: UpdateClientRequest,
@@ -14366,7 +14539,7 @@ export interface AdminServiceClient extends Client1 {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ExplainResponse) => void,
   ): ClientUnaryCall;
-  /** Who changed what, and who was refused, newest first; kept across restarts. Role: admin. */
+  /** Who changed what, and who was refused, reads included, newest first; kept across restarts. Role: admin. */
   listAuditEntries(
     request: ListAuditEntriesRequest,
     callback: (error: ServiceError | null, response: ListAuditEntriesResponse) => void,
@@ -14416,7 +14589,7 @@ export interface AdminServiceClient extends Client1 {
   ): ClientUnaryCall;
   /**
    * From now on nobody is admitted with this certificate, on any listener or on the admin API; its live connections are closed.
-   * Role: admin.
+   * Refused with FAILED_PRECONDITION (ADMIN_LOCKOUT) for the caller's own, unless allow_self is set. Role: admin.
    */
   revokeCertificate(
     request: RevokeCertificateRequest,
