@@ -12,7 +12,7 @@ import { usageError } from '../errors.ts';
 import type { Io } from '../io.ts';
 import { pages } from '../paging.ts';
 import { type Paint, table } from '../render.ts';
-import { count, name } from '../values.ts';
+import { count, MOST_CONNECTIONS, name } from '../values.ts';
 import { wordOf } from '../words.ts';
 import {
   connectionRateOf,
@@ -52,7 +52,11 @@ function addCommand(program: Command, io: Io): void {
     .command('add-client')
     .description('add a client: who it is, which target groups it may reach, and how fast')
     .requiredOption('--client <id>', 'its name; without --match options, the common name or a DNS or URI name of its certificate', name);
-  rateOptions(groupOptions(command)).option('--concurrent-connections <n>', 'connections at a time (default: no bound)', count(1));
+  rateOptions(groupOptions(command)).option(
+    '--concurrent-connections <n>',
+    'connections at a time (default: no bound)',
+    count(1, MOST_CONNECTIONS),
+  );
   changeOptions(matchOptions(command)).action(async (options: AddOptions) => {
     const { client: clientId } = options;
     const allowedTargetGroups = [...groupsOf(options)];
@@ -78,7 +82,7 @@ function updateCommand(program: Command, io: Io): void {
     .requiredOption('--client <id>', 'the client', name);
   rateOptions(groupOptions(command))
     .option('--no-limit', 'no bound on new connections any more')
-    .option('--concurrent-connections <n>', 'connections at a time; 0: no bound', count(0))
+    .option('--concurrent-connections <n>', 'connections at a time; 0: no bound', count(0, MOST_CONNECTIONS))
     .option('--match-any', 'its id is the common name or a DNS or URI name of its certificate; what was to match before is forgotten');
   changeOptions(closeOptions(matchOptions(command))).action(async (options: UpdateOptions) => {
     const updateMask = maskOf(options);

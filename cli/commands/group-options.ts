@@ -34,13 +34,13 @@ export function behaviourOptions(command: Command): Command {
     .option('--health-interval <duration>', 'between two probes (default: 5s)', positiveDuration)
     .option('--health-timeout <duration>', 'of a probe (default: 5s)', positiveDuration)
     .option('--health-max-interval <duration>', 'between two probes of a server that is down (default: 60s)', positiveDuration)
-    .option('--unhealthy-threshold <n>', 'failures in a row that make a server unhealthy (default: 1)', count(1))
-    .option('--healthy-threshold <n>', 'successes in a row that make it healthy again (default: 3)', count(1))
+    .option('--unhealthy-threshold <n>', 'failures in a row that make a server unhealthy (default: 1)', count(1, 1_000))
+    .option('--healthy-threshold <n>', 'successes in a row that make it healthy again (default: 3)', count(1, 1_000))
     .option('--health-path <path>', 'what an http check asks for (default: /)', name)
     .option('--health-host <host>', 'the Host header of an http check', name)
     .option('--health-status <from-to>', 'what an http check takes as healthy (default: 200-399)', statusRange)
     .option('--connect-timeout <duration>', 'for a connection to a server (default: 5s)', positiveDuration)
-    .option('--retries <n>', 'how many other servers to try after the first refuses (default: 3)', count(0))
+    .option('--retries <n>', 'how many other servers to try after the first refuses (default: 3)', count(0, 10))
     .addOption(
       wordOption('--on-unhealthy <what>', 'what becomes of the connections of a server that fails (default: keep)', ON_UNHEALTHY_WORDS),
     );

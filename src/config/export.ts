@@ -14,7 +14,7 @@ import {
   type UpstreamServer,
 } from '../domain/model.ts';
 import { ROLES } from '../domain/roles.ts';
-import type { AdminConfig, Config } from './config.ts';
+import type { AdminConfig, Config, MetricsConfig } from './config.ts';
 import type { ConfigDocument } from './document.ts';
 import { formatDuration } from './durations.ts';
 
@@ -47,7 +47,7 @@ export function exportConfig(running: Config, snapshot: Snapshot): string {
   return stringify(document, { aliasDuplicateObjects: false, lineWidth: 0 });
 }
 
-function metricsDocument(metrics: Config['metrics']) {
+function metricsDocument(metrics: MetricsConfig | undefined) {
   if (metrics === undefined) return undefined;
   const { address, dashboard, hosts } = metrics;
   return { address: formatAddress(address), dashboard, hosts: hosts.length === 0 ? undefined : [...hosts] };
