@@ -2,6 +2,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import { type ClientReadableStream, credentials } from '@grpc/grpc-js';
 import * as proto from '../src/gen/lb/admin/v1/admin.ts';
+import { configurations } from './config-calls.ts';
 
 const MUTATIONS = 200;
 const LISTINGS = 20;
@@ -130,6 +131,7 @@ export async function administer(port: MessagePort, { address, metrics, ca, key,
   await time('WatchHealth, until synced', LISTINGS, () =>
     streamed(client.watchHealth(proto.WatchHealthRequest.create()), ({ kind }) => kind === proto.WatchHealthResponse_Kind.SYNCED),
   );
+  if ('Config'.includes(only) || only.includes('Config')) await configurations({ client, call: called, time });
   await time('GET /metrics', LISTINGS, () => fetched('/metrics'));
   await time('GET /api/state', LISTINGS, () => fetched('/api/state'));
   client.close();

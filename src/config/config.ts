@@ -31,6 +31,9 @@ export interface Config {
   readonly logLevel: LogLevel;
 }
 
+/** What is running besides the state. */
+export type Running = Omit<Config, 'targetGroups' | 'clients' | 'revocations'>;
+
 export interface AdminConfig {
   readonly address: Address;
   readonly tls: TlsParams;

@@ -1,5 +1,6 @@
 /** The running state as the text of a config file that starts another lbd with it. */
 import { stringify } from 'yaml';
+import { formatDuration } from '../domain/durations.ts';
 import {
   type Client,
   type ConnectionRate,
@@ -14,15 +15,14 @@ import {
   type UpstreamServer,
 } from '../domain/model.ts';
 import { ROLES } from '../domain/roles.ts';
-import type { AdminConfig, Config, MetricsConfig } from './config.ts';
+import type { AdminConfig, MetricsConfig, Running } from './config.ts';
 import type { ConfigDocument } from './document.ts';
-import { formatDuration } from './durations.ts';
 
 /**
  * YAML that reads as the groups, clients and revocations of `snapshot`, with the listeners and settings of `running`. Paths are
  * absolute, so that it says the same wherever it is put.
  */
-export function exportConfig(running: Config, snapshot: Snapshot): string {
+export function exportConfig(running: Running, snapshot: Snapshot): string {
   const { timeouts, workers, maxPendingHandshakes, admin, metrics, store, logLevel } = running;
   const document: ConfigDocument = {
     logLevel,

@@ -1,9 +1,9 @@
 /** The kinds of value that a config key can have. Each says in words what it expects, and reads the value into the domain's form. */
 import { z } from 'zod';
 import { parseAddress } from '../../domain/address.ts';
+import { DURATION_PATTERN, formatDuration, parseDuration } from '../../domain/durations.ts';
 import { type Address, formatAddress } from '../../domain/model.ts';
 import { SUITE_NAMES, suiteName } from '../ciphers.ts';
-import { DURATION_PATTERN, formatDuration, parseDuration } from '../durations.ts';
 import { found } from '../problems.ts';
 
 type Refused = { readonly problem: string };
