@@ -140,8 +140,8 @@ function clientFields({ clientId: _, limits, ...same }: Client): Fields {
   return { ...same, limits: { connectionRate: connectionRate && rateFields(connectionRate), concurrentConnections } };
 }
 
-function rateFields({ windowMs, maxDelayMs, ...same }: ConnectionRate): Fields {
-  return { ...same, window: formatDuration(windowMs), maxDelay: formatDuration(maxDelayMs) };
+function rateFields({ algorithm, limit, windowMs, maxDelayMs, ...same }: ConnectionRate): Fields {
+  return { algorithm, limit, window: formatDuration(windowMs), ...same, maxDelay: formatDuration(maxDelayMs) };
 }
 
 function revocationFields({ comment, atMs }: Revocation): Fields {

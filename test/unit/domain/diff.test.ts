@@ -8,7 +8,7 @@ import { apply, assertInvariants, type Command } from '../../../src/domain/state
 import { client, RATE, targetGroup, upstream } from './snapshots.ts';
 
 /** RATE, as the configuration file writes it. */
-const RATE_IN_FILE = { algorithm: 'fixedWindow', limit: 10, burst: 10, action: 'reset', window: '1s', maxDelay: '5s' };
+const RATE_IN_FILE = { algorithm: 'fixedWindow', limit: 10, window: '1s', burst: 10, action: 'reset', maxDelay: '5s' };
 const REVOKED = { fingerprint: 'ab'.repeat(32), comment: 'lost', atMs: 5 };
 
 function stateOf(given: Partial<Extract<Command, { kind: 'replaceAll' }>>): Snapshot {
