@@ -88,7 +88,7 @@ test('clients come and go with their limits', async (t) => {
     action: 'delay',
     maxDelayMs: 2_000,
   });
-  assert.match(await run('list-clients'), /^billing +\S+, \S+ +100 per 1m tokenBucket delay +7 +0 +0 +0 +ou=billing$/m);
+  assert.match(await run('list-clients'), /^billing +\S+, \S+ +100 per 1m tokenBucket delay +7 +0 +0 +0 +cn=billing ou=billing$/m);
   admin.onEnforce = () => 2;
   assert.equal(await run('remove-client', '--client', 'billing'), 'removed client billing, 2 connections closed (revision 3)\n');
 });
