@@ -11,7 +11,7 @@ import { refuseUnknownServer } from './service-reads.ts';
 /** Events that wait for one reader at most; a reader that is further behind is dropped. */
 const MAX_WAITING = 1000;
 /** After so many, others have their turn. */
-const SENT_AT_ONCE = 100;
+const SENT_AT_ONCE = 50;
 
 /**
  * WatchHealth: the state, SYNCED, then the events; or with since_revision only the events after it. Subscribing and reading

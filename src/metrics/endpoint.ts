@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { setImmediate } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Address } from '../domain/model.ts';
 import { DASHBOARD_HEADERS, type Dashboard } from './dashboard.ts';
@@ -101,7 +102,15 @@ export class MetricsEndpoint {
     const length = parts.reduce((sum, part) => sum + part.length, 0);
     response.writeHead(200, { 'content-type': this.#metrics.contentType, 'content-length': length });
     // Somebody who leaves in the middle is no problem of ours.
-    await pipeline(Readable.from(parts), response).catch(() => undefined);
+    await pipeline(Readable.from(inTurns(parts)), response).catch(() => undefined);
+  }
+}
+
+/** A reader that takes everything at once must not keep others from their turn either. */
+async function* inTurns(parts: readonly Buffer[]): AsyncGenerator<Buffer, void, undefined> {
+  for (const part of parts) {
+    yield part;
+    await setImmediate();
   }
 }
 
