@@ -2,39 +2,22 @@
  * How fast the admin API is over a large state: `node bench/admin-speed.ts`. The daemon runs in this process with 10,000 servers
  * in 100 groups and 10,000 clients; the administrator is a thread of its own. While it works, an interval of 1 ms on the main
  * thread sees how long the event loop was held: by the clock, and in CPU time of that thread, which other work on the machine
- * does not lengthen. `--cpu-prof` profiles it.
+ * does not lengthen. `--cpu-prof` profiles it. With a word as argument only the calls are made whose name has it.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { isMainThread, type MessagePort, parentPort, Worker, workerData } from 'node:worker_threads';
-import { credentials } from '@grpc/grpc-js';
+import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { pino } from 'pino';
 import { CertificateAuthority, validFor } from '../certs/issuing.ts';
 import { parseConfig } from '../src/config/parse.ts';
 import { Daemon } from '../src/daemon.ts';
-import * as proto from '../src/gen/lb/admin/v1/admin.ts';
+import { type AdminThread, administer, type Took } from './admin-calls.ts';
 
 const GROUPS = 100;
 const SERVERS = 10_000;
 const CLIENTS = 10_000;
-const MUTATIONS = 200;
-const LISTINGS = 20;
-const PAGE_SIZE = 500;
 const TARGET = { medianMs: 100, holdMs: 20 };
-
-interface AdminThread {
-  readonly address: string;
-  readonly ca: string;
-  readonly key: string;
-  readonly certificate: string;
-}
-
-/** What one kind of call took, in milliseconds. */
-interface Took {
-  readonly call: string;
-  readonly times: readonly number[];
-}
 
 /** The main thread: the daemon, and what its event loop goes through. */
 async function measure(): Promise<void> {
@@ -128,6 +111,7 @@ async function start(folder: string): Promise<{ daemon: Daemon; admin: AdminThre
     tlsParams: files,
     workers: 2,
     admin: { address: '127.0.0.1:0' },
+    metrics: { address: '127.0.0.1:0', dashboard: true },
     store: { kind: 'sqlite', path: 'bench.state.db' },
     targetGroups: Array.from({ length: GROUPS }, (_, group) => ({
       name: `group-${group}`,
@@ -146,87 +130,14 @@ async function start(folder: string): Promise<{ daemon: Daemon; admin: AdminThre
     allowInsecureKeyPermissions: false,
     version: 'bench',
   });
-  return { daemon, admin: { address: daemon.admin, ca: authority.certPem, key: operator.keyPem, certificate: operator.certPem } };
+  const { admin: address, metrics = '' } = daemon;
+  const only = process.argv[2] ?? '';
+  const identity = { ca: authority.certPem, key: operator.keyPem, certificate: operator.certPem };
+  return { daemon, admin: { address, metrics, ...identity, groups: GROUPS, only } };
 }
 
 function megabytes(bytes: number): number {
   return Math.round(bytes / 1024 / 1024);
-}
-
-/** The other thread: an administrator who makes one call after the other. */
-async function administer(port: MessagePort, { address, ca, key, certificate }: AdminThread): Promise<void> {
-  const channel = credentials.createSsl(Buffer.from(ca), Buffer.from(key), Buffer.from(certificate));
-  const client = new proto.AdminServiceClient(address, channel, {
-    'grpc.ssl_target_name_override': 'localhost',
-    'grpc.max_receive_message_length': -1,
-  });
-  const tell = (message: 'begin' | Took) =>
-    new Promise<void>((resolve) => {
-      port.once('message', () => resolve());
-      port.postMessage(message);
-    });
-  const time = async (call: string, count: number, make: (index: number) => Promise<unknown>) => {
-    await tell('begin');
-    const times: number[] = [];
-    for (let index = 0; index < count; index++) {
-      const startedMs = performance.now();
-      await make(index);
-      times.push(performance.now() - startedMs);
-    }
-    await tell({ call, times });
-  };
-  const called = <T>(make: (done: (error: Error | null, answer: T) => void) => unknown): Promise<T> =>
-    new Promise((resolve, reject) => {
-      make((error, answer) => (error === null ? resolve(answer) : reject(error)));
-    });
-  const pages = async (next: (pageToken: string) => Promise<{ readonly nextPageToken: string }>) => {
-    let token = '';
-    do token = (await next(token)).nextPageToken;
-    while (token !== '');
-  };
-  const newServer = (index: number) => ({ targetGroup: `group-${index % GROUPS}`, address: `10.200.0.${index}:80` });
-
-  await called((done) => client.getLogLevel({}, done));
-  await time('AddClient', MUTATIONS, (index) => {
-    const request = { client: { clientId: `new-${index}`, allowedTargetGroups: ['group-1'], limits: { connectionRate: { limit: 5 } } } };
-    return called((done) => client.addClient(proto.AddClientRequest.fromPartial(request), done));
-  });
-  await time('UpdateClient', MUTATIONS, (index) => {
-    const request = { client: { clientId: `new-${index}`, limits: { concurrentConnections: 5 } } };
-    return called((done) => client.updateClient(proto.UpdateClientRequest.fromPartial(request), done));
-  });
-  await time('RemoveClient', MUTATIONS, (index) =>
-    called((done) => client.removeClient(proto.RemoveClientRequest.fromPartial({ clientId: `new-${index}` }), done)),
-  );
-  await time('AddUpstreamServer', MUTATIONS, (index) => {
-    const { targetGroup, address } = newServer(index);
-    return called((done) =>
-      client.addUpstreamServer(proto.AddUpstreamServerRequest.fromPartial({ targetGroup, server: { address } }), done),
-    );
-  });
-  await time('SetUpstreamServer', MUTATIONS, (index) => {
-    const { targetGroup, address } = newServer(index);
-    return called((done) =>
-      client.setUpstreamServer(proto.SetUpstreamServerRequest.fromPartial({ targetGroup, server: address, weight: 5 }), done),
-    );
-  });
-  await time('ListClients, one page of 500', LISTINGS, () =>
-    called((done) => client.listClients(proto.ListClientsRequest.fromPartial({ pageSize: PAGE_SIZE }), done)),
-  );
-  await time('ListClients, every page', LISTINGS, () =>
-    pages((pageToken) =>
-      called((done) => client.listClients(proto.ListClientsRequest.fromPartial({ pageSize: PAGE_SIZE, pageToken }), done)),
-    ),
-  );
-  await time('ListUpstreamServers, every page', LISTINGS, () =>
-    pages((pageToken) =>
-      called((done) => client.listUpstreamServers(proto.ListUpstreamServersRequest.fromPartial({ pageSize: PAGE_SIZE, pageToken }), done)),
-    ),
-  );
-  await time('ListClients, all in one', 5, () => called((done) => client.listClients(proto.ListClientsRequest.create(), done)));
-  await time('GetState', 5, () => called((done) => client.getState(proto.GetStateRequest.create(), done)));
-  client.close();
-  port.close();
 }
 
 // What the main thread sends as workerData is an AdminThread: measure() is its only author.

@@ -4,23 +4,28 @@
 
 const childProcess = require('child_process');
 const fs = require('fs');
+const nodeModule = require('module');
+const os = require('os');
 const path = require('path');
 const url = require('url');
 
 const OLDEST_MAJOR = 24;
 const ROOT = path.join(__dirname, '..');
 
-module.exports = (name, program) => {
+/** `isShort`: the program is over so soon that most of its time would go into compiling it, so what is compiled is kept. */
+module.exports = (name, program, isShort) => {
   const entry = entryOf(program);
+  const cache = isShort ? cacheFolder(name) : undefined;
   if (majorOf(process.versions.node) >= OLDEST_MAJOR) {
     // The program sees itself named, as if it had been started without a launcher.
     process.argv[1] = entry;
+    if (cache !== undefined) nodeModule.enableCompileCache(cache);
     import(url.pathToFileURL(entry).href);
     return;
   }
   const newer = findNewerNode();
   if (newer !== undefined) {
-    runOn(newer, entry);
+    runOn(newer, entry, cache === undefined ? process.env : Object.assign({ NODE_COMPILE_CACHE: cache }, process.env));
     return;
   }
   const remedy = `upgrade it, or run "npm install node@26.10.0 --allow-scripts=node" where ${name} is installed`;
@@ -49,13 +54,29 @@ function findNewerNode() {
   }
 }
 
+/** The user's own, unlike the one in /tmp that is Node.js's default: what is in it is run. */
+function cacheFolder(name) {
+  const configured = process.env.XDG_CACHE_HOME;
+  try {
+    const caches = configured && path.isAbsolute(configured) ? configured : path.join(os.homedir(), '.cache');
+    const folder = path.join(caches, name);
+    // One by one: Node.js making a path at once tries for ever where nothing can be made, such as in /proc.
+    for (const each of [caches, folder]) if (!fs.existsSync(each)) fs.mkdirSync(each, { mode: 0o700 });
+    return folder;
+  } catch {
+    // A user without a home folder, or without the right to write there, does without.
+    return undefined;
+  }
+}
+
 function majorOf(version) {
   return Number(version.split('.')[0]);
 }
 
 /** Runs the entry there, passes signals on, and ends as it ends. */
-function runOn(executable, entry) {
-  const child = childProcess.spawn(executable, [entry].concat(process.argv.slice(2)), { stdio: ['inherit', 'inherit', 'inherit', 'ipc'] });
+function runOn(executable, entry, env) {
+  const stdio = ['inherit', 'inherit', 'inherit', 'ipc'];
+  const child = childProcess.spawn(executable, [entry].concat(process.argv.slice(2)), { env, stdio });
   // A terminal sends Ctrl-C to the child too. Passed on, it would arrive twice, and a second one means "at once".
   const atTerminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY;
   for (const signal of ['SIGTERM', 'SIGHUP', 'SIGINT', 'SIGUSR2']) {

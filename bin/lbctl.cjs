@@ -1,4 +1,4 @@
 #!/usr/bin/env node
 'use strict';
 
-require('./launch.cjs')('lbctl', 'cli/main');
+require('./launch.cjs')('lbctl', 'cli/main', true);

@@ -1,4 +1,4 @@
 #!/usr/bin/env node
 'use strict';
 
-require('./launch.cjs')('lbd', 'src/main');
+require('./launch.cjs')('lbd', 'src/main', false);

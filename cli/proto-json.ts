@@ -1,7 +1,7 @@
-/** proto3 JSON (protobuf.dev/programming-guides/json) for messages that proto-loader describes; 64-bit numbers as plain.ts does. */
+/** proto3 JSON (protobuf.dev/programming-guides/json) for messages that proto-loader describes. */
 import type { PackageDefinition } from '@grpc/proto-loader';
-import { durationJson, parseDuration, toDuration } from './durations.ts';
-import { type Plain, safeInteger } from './plain.ts';
+import type { Plain } from './plain.ts';
+import { durationFromJson, durationToJson, timestampFromJson, timestampToJson } from './well-known-json.ts';
 
 /** The message says which field is at fault and what was expected. */
 export class ProtoJsonProblem extends Error {}
@@ -95,15 +95,14 @@ function valueFrom(contract: PackageDefinition, owner: Described<MessageDescript
 
 function submessageFrom(contract: PackageDefinition, type: Described<object> | undefined, value: unknown, where: string): unknown {
   if (type?.fullName === DURATION) {
-    const ms = typeof value === 'string' ? parseDuration(value) : undefined;
-    if (ms === undefined) throw problem(where, 'expected a duration in seconds, for example "5s" or "0.25s"');
-    const { seconds, nanos } = toDuration(ms);
-    return { seconds: seconds.toString(), nanos };
+    const duration = typeof value === 'string' ? durationFromJson(value) : undefined;
+    if (duration === undefined) throw problem(where, 'expected a duration in seconds, for example "5s" or "0.25s"');
+    return duration;
   }
   if (type?.fullName === TIMESTAMP) {
-    const ms = typeof value === 'string' ? Date.parse(value) : Number.NaN;
-    if (Number.isNaN(ms)) throw problem(where, 'expected a time, for example "2030-01-31T12:00:00Z"');
-    return { seconds: Math.floor(ms / 1_000), nanos: (((ms % 1_000) + 1_000) % 1_000) * 1_000_000 };
+    const time = typeof value === 'string' ? timestampFromJson(value) : undefined;
+    if (time === undefined) throw problem(where, 'expected a time, for example "2030-01-31T12:00:00Z"');
+    return time;
   }
   if (type?.fullName === FIELD_MASK) {
     if (typeof value !== 'string') throw problem(where, 'expected field names with commas between them, for example "match,limits"');
@@ -122,6 +121,10 @@ function enumFrom(type: Described<object> | undefined, value: unknown, where: st
 }
 
 function integerFrom(type: string, value: unknown, where: string): string | number {
+  // JSON.parse has rounded it by now: better no number than another one.
+  if (typeof value === 'number' && Number.isInteger(value) && !Number.isSafeInteger(value)) {
+    throw problem(where, 'expected so large a number in quotes, since a JSON number loses its last digits');
+  }
   const text = typeof value === 'number' ? String(value) : value;
   if (typeof text !== 'string' || !/^-?\d{1,20}$/.test(text)) throw problem(where, 'expected a whole number');
   const bits = INTEGER_64.has(type) ? 64 : 32;
@@ -144,14 +147,14 @@ function messageTo(contract: PackageDefinition, type: Described<MessageDescripto
 }
 
 function valueTo(contract: PackageDefinition, owner: Described<MessageDescriptor>, field: Field, value: unknown): Plain {
-  if (typeof value === 'string') return INTEGER_64.has(field.type) ? safeInteger(BigInt(value)) : value;
-  if (typeof value === 'number' || typeof value === 'boolean') return value;
+  // 64-bit integers are text in proto3 JSON, and are so here already.
+  if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') return value;
   if (!isRecord(value)) return null;
   const type = resolve(contract, owner, field.typeName);
   const { seconds, nanos, paths } = value;
   if (type?.fullName === FIELD_MASK) return Array.isArray(paths) ? paths.map(camelCase).join(',') : '';
-  if (type?.fullName === DURATION) return durationJson(BigInt(String(seconds)), Number(nanos));
-  if (type?.fullName === TIMESTAMP) return new Date(Number(seconds) * 1_000 + Number(nanos) / 1_000_000).toISOString();
+  if (type?.fullName === DURATION) return durationToJson({ seconds: String(seconds), nanos: Number(nanos) });
+  if (type?.fullName === TIMESTAMP) return timestampToJson({ seconds: String(seconds), nanos: Number(nanos) });
   return type !== undefined && isMessage(type.descriptor) ? messageTo(contract, { ...type, descriptor: type.descriptor }, value) : null;
 }
 

@@ -41,6 +41,9 @@ export function positiveDuration(text: string): number {
   return ms;
 }
 
+/** The most connections that the server takes as a bound. */
+export const MOST_CONNECTIONS = 2 ** 31 - 1;
+
 /** Whole numbers from `least` to `most`. */
 export function count(least: number, most = 4_294_967_295): (text: string) => number {
   return (text) => {

@@ -27,6 +27,8 @@ export function connectAdmin({ addr, ca, cert, key, options = {} }: AdminConnect
   return new AdminServiceClient(addr, verified, {
     // An IP address is no server name (RFC 6066 section 3) and Node.js refuses to send it as one; the certificate is checked against it above.
     ...(isIP(host) === 0 ? {} : { 'grpc.ssl_target_name_override': 'ip-address.invalid' }),
+    // As much as the server sends: a configuration of ten thousand servers and clients has 3 MB.
+    'grpc.max_receive_message_length': 64 * 1024 * 1024,
     'grpc.keepalive_time_ms': 20_000,
     'grpc.keepalive_timeout_ms': 10_000,
     ...options,

@@ -3,9 +3,8 @@ import type { Logger } from 'pino';
 import type { AdminContext } from './admin/context.ts';
 import { AdminServer } from './admin/server.ts';
 import type { Config } from './config/config.ts';
-import { exportConfig } from './config/export.ts';
-import { parseForRunning } from './config/needs-restart.ts';
 import { loadTlsMaterial } from './config/tls-files.ts';
+import { Planner, type PlannerOptions } from './controlplane/planner.ts';
 import type { BoundListener } from './domain/model.ts';
 import { type Address, formatAddress } from './domain/model.ts';
 import { LoadBalancer } from './load-balancer.ts';
@@ -40,18 +39,20 @@ export class Daemon {
   readonly balancer: LoadBalancer;
   readonly #admin: AdminServer;
   readonly #certificates: ServedCertificates;
+  readonly #planner: Planner;
   readonly #metrics: MetricsEndpoint | undefined;
   readonly #options: DaemonOptions;
 
   private constructor(
     balancer: LoadBalancer,
-    { admin, certificates, metrics }: { admin: AdminServer; certificates: ServedCertificates; metrics: MetricsEndpoint | undefined },
+    parts: { admin: AdminServer; certificates: ServedCertificates; planner: Planner; metrics: MetricsEndpoint | undefined },
     options: DaemonOptions,
   ) {
     this.balancer = balancer;
-    this.#admin = admin;
-    this.#certificates = certificates;
-    this.#metrics = metrics;
+    this.#admin = parts.admin;
+    this.#certificates = parts.certificates;
+    this.#planner = parts.planner;
+    this.#metrics = parts.metrics;
     this.#options = options;
   }
 
@@ -64,14 +65,15 @@ export class Daemon {
     try {
       const certificates = new ServedCertificates(balancer, material, options);
       const { address, roles } = config.admin;
-      const context = adminContext(balancer, certificates, options);
+      const planner = createPlanner(config, log);
+      const context = adminContext(balancer, { certificates, planner }, options);
       const admin = await listening('admin', address, () => AdminServer.start(context, { address, material, roles }));
       certificates.onReload((renewed) => admin.reload(renewed));
       const metrics = await startMetrics(balancer, admin, options).catch(async (error: unknown) => {
         await admin.stop(0);
         throw error;
       });
-      const daemon = new Daemon(balancer, { admin, certificates, metrics }, options);
+      const daemon = new Daemon(balancer, { admin, certificates, planner, metrics }, options);
       daemon.#announce();
       return daemon;
     } catch (error) {
@@ -83,6 +85,11 @@ export class Daemon {
   /** host:port of the admin server, with the port that was really bound. */
   get admin(): string {
     return formatAddress(this.#admin.address);
+  }
+
+  /** host:port of the metrics, with the port that was really bound; undefined: there are none. */
+  get metrics(): string | undefined {
+    return this.#metrics === undefined ? undefined : formatAddress(this.#metrics.address);
   }
 
   get listeners(): readonly BoundListener[] {
@@ -100,6 +107,7 @@ export class Daemon {
     this.#admin.drain();
     const reset = await this.balancer.stop(deadlineMs);
     await this.#admin.stop(ADMIN_STOP_WITHIN_MS);
+    await this.#planner.stop();
     await this.#metrics?.stop();
     this.#options.log.info({ reset }, 'stopped');
   }
@@ -130,7 +138,7 @@ export class Daemon {
       {
         listeners,
         admin: this.admin,
-        ...(this.#metrics === undefined ? {} : { metrics: formatAddress(this.#metrics.address) }),
+        ...(this.metrics === undefined ? {} : { metrics: this.metrics }),
         revision: snapshot.revision,
         workers: config.workers,
         version: this.#options.version,
@@ -141,6 +149,8 @@ export class Daemon {
 }
 
 const ADMIN_STOP_WITHIN_MS = 2_000;
+/** The thread's program beside this file: TypeScript in a checkout, JavaScript in an installed package. */
+const PLANNER_PROGRAM = new URL(import.meta.url.endsWith('.ts') ? './planner-thread.ts' : './planner-thread.js', import.meta.url);
 
 /** @throws EndpointListenError when the address cannot be had */
 async function listening<T>(endpoint: EndpointListenError['endpoint'], address: Address, start: () => Promise<T>): Promise<T> {
@@ -170,9 +180,7 @@ async function startMetrics(
     version,
   };
   const dashboard = metrics.dashboard ? dashboardOf(balancer, version) : undefined;
-  return listening('metrics', metrics.address, () =>
-    MetricsEndpoint.start(metrics.address, { metrics: new Metrics(sources), dashboard }, log),
-  );
+  return listening('metrics', metrics.address, () => MetricsEndpoint.start(metrics, { metrics: new Metrics(sources), dashboard }, log));
 }
 
 function dashboardOf(balancer: LoadBalancer, version: string): Dashboard {
@@ -187,7 +195,16 @@ function dashboardOf(balancer: LoadBalancer, version: string): Dashboard {
   });
 }
 
-function adminContext(balancer: LoadBalancer, certificates: ServedCertificates, { log, version }: DaemonOptions): AdminContext {
+/** The planner of what is running; its thread begins with the first question. */
+export function createPlanner({ targetGroups: _g, clients: _c, revocations: _r, ...running }: Config, log: PlannerOptions['log']): Planner {
+  return new Planner({ program: PLANNER_PROGRAM, running, log });
+}
+
+function adminContext(
+  balancer: LoadBalancer,
+  { certificates, planner }: Pick<AdminContext, 'planner'> & { readonly certificates: ServedCertificates },
+  { log, version }: DaemonOptions,
+): AdminContext {
   return {
     authority: balancer.authority,
     stats: balancer.stats,
@@ -201,8 +218,7 @@ function adminContext(balancer: LoadBalancer, certificates: ServedCertificates, 
     },
     certificates,
     explain: (question) => balancer.explain(question),
-    parseConfig: (text) => parseForRunning(balancer.config, text),
-    exportConfig: (snapshot) => exportConfig(balancer.config, snapshot),
+    planner,
     logLevel: { get: () => balancer.logLevel, set: (level) => balancer.setLogLevel(level) },
     listeners: () => balancer.listeners(),
     workers: balancer.config.workers,

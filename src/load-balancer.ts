@@ -53,7 +53,13 @@ export type ServerSettings = Partial<Pick<UpstreamServer, 'weight' | 'maxConnect
 const WORKER_PROGRAM = new URL(import.meta.url.endsWith('.ts') ? './dataplane/worker.ts' : './dataplane/worker.js', import.meta.url);
 
 /** The changes after which a live connection may be one that is not allowed. */
-const MAY_FORBID: ReadonlySet<Command['kind']> = new Set(['replaceAll', 'updateClient', 'removeClient', 'revokeCertificate']);
+const MAY_FORBID: ReadonlySet<Command['kind']> = new Set([
+  'replaceAll',
+  'replaceSome',
+  'updateClient',
+  'removeClient',
+  'revokeCertificate',
+]);
 
 export class LoadBalancer {
   readonly config: Config;

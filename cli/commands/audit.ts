@@ -5,7 +5,7 @@ import type { Io } from '../io.ts';
 import { pages } from '../paging.ts';
 import { type Paint, table } from '../render.ts';
 import { count, name, type TimePoint, timePoint, toDate } from '../values.ts';
-import { example, withSession } from './session.ts';
+import { example, warn, withSession } from './session.ts';
 
 interface AuditOptions {
   readonly since?: TimePoint;
@@ -38,6 +38,7 @@ export function addAuditCommand(program: Command, io: Io): void {
         if (entries.length >= limit) break;
       }
       const shown = entries.slice(0, limit);
+      if (shown.length === 0 && actor !== '') warn(io, [`no entry by "${actor}"; an actor is the name in an admin certificate`]);
       printer.block({ entries: shown }, auditTable(shown, printer.paint));
     });
   });

@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import { findMethod, loadContract, readMessages, toJson } from '../call.ts';
 import { fileProblem, usageError } from '../errors.ts';
 import type { Io } from '../io.ts';
 import { toJsonLine, toYaml } from '../render.ts';
@@ -21,6 +20,8 @@ export function addCallCommand(program: Command, io: Io): void {
       '{}',
     );
   command.action(async (methodName: string, { data }: CallOptions) => {
+    // No other command needs the reader of .proto files, which takes long to load.
+    const { findMethod, loadContract, readMessages, toJson } = await import('../call.ts');
     const contract = loadContract();
     const rpc = findMethod(contract, methodName);
     const requests = readMessages(contract, rpc, await readData(io, data));

@@ -17,6 +17,7 @@ import { type ChangeOptions, changeFields, changeOptions, example, withSession }
 
 interface RevokeOptions extends CertificateOptions, ChangeOptions, CloseOptions {
   readonly comment?: string;
+  readonly yesLockMeOut?: true;
 }
 
 interface CertificateOptions {
@@ -55,10 +56,12 @@ function revokeCommand(program: Command, io: Io): void {
     .description('admit nobody with this certificate any more, anywhere; its live connections are closed')
     .option('--fingerprint <sha256>', 'its SHA-256 fingerprint, hex digits', name)
     .option('--certificate <file>', 'or the certificate itself, PEM', name)
-    .option('--comment <text>', 'why, for those who list the revoked certificates', name);
+    .option('--comment <text>', 'why, for those who list the revoked certificates', name)
+    .option('--yes-lock-me-out', 'even if it is the certificate that this call is made with');
   changeOptions(closeOptions(command)).action(async (options: RevokeOptions) => {
     const certificateId = certificateIdOf(options);
-    const request = { certificateId, comment: options.comment ?? '', ...closeFields(options), ...changeFields(options) };
+    const allowSelf = options.yesLockMeOut ?? false;
+    const request = { certificateId, comment: options.comment ?? '', allowSelf, ...closeFields(options), ...changeFields(options) };
     await withSession(io, command, async ({ connection, printer }) => {
       const reply = await connection.unary(AdminServiceService.revokeCertificate, request);
       printer.sentence(reply, `revoked, ${closedText(reply.connectionsClosed, options)} (revision ${reply.revision})`);

@@ -13,6 +13,9 @@ import { usageError } from '../errors.ts';
 import { byteRate, collect, count, name, positiveDuration, wordOption } from '../values.ts';
 import { LIMIT_ACTION_WORDS, RATE_ALGORITHM_WORDS } from '../words.ts';
 
+/** The most that the server takes as a limit or a burst. */
+const MOST_PER_WINDOW = 1_000_000;
+
 /** What {@link rateOptions} and {@link bandwidthOptions} read, and `--concurrent-connections`. `false` is what `--no-bandwidth` gives. */
 export interface LimitOptions {
   readonly requestsPerSecond?: number;
@@ -60,11 +63,11 @@ export function groupsOf({ targetGroup = [], allowedTargetGroup = [] }: GroupOpt
 /** `--requests-per-second`, `--limit` and what describes it. */
 export function rateOptions(command: Command): Command {
   return command
-    .option('--requests-per-second <n>', 'short for --limit N --window 1s', count(1))
-    .option('--limit <n>', 'new connections per window (default: no bound)', count(1))
+    .option('--requests-per-second <n>', 'short for --limit N --window 1s', count(1, MOST_PER_WINDOW))
+    .option('--limit <n>', 'new connections per window, at most 1000000 (default: no bound)', count(1, MOST_PER_WINDOW))
     .option('--window <duration>', 'the window of --limit (default: 1s)', positiveDuration)
     .addOption(wordOption('--algorithm <algorithm>', 'how --limit counts (default: fixedWindow)', RATE_ALGORITHM_WORDS))
-    .option('--burst <n>', 'size of the tokenBucket, depth of the leakyBucket (default: the limit)', count(1))
+    .option('--burst <n>', 'size of the tokenBucket, depth of the leakyBucket (default: the limit)', count(1, MOST_PER_WINDOW))
     .addOption(wordOption('--action <action>', 'what becomes of a connection over the limit (default: reset)', LIMIT_ACTION_WORDS))
     .option('--max-delay <duration>', 'the longest wait with --action delay (default: 5s)', positiveDuration);
 }

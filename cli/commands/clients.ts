@@ -4,7 +4,7 @@ import type { Connection } from '../connection.ts';
 import { usageError } from '../errors.ts';
 import type { Io } from '../io.ts';
 import { pages } from '../paging.ts';
-import { count, name } from '../values.ts';
+import { count, MOST_CONNECTIONS, name } from '../values.ts';
 import {
   bandwidthOf,
   bandwidthOptions,
@@ -22,7 +22,7 @@ import {
 } from './client-options.ts';
 import { clientTable } from './client-table.ts';
 import { type CloseOptions, closedText, closeFields, closeOptions } from './closing.ts';
-import { type ChangeOptions, changeFields, changeOptions, example, withSession } from './session.ts';
+import { type ChangeOptions, changeFields, changeOptions, example, warn, withSession } from './session.ts';
 
 interface AddOptions extends LimitOptions, MatchOptions, GroupOptions, ChangeOptions {
   readonly client: string;
@@ -48,7 +48,7 @@ function addCommand(program: Command, io: Io): void {
     .description('add a client: who it is, which target groups it may reach, and how fast')
     .requiredOption('--client <id>', 'its name; without --match options, the common name or a DNS or URI name of its certificate', name);
   const limits = rateOptions(groupOptions(command));
-  bandwidthOptions(limits.option('--concurrent-connections <n>', 'connections at a time (default: no bound)', count(1)));
+  bandwidthOptions(limits.option('--concurrent-connections <n>', 'connections at a time (default: no bound)', count(1, MOST_CONNECTIONS)));
   changeOptions(matchOptions(command)).action(async (options: AddOptions) => {
     const { client: clientId } = options;
     const allowedTargetGroups = [...groupsOf(options)];
@@ -56,6 +56,7 @@ function addCommand(program: Command, io: Io): void {
     const client = { clientId, match: matchOf(options), allowedTargetGroups, limits: limitsOf(options) };
     await withSession(io, command, async ({ connection, printer }) => {
       const reply = await connection.unary(AdminServiceService.addClient, { client, ...changeFields(options) });
+      warn(io, reply.warnings);
       printer.sentence(reply, `added client ${clientId} (revision ${reply.revision})`);
     });
   });
@@ -74,7 +75,7 @@ function updateCommand(program: Command, io: Io): void {
     .requiredOption('--client <id>', 'the client', name);
   rateOptions(groupOptions(command))
     .option('--no-limit', 'no bound on new connections any more')
-    .option('--concurrent-connections <n>', 'connections at a time; 0: no bound', count(0));
+    .option('--concurrent-connections <n>', 'connections at a time; 0: no bound', count(0, MOST_CONNECTIONS));
   bandwidthOptions(command)
     .option('--no-bandwidth', 'no bound on bytes any more, in neither direction')
     .option('--no-shadow', 'its limits hold again')
@@ -91,6 +92,7 @@ function updateCommand(program: Command, io: Io): void {
       const expectedRevision = change.expectedRevision === 0n ? readAt : change.expectedRevision;
       const request = { client, updateMask, ...closing, ...change, expectedRevision };
       const reply = await connection.unary(AdminServiceService.updateClient, request);
+      warn(io, reply.warnings);
       const closed = reply.connectionsClosed === 0n ? '' : `, ${closedText(reply.connectionsClosed, options)}`;
       printer.sentence(reply, `updated client ${options.client}${closed} (revision ${reply.revision})`);
     });

@@ -9,7 +9,7 @@ import { pages } from '../paging.ts';
 import { type Paint, safeLines, safeText, table } from '../render.ts';
 import { count, name, revision } from '../values.ts';
 import { type CloseOptions, closedText, closeFields, closeOptions } from './closing.ts';
-import { type ChangeOptions, changeFields, changeOptions, example, withSession } from './session.ts';
+import { type ChangeOptions, changeFields, changeOptions, example, warn, withSession } from './session.ts';
 
 interface FileOptions {
   readonly file: string;
@@ -35,6 +35,7 @@ function planCommand(program: Command, io: Io): void {
     const config = await readConfig(io, file);
     await withSession(io, command, async ({ connection, printer }) => {
       const plan = await connection.unary(AdminServiceService.planConfig, { config });
+      warn(io, plan.warnings);
       printer.block(plan, planText(plan, printer.paint));
     });
   });
@@ -50,8 +51,10 @@ function applyCommand(program: Command, io: Io): void {
     const request = { config, ...closeFields(options), ...changeFields(options) };
     await withSession(io, command, async ({ connection, printer }) => {
       const reply = await connection.unary(AdminServiceService.applyConfig, request);
-      const done =
-        reply.differences.length === 0
+      warn(io, reply.warnings);
+      const done = reply.alreadyApplied
+        ? alreadyDone('applied', reply.revision)
+        : reply.differences.length === 0
           ? `nothing to change (revision ${reply.revision})`
           : `applied ${changes(reply.differences.length)}, ${closedText(reply.connectionsClosed, options)} (revision ${reply.revision})`;
       printer.block(reply, paragraphs(differencesText(reply.differences, printer.paint), restartText(reply.needsRestart), done));
@@ -70,6 +73,7 @@ function driftCommand(program: Command, io: Io): void {
     const config = await readConfig(io, file);
     await withSession(io, command, async ({ connection, printer }) => {
       const plan = await connection.unary(AdminServiceService.planConfig, { config });
+      warn(io, plan.warnings);
       const { differences, needsRestart } = plan;
       const same = differences.length === 0 && needsRestart.length === 0;
       const text = paragraphs(differencesText(differences, printer.paint), restartText(needsRestart));
@@ -122,9 +126,11 @@ function rollbackCommand(program: Command, io: Io): void {
     const request = { toRevision: options.to, ...closeFields(options), ...changeFields(options) };
     await withSession(io, command, async ({ connection, printer }) => {
       const reply = await connection.unary(AdminServiceService.rollbackConfig, request);
+      warn(io, reply.warnings);
       const closed = closedText(reply.connectionsClosed, options);
-      const done =
-        reply.differences.length === 0
+      const done = reply.alreadyApplied
+        ? alreadyDone('gone back', reply.revision)
+        : reply.differences.length === 0
           ? `nothing to change: it is as it was at ${options.to} (revision ${reply.revision})`
           : `back to what it was at ${options.to}: ${changes(reply.differences.length)}, ${closed} (revision ${reply.revision})`;
       printer.block(reply, paragraphs(differencesText(reply.differences, printer.paint), done));
@@ -160,6 +166,11 @@ async function readConfig(io: Io, file: string): Promise<string> {
   } catch (error) {
     throw usageError(`cannot read ${safeText(file)}: ${fileProblem(error)}; give the configuration file with -f`);
   }
+}
+
+/** A repeated request is answered with what it made the first time. */
+function alreadyDone(what: string, made: bigint): string {
+  return `this request was accepted before: ${what} at revision ${made}, and nothing was changed now`;
 }
 
 const changes = (amount: number) => `${amount} change${amount === 1 ? '' : 's'}`;

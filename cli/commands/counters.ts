@@ -1,6 +1,12 @@
 import type { Command } from 'commander';
-import { AdminServiceService, type ReasonCount, type ServerCount } from '../../src/gen/lb/admin/v1/admin.ts';
+import {
+  AdminServiceService,
+  type GetActiveConnectionsResponse,
+  type ReasonCount,
+  type ServerCount,
+} from '../../src/gen/lb/admin/v1/admin.ts';
 import type { Io } from '../io.ts';
+import { pages } from '../paging.ts';
 import { type Paint, table } from '../render.ts';
 import { address, name } from '../values.ts';
 import { example, withSession } from './session.ts';
@@ -19,8 +25,9 @@ function activeCommand(program: Command, io: Io): void {
     .option('--target-group <name>', 'of this target group only', name);
   command.action(async ({ targetGroup = '' }: { readonly targetGroup?: string }) => {
     await withSession(io, command, async ({ connection, printer }) => {
-      const reply = await connection.unary(AdminServiceService.getActiveConnections, { targetGroup });
-      printer.block(reply, `${serverCounts(reply.servers, 'ACTIVE', printer.paint)}total: ${reply.total}`);
+      const all = await Array.fromAsync(pages(connection, AdminServiceService.getActiveConnections, { targetGroup }));
+      const { total, servers } = inOne(all);
+      printer.block({ total, servers }, `${serverCounts(servers, 'ACTIVE', printer.paint)}total: ${total}`);
     });
   });
   example(command, 'get-active-connections --target-group FrontEndService');
@@ -47,11 +54,17 @@ function failedCommand(program: Command, io: Io): void {
     .option('--server <host:port>', 'to this server only', address);
   command.action(async ({ server = '' }: { readonly server?: string }) => {
     await withSession(io, command, async ({ connection, printer }) => {
-      const reply = await connection.unary(AdminServiceService.getFailedConnections, { server });
-      printer.block(reply, `${serverCounts(reply.servers, 'FAILED', printer.paint)}total: ${reply.total}`);
+      const all = await Array.fromAsync(pages(connection, AdminServiceService.getFailedConnections, { server }));
+      const { total, servers } = inOne(all);
+      printer.block({ total, servers }, `${serverCounts(servers, 'FAILED', printer.paint)}total: ${total}`);
     });
   });
   example(command, 'get-failed-connections --server 127.0.0.1:8081');
+}
+
+/** The servers of every page, and the total, which each page says over all of them. */
+function inOne(all: readonly GetActiveConnectionsResponse[]): Pick<GetActiveConnectionsResponse, 'total' | 'servers'> {
+  return { total: all.at(-1)?.total ?? 0n, servers: all.flatMap(({ servers }) => servers) };
 }
 
 function serverCounts(servers: readonly ServerCount[], title: string, paint: Paint): string {

@@ -45,7 +45,7 @@ export function behaviourOptions(command: Command): Command {
   command.addOption(wordOption('--algorithm <algorithm>', 'how it balances (default: leastConnections)', ALGORITHM_WORDS));
   healthOptions(command)
     .option('--connect-timeout <duration>', 'for a connection to a server (default: 5s)', positiveDuration)
-    .option('--retries <n>', 'how many other servers to try after the first refuses (default: 3)', count(0))
+    .option('--retries <n>', 'how many other servers to try after the first refuses (default: 3)', count(0, 10))
     .addOption(
       wordOption('--on-unhealthy <what>', 'what becomes of the connections of a server that fails (default: keep)', ON_UNHEALTHY_WORDS),
     )

@@ -5,7 +5,7 @@ import { formatDuration } from '../durations.ts';
 import { CliError, EXIT, usageError } from '../errors.ts';
 import type { Io } from '../io.ts';
 import { safeText } from '../render.ts';
-import { address, count, duration, name, wordOption } from '../values.ts';
+import { address, count, duration, MOST_CONNECTIONS, name, wordOption } from '../values.ts';
 import { SERVER_MODE_WORDS, wordOf } from '../words.ts';
 import { connections } from './closing.ts';
 import { type FollowOptions, follow, followOptions } from './following.ts';
@@ -38,7 +38,7 @@ function setCommand(program: Command, io: Io): void {
     program.command('set-upstream-server').description('change what is given of an upstream server; its connections go on'),
   )
     .option('--weight <n>', 'its share of the connections; 0 takes no new ones', count(0, 256))
-    .option('--max-connections <n>', 'the most it holds at a time; 0: no bound', count(0))
+    .option('--max-connections <n>', 'the most it holds at a time; 0: no bound', count(0, MOST_CONNECTIONS))
     .option('--backup', 'use it only when no other server of the group can take a connection')
     .option('--no-backup', 'use it as any other')
     .addOption(wordOption('--mode <mode>', 'drain: no new connections; maintenance: no probes either', SERVER_MODE_WORDS));

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { type Connection, connect } from '../connection.ts';
 import type { Io } from '../io.ts';
-import { createPrinter, type Printer } from '../render.ts';
+import { createPrinter, type Printer, safeText } from '../render.ts';
 import { type GlobalOptions, resolveSettings, type Settings } from '../settings.ts';
 import { name, revision } from '../values.ts';
 
@@ -21,6 +21,11 @@ export async function withSession(io: Io, command: Command, story: (session: Ses
   } finally {
     connection.close();
   }
+}
+
+/** What was done, or can be, and may not be what was meant. */
+export function warn(io: Pick<Io, 'stderr'>, warnings: readonly string[]): void {
+  for (const warning of warnings) io.stderr.write(`lbctl: warning: ${safeText(warning)}\n`);
 }
 
 /** A watch: until it ends, Ctrl-C aborts the signal, and lbctl exits 0. */

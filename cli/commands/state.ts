@@ -1,7 +1,9 @@
 import type { Command } from 'commander';
 import { AdminServiceService, type GetStateResponse, type Listener } from '../../src/gen/lb/admin/v1/admin.ts';
+import type { Connection } from '../connection.ts';
 import { formatAge } from '../durations.ts';
 import type { Io } from '../io.ts';
+import { pagesAfter } from '../paging.ts';
 import { type Paint, safeText, table } from '../render.ts';
 import { wordOption } from '../values.ts';
 import { clientTable } from './client-table.ts';
@@ -23,11 +25,24 @@ function getStateCommand(program: Command, io: Io): void {
   const command = program.command('get-state').description('everything at once: listeners, target groups, upstream servers, clients');
   command.action(async () => {
     await withSession(io, command, async ({ connection, printer }) => {
-      const reply = await connection.unary(AdminServiceService.getState, {});
+      const reply = await wholeState(connection);
       printer.block(reply, stateText(reply, io.nowMs(), printer.paint));
     });
   });
   example(command, 'get-state', 'get-state --output json');
+}
+
+/** The state, and of a large one what is left to the lists. What changes meanwhile may be in one list and not in another. */
+async function wholeState(connection: Connection): Promise<GetStateResponse> {
+  const state = await connection.unary(AdminServiceService.getState, {});
+  const { listTargetGroups, listUpstreamServers, listClients } = AdminServiceService;
+  const groups = pagesAfter(connection, listTargetGroups, {}, state.targetGroupsNextPageToken);
+  for await (const { targetGroups } of groups) state.targetGroups.push(...targetGroups);
+  const servers = pagesAfter(connection, listUpstreamServers, { targetGroup: '' }, state.serversNextPageToken);
+  for await (const page of servers) state.servers.push(...page.servers);
+  const clients = pagesAfter(connection, listClients, {}, state.clientsNextPageToken);
+  for await (const page of clients) state.clients.push(...page.clients);
+  return { ...state, targetGroupsNextPageToken: '', serversNextPageToken: '', clientsNextPageToken: '' };
 }
 
 function logLevelCommands(program: Command, io: Io): void {

@@ -3,6 +3,7 @@ import { AdminServiceService, ServerMode, TargetGroup } from '../../src/gen/lb/a
 import type { Connection } from '../connection.ts';
 import { usageError } from '../errors.ts';
 import type { Io } from '../io.ts';
+import { pages } from '../paging.ts';
 import { address, collect, name } from '../values.ts';
 import { type BehaviourOptions, behaviourOf, behaviourOptions, fieldsGiven, withoutOptions } from './group-options.ts';
 import { targetGroupTable } from './group-table.ts';
@@ -88,8 +89,13 @@ async function currentGroup(
   connection: Connection,
   groupName: string,
 ): Promise<{ readonly group: TargetGroup | undefined; readonly revision: bigint }> {
-  const { targetGroups, revision } = await connection.unary(AdminServiceService.listTargetGroups, {});
-  return { group: targetGroups.find((group) => group.name === groupName), revision };
+  let readAt = 0n;
+  for await (const { targetGroups, revision } of pages(connection, AdminServiceService.listTargetGroups, {})) {
+    const found = targetGroups.find((group) => group.name === groupName);
+    if (found !== undefined) return { group: found, revision };
+    readAt = revision;
+  }
+  return { group: undefined, revision: readAt };
 }
 
 function removeCommand(program: Command, io: Io): void {
@@ -108,8 +114,9 @@ function listCommand(program: Command, io: Io): void {
   const command = program.command('list-target-groups').description('list the target groups');
   command.action(async () => {
     await withSession(io, command, async ({ connection, printer }) => {
-      const reply = await connection.unary(AdminServiceService.listTargetGroups, {});
-      printer.block(reply, targetGroupTable(reply.targetGroups, printer.paint));
+      const all = await Array.fromAsync(pages(connection, AdminServiceService.listTargetGroups, {}));
+      const targetGroups = all.flatMap((page) => page.targetGroups);
+      printer.block({ targetGroups, revision: all.at(-1)?.revision }, targetGroupTable(targetGroups, printer.paint));
     });
   });
   example(command, 'list-target-groups', 'list-target-groups --output json');

@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander';
 import { AdminServiceService, type WatchStatsResponse } from '../../src/gen/lb/admin/v1/admin.ts';
 import { toDuration } from '../durations.ts';
 import type { Io, Terminal } from '../io.ts';
+import { wholeStats } from '../paging.ts';
 import { resuming } from '../resuming.ts';
 import { rowsShown, topFrame } from '../top/frame.ts';
 import { counted, FIRST_MODEL, pressed, type TopModel } from '../top/model.ts';
@@ -94,5 +95,5 @@ async function live(io: Io, terminal: Terminal, session: Session, options: TopOp
 
 function watchStats({ interval }: TopOptions, connection: Session['connection'], signal: AbortSignal): AsyncIterable<WatchStatsResponse> {
   const request = { interval: toDuration(interval), targetGroup: '', server: '', clientId: '' };
-  return connection.serverStream(AdminServiceService.watchStats, request, signal);
+  return wholeStats(connection.serverStream(AdminServiceService.watchStats, request, signal));
 }

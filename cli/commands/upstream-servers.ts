@@ -10,7 +10,7 @@ import { formatAge, formatDuration, fromDuration, optionalDuration } from '../du
 import type { Io } from '../io.ts';
 import { pages } from '../paging.ts';
 import { type Cell, type Paint, safeLines, table } from '../render.ts';
-import { address, count, duration, name } from '../values.ts';
+import { address, count, duration, MOST_CONNECTIONS, name } from '../values.ts';
 import { wordOf } from '../words.ts';
 import { connections } from './closing.ts';
 import { type ChangeOptions, changeFields, changeOptions, example, withSession } from './session.ts';
@@ -45,7 +45,7 @@ function addCommand(program: Command, io: Io): void {
     .requiredOption('--target-group <name>', 'the target group', name)
     .requiredOption('--server <host:port>', 'the server', address)
     .option('--weight <n>', 'its share of the connections; 0 takes no new ones (default: 1)', count(0, 256))
-    .option('--max-connections <n>', 'the most it holds at a time (default: no bound)', count(0))
+    .option('--max-connections <n>', 'the most it holds at a time (default: no bound)', count(0, MOST_CONNECTIONS))
     .option('--backup', 'use it only when no other server of the group can take a connection');
   changeOptions(command).action(async (options: AddOptions) => {
     const { targetGroup, server, weight, maxConnections = 0, backup = false } = options;

@@ -8,6 +8,7 @@ import {
 } from '../../src/gen/lb/admin/v1/admin.ts';
 import { optionalDuration } from '../durations.ts';
 import type { Io } from '../io.ts';
+import { wholeStats } from '../paging.ts';
 import { type Cell, type Paint, tableLine } from '../render.ts';
 import { address, name, positiveDuration, revision } from '../values.ts';
 import { wordOf } from '../words.ts';
@@ -50,7 +51,7 @@ function watchStatsCommand(program: Command, io: Io): void {
       const lines = statsLines(session.printer.paint);
       let seen = 0;
       await follow(io, session, options, {
-        open: (connection, signal) => connection.serverStream(AdminServiceService.watchStats, request, signal),
+        open: (connection, signal) => wholeStats(connection.serverStream(AdminServiceService.watchStats, request, signal)),
         each: (message) => {
           session.printer.event(message, lines(message));
           return ++seen === options.count;

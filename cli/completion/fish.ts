@@ -6,7 +6,11 @@ export function fishScript({ globalOptions, commands }: CommandLine): string {
   const lines = commands.flatMap(({ name, description, options, argument }) => {
     const [first = '', second] = name.split(' ');
     const isTyped = second === undefined ? `__fish_seen_subcommand_from ${first}` : `__lbctl_seen ${first} ${second}`;
-    const place = second === undefined ? 'not __fish_seen_subcommand_from $__lbctl_commands' : `__lbctl_seen ${first}`;
+    const beside = commands.flatMap((other) => (other.name.startsWith(`${first} `) ? other.name.split(' ').slice(1) : []));
+    const place =
+      second === undefined
+        ? 'not __fish_seen_subcommand_from $__lbctl_commands'
+        : `__lbctl_seen ${first}; and not __fish_seen_subcommand_from ${beside.join(' ')}`;
     const live = argument?.kind === 'live' ? [`complete -c lbctl -n ${quoted(isTyped)} ${valueText(argument)}`] : [];
     const words =
       argument?.kind === 'words' && !commands.some((other) => other.name.startsWith(`${name} `))

@@ -11,6 +11,8 @@ import type { LiveKind } from './words.ts';
 /** How long a shell waits for the server after the tab key. */
 const TIMEOUT_MS = 1_000;
 
+const NEWEST_REVISIONS = 20;
+
 /** Names that a shell can take as they are; another could be more than a word of it. */
 const SAFE = /^[\w.\-:/@*[\]]{1,300}$/;
 
@@ -45,17 +47,36 @@ async function namesOf(io: Io, kind: LiveKind, typed: readonly string[]): Promis
 
 async function ask(connection: Connection, kind: Exclude<LiveKind, 'contexts'>, targetGroup: string): Promise<readonly string[]> {
   switch (kind) {
-    case 'groups':
-      return (await connection.unary(AdminServiceService.listTargetGroups, {})).targetGroups.map((group) => group.name);
+    case 'groups': {
+      const all = await Array.fromAsync(pages(connection, AdminServiceService.listTargetGroups, {}));
+      return all.flatMap((page) => page.targetGroups.map((group) => group.name));
+    }
     case 'clients': {
       const all = await Array.fromAsync(pages(connection, AdminServiceService.listClients, {}));
       return all.flatMap(({ clients }) => clients).flatMap(({ client }) => (client === undefined ? [] : [client.clientId]));
+    }
+    case 'listeners':
+      return (await connection.unary(AdminServiceService.getState, {})).listeners.map((listener) => listener.name);
+    case 'reasons':
+      return reasonsSoFar(connection);
+    case 'revisions': {
+      const { revisions } = await connection.unary(AdminServiceService.listRevisions, { pageSize: NEWEST_REVISIONS, pageToken: '' });
+      return revisions.map((one) => String(one.revision));
     }
     case 'servers': {
       const all = await Array.fromAsync(pages(connection, AdminServiceService.listUpstreamServers, { targetGroup }));
       return all.flatMap(({ servers }) => servers).flatMap(({ server }) => (server === undefined ? [] : [server.address]));
     }
   }
+}
+
+/** Why connections were refused, or ended, since the start. */
+async function reasonsSoFar(connection: Connection): Promise<readonly string[]> {
+  const once = { interval: undefined, targetGroup: '', server: '', clientId: '' };
+  for await (const { byReason } of connection.serverStream(AdminServiceService.watchStats, once)) {
+    return byReason.filter(({ count }) => count > 0n).map(({ reason }) => reason);
+  }
+  return [];
 }
 
 /** Of `--flag value` or `--flag=value`, the last one. */

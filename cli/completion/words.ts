@@ -2,7 +2,7 @@
 import type { Argument, Command, Option } from 'commander';
 
 /** Values that only the server or the context file knows. */
-export const LIVE_KINDS = ['groups', 'servers', 'clients', 'contexts'] as const;
+export const LIVE_KINDS = ['groups', 'servers', 'clients', 'listeners', 'reasons', 'revisions', 'contexts'] as const;
 export type LiveKind = (typeof LIVE_KINDS)[number];
 
 export type Value =
@@ -38,6 +38,9 @@ const LIVE_OPTIONS: Readonly<Record<string, LiveKind>> = {
   '--allowed-target-group': 'groups',
   '--server': 'servers',
   '--client': 'clients',
+  '--listener': 'listeners',
+  '--reason': 'reasons',
+  '--to': 'revisions',
   '--context': 'contexts',
 };
 

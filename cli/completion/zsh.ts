@@ -22,6 +22,11 @@ _lbctl() {
   local -i i
   flags=(${globalOptions.flatMap(described).map(quoted).join(' ')})
   commands=(${top.map(({ name, description }) => quoted(`${name}:${description}`)).join(' ')})
+  # --flag=value is completed as --flag value.
+  if [[ $current == --*=* ]]; then
+    previous=\${current%%=*}
+    compset -P '*='
+  fi
   for (( i = 2; i < CURRENT; i++ )); do
     word=\${words[i]}
     if [[ -n $skip ]]; then skip=''; continue; fi

@@ -1,15 +1,22 @@
 /** Who may call what. Every call passes here, streams, health and reflection included. */
 import { status as Code, ServerInterceptingCall, type ServerInterceptingCallInterface, type ServerInterceptor } from '@grpc/grpc-js';
 import type { Authority } from '../controlplane/authority.ts';
-import { ClientIndex } from '../domain/identity.ts';
+import { ClientIndex, type Identity } from '../domain/identity.ts';
 import type { Client } from '../domain/model.ts';
 import { type RoleRules, roleOf, roleSuffices } from '../domain/roles.ts';
 import { type Caller, callerOf } from './caller.ts';
 import { type Refusal, statusOf } from './errors.ts';
 import { NEEDED_ROLE } from './roles.ts';
 
-/** Learns of each call that was refused for want of a role. */
-export type OnRefused = (path: string, caller: Caller, refusal: Refusal) => void;
+/** Who learns what was decided. */
+export interface Listeners {
+  /** Somebody with a role has called. */
+  admitted(identity: Identity): void;
+  /** The caller's `request` is that of the call if the caller has a role, though too low a one. */
+  refused(caller: Caller, refusal: Refusal): void;
+}
+
+const ROLE_TOO_LOW = 'ROLE_TOO_LOW';
 
 /** A stream that goes on: its caller may lose the role meanwhile, and the server may stop. */
 interface LiveStream {
@@ -22,14 +29,14 @@ interface LiveStream {
 export class Authorisation {
   readonly #authority: Authority;
   readonly #rules: RoleRules;
-  readonly #onRefused: OnRefused;
+  readonly #listeners: Listeners;
   readonly #streams = new Set<LiveStream>();
   #index: { readonly of: ReadonlyMap<string, Client>; readonly clients: ClientIndex } | undefined;
 
-  constructor(authority: Authority, rules: RoleRules, onRefused: OnRefused) {
+  constructor(authority: Authority, rules: RoleRules, listeners: Listeners) {
     this.#authority = authority;
     this.#rules = rules;
-    this.#onRefused = onRefused;
+    this.#listeners = listeners;
   }
 
   /** Why this caller may not call this method; undefined when it may. */
@@ -50,7 +57,7 @@ export class Authorisation {
     if (held === undefined) return denied('NO_ROLE', `certificate "${name}" has no role here; add it under admin.roles`);
     if (roleSuffices(held, needed)) return undefined;
     const method = path.slice(path.lastIndexOf('/') + 1);
-    return denied('ROLE_TOO_LOW', `certificate "${name}" has the role ${held} and ${method} needs ${needed}; change it under admin.roles`);
+    return denied(ROLE_TOO_LOW, `certificate "${name}" has the role ${held} and ${method} needs ${needed}; change it under admin.roles`);
   }
 
   /** For the server's list of interceptors. */
@@ -58,9 +65,10 @@ export class Authorisation {
     const caller = callerOf(call, method.path);
     const refusal = this.refusal(method.path, caller);
     if (refusal !== undefined) {
-      this.#onRefused(method.path, caller, refusal);
-      return new ServerInterceptingCall(call, { start: () => call.sendStatus(statusOf(refusal)) });
+      const isReadFirst = refusal.reason === ROLE_TOO_LOW && !method.requestStream;
+      return isReadFirst ? this.#refusedOnceRead(caller, refusal, call) : this.#refusedUnread(caller, refusal, call);
     }
+    if (caller.identity !== undefined) this.#listeners.admitted(caller.identity);
     return method.responseStream ? this.#followed(method.path, caller, call) : new ServerInterceptingCall(call);
   };
 
@@ -74,6 +82,30 @@ export class Authorisation {
 
   endStreams(refusal: Refusal): void {
     for (const stream of this.#streams) stream.end(refusal);
+  }
+
+  #refusedUnread(caller: Caller, refusal: Refusal, call: ServerInterceptingCallInterface): ServerInterceptingCall {
+    this.#listeners.refused(caller, refusal);
+    return new ServerInterceptingCall(call, { start: () => call.sendStatus(statusOf(refusal)) });
+  }
+
+  /** What an administrator asked for in vain is worth knowing; a stranger's request is not worth the memory. */
+  #refusedOnceRead(caller: Caller, refusal: Refusal, call: ServerInterceptingCallInterface): ServerInterceptingCall {
+    let refused = false;
+    const refuse = (request?: unknown) => {
+      if (refused) return;
+      refused = true;
+      this.#listeners.refused({ ...caller, request }, refusal);
+      call.sendStatus(statusOf(refusal));
+    };
+    return new ServerInterceptingCall(call, {
+      start: (next) =>
+        next({
+          onReceiveMessage: (request: unknown) => refuse(request),
+          onReceiveHalfClose: () => refuse(),
+          onCancel: () => refuse(),
+        }),
+    });
   }
 
   #followed(path: string, caller: Caller, call: ServerInterceptingCallInterface): ServerInterceptingCall {

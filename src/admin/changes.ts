@@ -2,9 +2,12 @@ import { status as Code } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
 import { AuditTrail } from '../controlplane/audit-trail.ts';
 import type { Accepted, Attempt, Authority, Intent, Wanted } from '../controlplane/authority.ts';
+import type { AuditRecord } from '../controlplane/store/store.ts';
+import { nextTurn } from '../controlplane/turns.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { Caller } from './caller.ts';
 import { INTERNAL_ERROR, type Refusal, refusalOf } from './errors.ts';
+import { Repeats } from './repeats.ts';
 import { auditedRequest, requestDigest } from './request-text.ts';
 
 /** The conditions that every mutation carries. */
@@ -22,6 +25,8 @@ export class Changes {
   readonly #authority: Authority;
   readonly #log: Logger;
   readonly #trail: AuditTrail;
+  /** By certificate. */
+  readonly #refused: Repeats<AuditRecord>;
 
   constructor(authority: Authority, log: Logger) {
     this.#authority = authority;
@@ -29,6 +34,11 @@ export class Changes {
     this.#trail = new AuditTrail(authority.archive, (err, count) =>
       log.error({ err, count }, 'audit entries lost: the store could not take them'),
     );
+    this.#refused = new Repeats(({ last, count, sinceMs }) => {
+      const message = `${last.message} (and ${count} more since ${new Date(sinceMs).toISOString()})`;
+      this.#log.warn({ method: last.method, admin: last.actor, from: last.from, result: last.result, why: message }, 'admin call refused');
+      void this.#trail.record({ ...last, message });
+    });
   }
 
   /** Runs a mutation and records it, refused ones too. `run` checks the request too. */
@@ -39,18 +49,26 @@ export class Changes {
       this.#log.info({ ...about(method, caller), result, revision: done.revision }, 'admin change');
       // A change of state is in the trail already, in one step with the change.
       const isChange = done.revision !== undefined && done.replayed !== true;
-      if (!isChange) await this.#audit(caller, 'OK', done.replayed === true && done.revision !== undefined ? 'a repeated request' : '');
+      const message = done.replayed === true && done.revision !== undefined ? 'a repeated request' : '';
+      if (!isChange) await this.#trail.record(this.#entry(caller, 'OK', message));
       return done;
     } catch (error) {
-      await this.recordRefused(method, caller, refusalOf(error) ?? INTERNAL_ERROR);
+      await this.recordRefused(caller, refusalOf(error) ?? INTERNAL_ERROR);
       throw error;
     }
   }
 
-  /** Resolves when it is in the audit trail, or could not be brought there. */
-  async recordRefused(method: string, caller: Caller, { code, reason, message }: Refusal): Promise<void> {
-    this.#log.warn({ ...about(method, caller), result: Code[code], reason, why: message }, 'admin change');
-    await this.#audit(caller, Code[code], message);
+  /** Tells of a call that was refused, whatever it was to do. Resolves when it is in the audit trail, or could not be brought there. */
+  async recordRefused(caller: Caller, { code, reason, message }: Refusal): Promise<void> {
+    const entry = this.#entry(caller, Code[code], message);
+    if (!this.#refused.isNews(caller.fingerprint, `${entry.method} ${message} ${entry.request}`, entry)) return;
+    this.#log.warn({ ...about(caller.method, caller), result: Code[code], reason, why: message }, 'admin call refused');
+    await this.#trail.record(entry);
+  }
+
+  /** Tells what has been counted so far. */
+  flush(): void {
+    this.#refused.flush();
   }
 
   /**
@@ -60,6 +78,8 @@ export class Changes {
    */
   async execute(wanted: Wanted, caller: Caller, conditions: Conditions, within = ''): Promise<Accepted> {
     const intent = intentOf(caller, conditions);
+    // The digest of a large request has taken a while.
+    await nextTurn();
     try {
       return await this.#authority.execute(wanted, intent);
     } catch (error) {
@@ -68,10 +88,9 @@ export class Changes {
     }
   }
 
-  #audit(caller: Caller, result: string, message: string): Promise<void> {
+  #entry(caller: Caller, result: string, message: string): AuditRecord {
     const { revision } = this.#authority.snapshot;
-    const seen = { atMs: Date.now(), result, message, revisionBefore: revision, revisionAfter: revision };
-    return this.#trail.record({ ...attemptOf(caller), ...seen });
+    return { ...attemptOf(caller), atMs: Date.now(), result, message, revisionBefore: revision, revisionAfter: revision };
   }
 }
 
@@ -89,7 +108,7 @@ function intentOf(caller: Caller, { expectedRevision, requestId }: Conditions): 
 }
 
 function attemptOf({ name, fingerprint, from, method, request }: Caller): Attempt {
-  return { actor: name.slice(0, 256), fingerprint, from, method, request: auditedRequest(request) };
+  return { actor: name.slice(0, 256), fingerprint, from, method, request: auditedRequest(method, request) };
 }
 
 function about(method: string, { name, from }: Caller): { method: string; admin: string; from: string } {

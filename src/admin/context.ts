@@ -3,9 +3,10 @@ import type { Authority } from '../controlplane/authority.ts';
 import type { ConnectionListing, ConnectionSelector } from '../controlplane/connection-list.ts';
 import type { ConnectionReader, WatchFilter } from '../controlplane/connection-watch.ts';
 import type { HealthJournal, ServerHealth } from '../controlplane/health-journal.ts';
+import type { Planner } from '../controlplane/planner.ts';
 import type { Stats } from '../controlplane/stats.ts';
 import type { ExplainQuestion, Explanation } from '../controlplane/workers.ts';
-import type { BoundListener, Client, LogLevel, Revocation, Snapshot, TargetGroup } from '../domain/model.ts';
+import type { BoundListener, LogLevel } from '../domain/model.ts';
 import type { CloseReason } from '../domain/reasons.ts';
 
 /** What the admin API knows of the health checker. */
@@ -47,25 +48,6 @@ export interface Certificates {
   reload(): Promise<string | undefined>;
 }
 
-/** A configuration as far as it can become the state while lbd runs. */
-export interface ParsedConfig {
-  readonly targetGroups: readonly TargetGroup[];
-  readonly clients: readonly Client[];
-  readonly revocations: readonly Revocation[];
-  /** What else differs from the running configuration, in words. */
-  readonly needsRestart: readonly string[];
-}
-
-/** What keeps a configuration from being read, with its place. */
-export interface ConfigProblem {
-  /** From 1; undefined: the text as a whole. */
-  readonly line?: number;
-  readonly col?: number;
-  /** Such as `clients[1].allowedTargetGroup`; may be empty. */
-  readonly path: string;
-  readonly expected: string;
-}
-
 /** Everything that the admin API reads and changes; the composition root puts it together. */
 export interface AdminContext {
   readonly authority: Authority;
@@ -77,10 +59,8 @@ export interface AdminContext {
   /** What would become of a connection; undefined: no worker answered. */
   explain(question: ExplainQuestion): Promise<Explanation | undefined>;
   readonly logLevel: { get(): LogLevel; set(level: LogLevel): void };
-  /** Reads the YAML text of a configuration. */
-  parseConfig(text: string): ParsedConfig | { readonly problems: readonly ConfigProblem[] };
-  /** The state as the YAML text of a configuration, with the settings that are running. */
-  exportConfig(snapshot: Snapshot): string;
+  /** Works on whole configurations, off this thread. */
+  readonly planner: Pick<Planner, 'plan' | 'export' | 'retell'>;
   listeners(): readonly BoundListener[];
   readonly workers: number;
   /** Milliseconds since 1970. */

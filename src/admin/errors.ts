@@ -1,10 +1,13 @@
 /** Errors of the domain and of the admin API -> canonical gRPC codes with google.rpc details. */
 import { status as Code, Metadata, type StatusObject } from '@grpc/grpc-js';
+import { PlannerUnavailableError } from '../controlplane/planner.ts';
 import { RequestIdReusedError, RevisionConflictError, StoreUnavailableError } from '../controlplane/store/store.ts';
 import { DomainError, type DomainErrorCode } from '../domain/errors.ts';
 import { BadRequest, ErrorInfo } from '../gen/google/rpc/error_details.ts';
 import { Status } from '../gen/google/rpc/status.ts';
 
+/** Of a message, in characters. */
+const MAX_MESSAGE = 500;
 /** Says in ErrorInfo whose reasons these are. */
 const ERROR_DOMAIN = 'portcullis';
 
@@ -21,6 +24,17 @@ export class AdminError extends Error {
     this.reason = reason;
     this.violations = violations;
   }
+}
+
+/** As many of the problems as a message has room for, at least the first; the details of the status have room for more. */
+export function inOneLine(violations: readonly Violation[]): string {
+  let text = '';
+  for (const [index, { field, description }] of violations.entries()) {
+    const longer = `${text}${index === 0 ? '' : '; '}${field}: ${description}`;
+    if (index > 0 && longer.length > MAX_MESSAGE - ' (and 1000000 more)'.length) return `${text} (and ${violations.length - index} more)`;
+    text = longer;
+  }
+  return text;
 }
 
 /** A refusal as it goes over the wire and into the log. */
@@ -56,6 +70,9 @@ export function refusalOf(error: unknown): Refusal | undefined {
   }
   if (error instanceof StoreUnavailableError) {
     return { code: Code.UNAVAILABLE, reason: 'STORE_UNAVAILABLE', message: presentable(error.message), field: '' };
+  }
+  if (error instanceof PlannerUnavailableError) {
+    return { code: Code.UNAVAILABLE, reason: 'PLANNER_UNAVAILABLE', message: error.message, field: '' };
   }
   if (error instanceof DomainError) {
     return { code: CODES[error.code], reason: reasonFor(error), message: presentable(error.message), field: protoPath(error.field) };
@@ -102,6 +119,7 @@ const SUBJECTS: Readonly<Record<string, string>> = {
   servers: 'UPSTREAM_SERVER',
   clientId: 'CLIENT',
   clients: 'CLIENT',
+  fingerprint: 'REVOCATION',
 };
 
 function reasonFor({ code, field }: DomainError): string {
@@ -118,7 +136,7 @@ function protoPath(field: string): string {
 
 /** What a caller sent may be quoted in a message: it is bounded, and nothing in it may steer a terminal or break a header. */
 function presentable(message: string): string {
-  const text = message.length > 500 ? `${message.slice(0, 499)}…` : message;
+  const text = message.length > MAX_MESSAGE ? `${message.slice(0, MAX_MESSAGE - 1)}…` : message;
   return text.toWellFormed().replace(/\p{C}/gu, '?');
 }
 

@@ -1,14 +1,146 @@
-import { DomainError } from '../domain/errors.ts';
-import { ClientIndex } from '../domain/identity.ts';
-import type { Client } from '../domain/model.ts';
+/** What an administrator may not do to himself, to another one, or to two clients at once: shut a certificate out by mistake. */
+import { status as Code } from '@grpc/grpc-js';
+import type { Planned } from '../controlplane/planner.ts';
+import { ClientIndex, displayName, type Identity, isClient } from '../domain/identity.ts';
+import type { Client, IdentityMatch, Snapshot } from '../domain/model.ts';
+import { isSameMatch, type Overlap, overlapsOf, takesInAll, unitAlone } from '../domain/overlap.ts';
+import { ROLES, type Role, type RoleRules } from '../domain/roles.ts';
 import type { Caller } from './caller.ts';
+import { AdminError } from './errors.ts';
 
-/**
- * A data-plane client's certificate opens nothing here, so nobody makes a client of his own certificate by mistake.
- * @throws DomainError `in_use`
- */
-export function refuseLockout(client: Client, { identity, name }: Caller): void {
-  if (identity === undefined || new ClientIndex([client]).find(identity) === 'unknown') return;
-  const problem = `client "${client.clientId}" matches your own certificate "${name}", which would then open nothing here`;
-  throw new DomainError('in_use', 'clientId', `${problem}; choose another name or match, or let another administrator do it`);
+/** So many administrators are remembered, those who called last. */
+const REMEMBERED = 256;
+const MAX_WARNINGS = 20;
+
+/** Looks at clients and revocations before they become the state. */
+export class LockoutGuard {
+  readonly #rules: readonly { readonly role: Role; readonly match: IdentityMatch }[];
+  /** By fingerprint. */
+  readonly #administrators = new Map<string, Identity>();
+
+  constructor(roles: RoleRules) {
+    this.#rules = ROLES.toReversed().flatMap((role) => roles[role].map((match) => ({ role, match })));
+  }
+
+  /** Learns who has called with a role: nobody makes a client of that certificate. */
+  remember(identity: Identity): void {
+    this.#administrators.delete(identity.fingerprint);
+    this.#administrators.set(identity.fingerprint, identity);
+    const [oldest] = this.#administrators.keys();
+    if (oldest !== undefined && this.#administrators.size > REMEMBERED) this.#administrators.delete(oldest);
+  }
+
+  /**
+   * What may not be meant of a client that is to be added, or to become this.
+   * @throws AdminError `ADMIN_LOCKOUT` when it takes an administrator's certificate, `CLIENT_OVERLAP` when it and another client cannot be told apart
+   */
+  checkClient(client: Client, current: Snapshot, caller: Caller): readonly string[] {
+    if (isSameMatch(current.clients.get(client.clientId), client)) return [];
+    this.#refuseLockout([client], current, caller);
+    const overlaps = overlapsOf(client, current.clients.values());
+    const always = overlaps.find((overlap) => overlap.always);
+    if (always !== undefined) {
+      const problem = `every certificate of client "${always.narrow}" would be one of client "${always.wide}" too, and ${AMBIGUOUS}`;
+      throw new AdminError(Code.FAILED_PRECONDITION, 'CLIENT_OVERLAP', `${problem}; give "${client.clientId}" another match`);
+    }
+    return bounded([...overlaps.map(overlapWarning), ...this.#doubts(client, [...current.clients.values()])]);
+  }
+
+  /**
+   * The same for what a plan puts into the state. Two clients that cannot be told apart are a warning here: the check of a configuration
+   * refuses them, and a revision that had them can be gone back to.
+   * @throws AdminError `ADMIN_LOCKOUT`
+   */
+  checkPlan({ command, overlaps }: Pick<Planned, 'command' | 'overlaps'>, current: Snapshot, caller: Caller): readonly string[] {
+    const changed = command.clients.put.filter((client) => !isSameMatch(current.clients.get(client.clientId), client));
+    this.#refuseLockout(changed, current, caller);
+    for (const { fingerprint } of command.revocations) this.refuseOwnCertificate(fingerprint, caller);
+    return bounded([...overlaps.map(overlapWarning), ...changed.flatMap((client) => this.#doubts(client, []))]);
+  }
+
+  /** For a revocation by one who has not said that he means himself. @throws AdminError `ADMIN_LOCKOUT` */
+  refuseOwnCertificate(fingerprint: string, caller: Caller): void {
+    if (fingerprint !== caller.fingerprint) return;
+    const problem = `this is your own certificate "${caller.name}", which would open nothing any more, and a revocation is never taken back`;
+    throw lockout(`${problem}; let another administrator do it, or set allow_self (lbctl revoke --yes-lock-me-out)`);
+  }
+
+  #refuseLockout(clients: readonly Client[], { revocations }: Snapshot, { identity, name }: Caller): void {
+    const index = new ClientIndex(clients);
+    const takerOf = (administrator: Identity) =>
+      index.find(administrator) === 'unknown'
+        ? undefined
+        : clients.find((client) => isClient(client, { identity: administrator, source: undefined }));
+    const own = identity && takerOf(identity);
+    if (own !== undefined) throw lockout(taken(own, `your own certificate "${name}"`));
+    for (const administrator of this.#administrators.values()) {
+      const taker = revocations.has(administrator.fingerprint) ? undefined : takerOf(administrator);
+      if (taker !== undefined) throw lockout(taken(taker, `the certificate "${displayName(administrator)}" of another administrator`));
+    }
+    for (const { role, match } of this.#rules) {
+      const taker = clients.find((client) => takesInAll(client, match));
+      if (taker !== undefined) throw lockout(taken(taker, `every certificate with ${asText(match)}, the role ${role} by admin.roles`));
+    }
+  }
+
+  /** What no single certificate shows. */
+  #doubts(client: Client, others: readonly Client[]): readonly string[] {
+    const rule = this.#rules.find(({ match }) => takesInAll({ clientId: '', match }, client.match));
+    const withRole =
+      rule === undefined
+        ? []
+        : [
+            `each certificate of client "${client.clientId}" has the role ${rule.role} by ${asText(rule.match)}, and opens nothing here as a client's`,
+          ];
+    return [...withRole, ...unitDoubts(client, others)];
+  }
+}
+
+/** A client that is a whole organizational unit may take in what nobody thinks of. */
+function unitDoubts(client: Client, others: readonly Client[]): readonly string[] {
+  const { clientId, match } = client;
+  const unit = unitAlone(client);
+  if (unit !== undefined)
+    return [`${wholeUnit(clientId, unit)}: one that is another client's too is ${AMBIGUOUS}, and an administrator's opens nothing here`];
+  if (match.ou !== undefined) return [];
+  const units = others.flatMap((other) => {
+    const whole = other.clientId === clientId ? undefined : unitAlone(other);
+    return whole === undefined ? [] : [wholeUnit(other.clientId, whole)];
+  });
+  const more = units.length > 1 ? ` (and ${units.length - 1} more clients are like that)` : '';
+  return units.slice(0, 1).map((first) => `${first}${more}: one of client "${clientId}" that has it is ${AMBIGUOUS}`);
+}
+
+const AMBIGUOUS = 'refused as ambiguous_identity';
+
+function wholeUnit(clientId: string, unit: string): string {
+  return `client "${clientId}" is every certificate of the organizational unit "${unit}"`;
+}
+
+function taken({ clientId }: Client, what: string): string {
+  return `client "${clientId}" matches ${what}, which would then open nothing here; choose another name or match`;
+}
+
+function lockout(message: string): AdminError {
+  return new AdminError(Code.FAILED_PRECONDITION, 'ADMIN_LOCKOUT', message);
+}
+
+function overlapWarning({ narrow, wide, always }: Overlap): string {
+  return always
+    ? `every certificate of client "${narrow}" is one of client "${wide}" too, and ${AMBIGUOUS}`
+    : `a certificate may be both client "${narrow}" and client "${wide}"; it is ${AMBIGUOUS}`;
+}
+
+function bounded(warnings: readonly string[]): readonly string[] {
+  if (warnings.length <= MAX_WARNINGS) return warnings;
+  return [...warnings.slice(0, MAX_WARNINGS), `and ${warnings.length - MAX_WARNINGS} more warnings of this kind`];
+}
+
+const MATCH_FIELDS = ['cn', 'dns', 'uri', 'ou', 'fingerprint'] as const;
+
+/** `cn "ops", ou "Operations"` */
+function asText(match: IdentityMatch): string {
+  return MATCH_FIELDS.filter((field) => match[field] !== undefined)
+    .map((field) => `${field} "${match[field]}"`)
+    .join(', ');
 }

@@ -3,6 +3,16 @@ import { constants } from 'node:crypto';
 import { createSecureContext, createServer, type SecureContextOptions, type Server, type TLSSocket } from 'node:tls';
 import type { Logger } from 'pino';
 import type { TlsMaterial } from '../domain/model.ts';
+import { Repeats } from './repeats.ts';
+
+/** Whoever reaches the port can fail here, so it is in the log alone, and told once with a count. */
+interface FailedHandshake {
+  readonly from: string | undefined;
+  readonly error: string;
+  /** What an untrusted certificate claims. */
+  readonly subject?: string;
+  readonly fingerprint?: string;
+}
 
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 const MAX_CONNECTIONS = 512;
@@ -20,18 +30,28 @@ export function createMutualTlsServer(
   const server = createServer({
     ...contextOptions(material),
     requestCert: true,
-    rejectUnauthorized: true,
+    // Refused below, where there still is something to tell of who it was.
+    rejectUnauthorized: false,
     ALPNProtocols: ['h2'],
     handshakeTimeout: handshakeTimeoutMs,
     noDelay: true,
   });
   server.maxConnections = MAX_CONNECTIONS;
-  server.on('secureConnection', onVerified);
-  server.on('tlsClientError', (error, socket) => {
-    log.info({ from: socket.remoteAddress, error: error.message }, 'admin handshake failed');
+  const repeats = new Repeats<FailedHandshake>(({ last, count, sinceMs }) =>
+    log.warn({ ...last, count, since: new Date(sinceMs).toISOString() }, 'admin handshakes failed again'),
+  );
+  const refuse = (socket: TLSSocket, error: string) => {
+    const failed = failedHandshake(socket, error);
+    if (repeats.isNews(failed.from ?? '', `${error} ${failed.fingerprint}`, failed)) log.warn(failed, 'admin handshake failed');
     // Node.js only tells of a handshake that takes too long; it does not end it.
     socket.destroy();
+  };
+  server.on('secureConnection', (socket) => {
+    if (socket.authorized) onVerified(socket);
+    else refuse(socket, String(socket.authorizationError));
   });
+  server.on('tlsClientError', (error, socket) => refuse(socket, error.message));
+  server.on('close', () => repeats.flush());
   return server;
 }
 
@@ -44,6 +64,14 @@ export function swapMaterial(server: Server, material: TlsMaterial): void {
   // setSecureContext writes its fields one by one: what it would throw at is found before.
   createSecureContext(options);
   server.setSecureContext(options);
+}
+
+function failedHandshake(socket: TLSSocket, error: string): FailedHandshake {
+  const from = socket.remoteAddress;
+  const certificate = socket.getPeerX509Certificate();
+  if (certificate === undefined) return { from, error };
+  const subject = (certificate.subject ?? '').replaceAll('\n', ', ').slice(0, 256);
+  return { from, error, subject, fingerprint: certificate.fingerprint256.replaceAll(':', '').toLowerCase() };
 }
 
 function contextOptions(material: TlsMaterial): SecureContextOptions {

@@ -27,14 +27,35 @@ function tokenFor(list: string, key: string): string {
   return Buffer.from(`${list}\n${key}`).toString('base64url');
 }
 
-/** A page of a list that is in the order of its keys. @throws DomainError `invalid` */
-export function pageOf<T>(list: string, items: readonly T[], key: (item: T) => string, { pageSize, pageToken }: PageWanted): Page<T> {
-  const after = keyOf(list, pageToken);
-  const begin = after === undefined ? 0 : firstAfter(items, key, after);
-  const end = pageSize === 0 ? items.length : begin + pageSize;
-  const page = items.slice(begin, end);
-  const last = page.at(-1);
-  return { items: page, nextPageToken: end < items.length && last !== undefined ? tokenFor(list, key(last)) : '' };
+/** How many entries a page has at most: what is more would hold up others while it is put together. */
+const MAX_PAGE = 500;
+
+/** What a request gets that asks for `pageSize` entries; 0: it does not say. */
+export function limitOf({ pageSize }: Pick<PageWanted, 'pageSize'>): number {
+  return pageSize === 0 ? MAX_PAGE : Math.min(pageSize, MAX_PAGE);
+}
+
+/**
+ * A page of a list that is in the order of its keys; `after` gives its entries after a key, or all. With `sizeOf` a page is full
+ * too when the sizes of its entries come to a whole page's number of entries, but never without one. @throws DomainError `invalid`
+ */
+export function pageOf<T>(
+  list: string,
+  after: (key?: string) => Iterable<T>,
+  key: (item: T) => string,
+  wanted: PageWanted,
+  sizeOf: (item: T) => number = () => 1,
+): Page<T> {
+  const limit = limitOf(wanted);
+  const items: T[] = [];
+  let size = 0;
+  for (const item of after(keyOf(list, wanted.pageToken))) {
+    size += sizeOf(item);
+    const last = items.at(-1);
+    if (last !== undefined && (items.length === limit || size > MAX_PAGE)) return { items, nextPageToken: tokenFor(list, key(last)) };
+    items.push(item);
+  }
+  return { items, nextPageToken: '' };
 }
 
 /** The page of a list that its source gives in parts: `page` was asked for one more than `limit`. */
@@ -51,16 +72,4 @@ export function numberOf(list: string, token: string): number | undefined {
   if (!/^\d{1,15}$/.test(key))
     throw new DomainError('invalid', 'pageToken', 'this is no page token of this list; leave it out to begin anew');
   return Number(key);
-}
-
-/** Binary search: a page costs the same wherever it begins. */
-function firstAfter<T>(items: readonly T[], key: (item: T) => string, after: string): number {
-  let [low, high] = [0, items.length];
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    const item = items[middle];
-    if (item !== undefined && key(item) <= after) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }

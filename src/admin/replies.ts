@@ -1,34 +1,20 @@
 /** Answers put together from the state and the counters. Lists are in the order of names, whatever order the state has. */
 import type { HealthEvent, ServerHealth } from '../controlplane/health-journal.ts';
 import type { ServerCounters, Stats } from '../controlplane/stats.ts';
-import type { BoundListener, Client, Snapshot, TargetGroup, UpstreamServer } from '../domain/model.ts';
+import type { BoundListener, Client, Snapshot, UpstreamServer } from '../domain/model.ts';
 import { isRefusal, type Reason } from '../domain/reasons.ts';
 import * as proto from '../gen/lb/admin/v1/admin.ts';
 import type { AdminContext } from './context.ts';
 import { clientMessage } from './convert.ts';
 import { upstreamServerMessage } from './convert-groups.ts';
 import { durationMessage } from './convert-values.ts';
+import { clientsById, groupsByName, inOrderOf, serversOf } from './ordered.ts';
 
 const HEALTH: Readonly<Record<ServerHealth['health'], proto.HealthState>> = {
   unknown: proto.HealthState.UNKNOWN,
   healthy: proto.HealthState.HEALTHY,
   unhealthy: proto.HealthState.UNHEALTHY,
 };
-
-export function groupsByName({ targetGroups }: Snapshot): TargetGroup[] {
-  return [...targetGroups.values()].sort(inOrderOf((group) => group.name));
-}
-
-export function clientsById({ clients }: Snapshot): Client[] {
-  return [...clients.values()].sort(inOrderOf((client) => client.clientId));
-}
-
-/** The servers of these groups, by group and address. */
-export function* serversOf(groups: Iterable<TargetGroup>): Generator<{ group: string; server: UpstreamServer }> {
-  for (const group of groups) {
-    for (const server of [...group.servers].sort(inOrderOf(({ address }) => address))) yield { group: group.name, server };
-  }
-}
 
 export function serverStatus({ health, stats }: AdminContext, group: string, server: UpstreamServer): proto.UpstreamServerStatus {
   const probed = health.statusOf(group, server.address);
@@ -67,29 +53,53 @@ export interface StatsFilter {
   readonly clientId: string;
 }
 
-/** The totals of everything, and the servers and clients that the filter fits. */
-export function statsMessage({ authority, stats, health }: AdminContext, filter: StatsFilter, at: Date): proto.WatchStatsResponse {
-  const { snapshot } = authority;
-  const totals = stats.totals();
-  return {
+/** Servers and clients in one message of statistics: one of 10,000 would hold up others while it is put together. */
+const MOST_STATS = 500;
+
+/** The totals of everything, and the servers and clients that the filter fits; where they are many, in several messages. */
+export function* statsMessages(context: AdminContext, filter: StatsFilter, at: Date): Generator<proto.WatchStatsResponse, void, undefined> {
+  const { snapshot } = context.authority;
+  const { active, accepted, byReason } = context.stats.totals();
+  const totals = {
     at,
     revision: BigInt(snapshot.revision),
-    activeConnections: count(totals.active),
-    accepted: count(totals.accepted),
-    refused: sumOf([...totals.byReason].filter(([reason]) => isRefusal(reason))),
-    byReason: reasonCounts(totals.byReason),
-    servers: [...serversOf(groupsByName(snapshot))]
-      .filter(({ group, server }) => fits(filter.targetGroup, group) && fits(filter.server, server.address))
-      .map(({ group, server: { address } }) => ({
-        targetGroup: group,
-        server: address,
-        counters: serverCounters(stats.server(group, address)),
-        health: HEALTH[health.statusOf(group, address)?.health ?? 'unknown'],
-      })),
-    clients: clientsById(snapshot)
-      .filter(({ clientId }) => fits(filter.clientId, clientId))
-      .map((client) => ({ clientId: client.clientId, counters: clientCounters(stats, client) })),
+    activeConnections: count(active),
+    accepted: count(accepted),
+    refused: sumOf([...byReason].filter(([reason]) => isRefusal(reason))),
+    byReason: reasonCounts(byReason),
   };
+  let servers: proto.ServerStats[] = [];
+  let clients: proto.ClientStats[] = [];
+  for (const each of statsRows(context, snapshot, filter)) {
+    if (servers.length + clients.length === MOST_STATS) {
+      yield { ...totals, servers, clients, more: true };
+      [servers, clients] = [[], []];
+    }
+    if ('clientId' in each) clients.push(each);
+    else servers.push(each);
+  }
+  yield { ...totals, servers, clients, more: false };
+}
+
+function* statsRows(
+  { stats, health }: AdminContext,
+  snapshot: Snapshot,
+  filter: StatsFilter,
+): Generator<proto.ServerStats | proto.ClientStats, void, undefined> {
+  for (const { group, server } of serversOf(groupsByName(snapshot))) {
+    const { address } = server;
+    if (!fits(filter.targetGroup, group) || !fits(filter.server, address)) continue;
+    yield {
+      targetGroup: group,
+      server: address,
+      counters: serverCounters(stats.server(group, address)),
+      health: HEALTH[health.statusOf(group, address)?.health ?? 'unknown'],
+    };
+  }
+  for (const client of clientsById(snapshot)) {
+    const { clientId } = client;
+    if (fits(filter.clientId, clientId)) yield { clientId, counters: clientCounters(stats, client) };
+  }
 }
 
 /** An empty name means all. */
@@ -168,8 +178,4 @@ function clientCounters(stats: Stats, client: Client): proto.ClientCounters {
     bytesToClient: count(bytesToClient),
     rateHeadroom: stats.rateHeadroom(client),
   };
-}
-
-function inOrderOf<T>(key: (item: T) => string): (a: T, b: T) => number {
-  return (a, b) => (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0);
 }

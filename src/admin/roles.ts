@@ -46,12 +46,6 @@ export const NEEDED_ROLE: ReadonlyMap<string, Role> = new Map([
   ...methods('grpc.reflection.v1alpha.ServerReflection', 'viewer', ['ServerReflectionInfo']),
 ]);
 
-/** True for a method that changes something: those are in the log, refused ones too. */
-export function changesState(path: string): boolean {
-  const needed = NEEDED_ROLE.get(path);
-  return (needed === 'operator' || needed === 'admin') && !path.endsWith('/ListAuditEntries');
-}
-
 function methods(service: string, role: Role, names: readonly string[]): [string, Role][] {
   return names.map((name) => [`/${service}/${name}`, role]);
 }

@@ -27,6 +27,8 @@ export interface Replies<Response> {
   isKeepingUp(): boolean;
   /** False: the buffer is full; go on at `onDrain`. Sends nothing after `signal` is aborted. */
   send(response: Response): boolean;
+  /** Sends, and resolves when it has been taken, or `signal` is aborted. */
+  sendAndWait(response: Response): Promise<void>;
   onDrain(listener: () => void): void;
 }
 
@@ -53,6 +55,15 @@ function repliesTo<Response>(call: ServerWritableStream<unknown, Response>, sign
     signal,
     isKeepingUp: () => call.writableLength === 0,
     send: (response) => !signal.aborted && call.write(response),
+    sendAndWait: async (response) => {
+      const { promise: taken, resolve } = Promise.withResolvers<void>();
+      const leave = () => resolve();
+      signal.addEventListener('abort', leave);
+      if (signal.aborted) leave();
+      else call.write(response, leave);
+      await taken;
+      signal.removeEventListener('abort', leave);
+    },
     onDrain: (listener) => void call.on('drain', listener),
   };
 }

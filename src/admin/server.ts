@@ -15,16 +15,22 @@ import { Changes } from './changes.ts';
 import type { AdminContext } from './context.ts';
 import type { Refusal } from './errors.ts';
 import { HealthService } from './health.ts';
+import { LockoutGuard } from './lockout.ts';
 import { createMutualTlsServer, swapMaterial } from './mutual-tls.ts';
 import { Descriptors, reflectionMethods } from './reflection.ts';
-import { changesState } from './roles.ts';
 import { adminService } from './service.ts';
 
 /** Every service that the admin server serves. */
 export const SERVED = [AdminServiceService, HealthDefinition, ServerReflectionService, ServerReflectionAlphaService] as const;
 
+/** As much as a configuration file may have. */
+const MAX_REQUEST_BYTES = 16 * 1024 * 1024;
+/** As much as lbctl and the client of the package take. */
+const MAX_REPLY_BYTES = 64 * 1024 * 1024;
+
 const LIMITS = {
-  'grpc.max_receive_message_length': 4 * 1024 * 1024,
+  'grpc.max_receive_message_length': MAX_REQUEST_BYTES,
+  'grpc.max_send_message_length': MAX_REPLY_BYTES,
   'grpc.max_concurrent_streams': 100,
   // A reader that has vanished without a word is noticed, and its streams end.
   'grpc.keepalive_time_ms': 60_000,
@@ -45,6 +51,7 @@ export interface AdminStart {
 export class AdminServer {
   readonly calls = new CallCounts();
   readonly #context: AdminContext;
+  readonly #changes: Changes;
   readonly #grpc: GrpcServer;
   readonly #tls: TlsServer;
   readonly #health: HealthService;
@@ -56,14 +63,16 @@ export class AdminServer {
 
   private constructor(context: AdminContext, { material, roles }: AdminStart, descriptors: Descriptors) {
     const { authority, log } = context;
-    const changes = new Changes(authority, log);
     this.#context = context;
+    this.#changes = new Changes(authority, log);
     this.#health = new HealthService(log);
-    this.#authorisation = new Authorisation(authority, roles, (path, caller, refusal) => {
-      if (changesState(path)) void changes.recordRefused(path.slice(path.lastIndexOf('/') + 1), caller, refusal);
+    const guard = new LockoutGuard(roles);
+    this.#authorisation = new Authorisation(authority, roles, {
+      admitted: (identity) => guard.remember(identity),
+      refused: (caller, refusal) => void this.#changes.recordRefused(caller, refusal),
     });
     this.#grpc = new GrpcServer({ ...LIMITS, interceptors: [this.calls.interceptor, this.#authorisation.interceptor] });
-    this.#grpc.addService(AdminServiceService, adminService(context, changes, this.#stopping.signal));
+    this.#grpc.addService(AdminServiceService, adminService(context, this.#changes, guard, this.#stopping.signal));
     this.#grpc.addService(HealthDefinition, this.#health.methods);
     this.#grpc.addService(ServerReflectionService, reflectionMethods(descriptors));
     this.#grpc.addService(ServerReflectionAlphaService, reflectionMethods(descriptors));
@@ -101,8 +110,9 @@ export class AdminServer {
     swapMaterial(this.#tls, material);
   }
 
-  /** From now on health says NOT_SERVING; everything else goes on. */
+  /** From now on health says NOT_SERVING; everything else goes on. What was counted goes into the audit trail while there is one. */
   drain(): void {
+    this.#changes.flush();
     this.#health.drain();
   }
 

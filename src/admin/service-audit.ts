@@ -1,8 +1,10 @@
 /** ListAuditEntries: who tried what, newest first. */
 import type { AuditEntry } from '../controlplane/store/store.ts';
+import { DomainError } from '../domain/errors.ts';
 import type * as proto from '../gen/lb/admin/v1/admin.ts';
 import type { AdminContext } from './context.ts';
 import { numberOf, pageFrom } from './paging.ts';
+import { NEEDED_ROLE } from './roles.ts';
 import { unary } from './rpc.ts';
 
 const LIST = 'audit';
@@ -12,6 +14,7 @@ const MAX_PAGE = 1000;
 export function auditMethods({ authority, log }: AdminContext): Pick<proto.AdminServiceServer, 'listAuditEntries'> {
   return {
     listAuditEntries: unary(log, async ({ since, until, actor, method, pageSize, pageToken }) => {
+      refuseUnknown(method);
       const limit = pageSize === 0 ? DEFAULT_PAGE : Math.min(pageSize, MAX_PAGE);
       const found = await authority.archive.auditEntries({
         sinceMs: since?.getTime(),
@@ -26,6 +29,16 @@ export function auditMethods({ authority, log }: AdminContext): Pick<proto.Admin
     }),
   };
 }
+
+/** @throws DomainError `not_found` */
+function refuseUnknown(method: string): void {
+  if (method === '' || METHODS.has(method)) return;
+  const alike = [...METHODS].find((each) => each.toLowerCase() === method.toLowerCase());
+  throw new DomainError('not_found', 'method', `there is no method "${method}"${alike === undefined ? '' : `; did you mean ${alike}?`}`);
+}
+
+/** Without their services, as the audit trail has them. */
+const METHODS: ReadonlySet<string> = new Set([...NEEDED_ROLE.keys()].map((path) => path.slice(path.lastIndexOf('/') + 1)));
 
 function entryMessage({ id, atMs, revisionBefore, revisionAfter, ...same }: AuditEntry): proto.AuditEntry {
   return {

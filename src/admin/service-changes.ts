@@ -1,17 +1,17 @@
 /** The methods that change something; RemoveUpstreamServer, which takes its time, has a file of its own. */
 import { DomainError } from '../domain/errors.ts';
-import { LOG_LEVELS, type LogLevel } from '../domain/model.ts';
+import { LOG_LEVELS, type LogLevel, type Snapshot } from '../domain/model.ts';
 import type { AdminServiceServer } from '../gen/lb/admin/v1/admin.ts';
 import type { Changes } from './changes.ts';
 import type { AdminContext } from './context.ts';
 import { clientFrom } from './convert.ts';
 import { targetGroupFrom, upstreamServerFrom } from './convert-groups.ts';
-import { refuseLockout } from './lockout.ts';
+import type { LockoutGuard } from './lockout.ts';
 import { unary } from './rpc.ts';
 
 type Mutations = Pick<AdminServiceServer, 'addTargetGroup' | 'removeTargetGroup' | 'addUpstreamServer' | 'addClient' | 'setLogLevel'>;
 
-export function changeMethods({ health, logLevel, log }: AdminContext, changes: Changes): Mutations {
+export function changeMethods({ health, logLevel, log }: AdminContext, changes: Changes, guard: LockoutGuard): Mutations {
   return {
     addTargetGroup: unary(log, async (request, caller) => {
       const { revision, group } = await changes.recorded('AddTargetGroup', caller, async () => {
@@ -40,15 +40,17 @@ export function changeMethods({ health, logLevel, log }: AdminContext, changes: 
     }),
 
     addClient: unary(log, async (request, caller) => {
+      let warnings: readonly string[] = [];
       const { revision } = await changes.recorded('AddClient', caller, () => {
         const client = clientFrom(request.client, 'client');
-        const command = () => {
-          refuseLockout(client, caller);
+        const command = (current: Snapshot) => {
+          // One of the same name is refused by apply, which says so best.
+          if (!current.clients.has(client.clientId)) warnings = guard.checkClient(client, current, caller);
           return { kind: 'addClient', client } as const;
         };
         return changes.execute(command, caller, request, 'client');
       });
-      return { revision: BigInt(revision) };
+      return { revision: BigInt(revision), warnings: [...warnings] };
     }),
 
     setLogLevel: unary(log, async (request, caller) => {

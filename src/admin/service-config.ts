@@ -1,18 +1,20 @@
 /** Whole configurations: what one would change, making it the state, going back to an earlier state, writing the state down. */
 import { status as Code } from '@grpc/grpc-js';
 import type { ConnectionFacts } from '../controlplane/connection-list.ts';
-import { BOOTSTRAP_ACTOR, type StoredChange } from '../controlplane/store/store.ts';
-import { type BlastRadius, blastRadius, type Difference, diff } from '../domain/diff.ts';
+import type { ConfigProblem, Goal, Planned, Planner } from '../controlplane/planner.ts';
+import { isUpdate, type Made } from '../controlplane/store/made-different.ts';
+import { BOOTSTRAP_ACTOR, RevisionConflictError, type StoredChange } from '../controlplane/store/store.ts';
+import { nextTurn } from '../controlplane/turns.ts';
+import { type BlastRadius, blastRadius, type Difference } from '../domain/diff.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { Snapshot } from '../domain/model.ts';
-import type { Command } from '../domain/state.ts';
 import * as proto from '../gen/lb/admin/v1/admin.ts';
 import type { Caller } from './caller.ts';
 import type { Changes, Conditions } from './changes.ts';
-import type { AdminContext, ConfigProblem, ParsedConfig } from './context.ts';
+import type { AdminContext } from './context.ts';
 import { closingFrom } from './convert.ts';
-import { AdminError } from './errors.ts';
-import { refuseLockout } from './lockout.ts';
+import { AdminError, inOneLine } from './errors.ts';
+import type { LockoutGuard } from './lockout.ts';
 import { numberOf, pageFrom } from './paging.ts';
 import { count } from './replies.ts';
 import { summaryOf } from './revision-summary.ts';
@@ -23,6 +25,8 @@ type ConfigMethods = Pick<proto.AdminServiceServer, 'planConfig' | 'applyConfig'
 const REVISIONS = 'revisions';
 const DEFAULT_PAGE = 100;
 const MAX_PAGE = 1000;
+/** Times that one call is planned while the state changes under it. */
+const PLANNED_AT_MOST = 5;
 /** Live connections are read in parts of so many. */
 const CONNECTIONS_AT_ONCE = 1000;
 
@@ -32,69 +36,81 @@ const KIND = {
   changed: proto.Difference_Kind.CHANGED,
 } as const;
 
-export function configMethods(context: AdminContext, changes: Changes): ConfigMethods {
-  const { authority, connections, drainTimeoutMs, log } = context;
+export function configMethods(context: AdminContext, changes: Changes, guard: LockoutGuard): ConfigMethods {
+  const { authority, connections, drainTimeoutMs, log, planner } = context;
 
-  /** Makes groups and clients those of `wanted`, and ends the connections that this takes away. */
-  const replace = async (
-    method: string,
-    request: Conditions & Parameters<typeof closingFrom>[0],
-    caller: Caller,
-    wanted: () => Promise<Target> | Target,
-  ) => {
-    const { revision, differences, closing } = await changes.recorded(method, caller, async () => {
+  /** Makes groups and clients those of `goal`, and ends the connections that this takes away. */
+  const replace = async (method: string, request: ReplaceRequest, caller: Caller, goal: () => Promise<Goal> | Goal) => {
+    const { revision, replayed, planned, warnings, closing } = await changes.recorded(method, caller, async () => {
       const closing = closingFrom(request, drainTimeoutMs);
-      const target = await wanted();
-      for (const client of target.clients) refuseLockout(client, caller);
-      let differences: readonly Difference[] = [];
-      const command = (current: Snapshot) => {
-        const replacing = replacingWith(target, current);
-        differences = diff(current, authority.preview(replacing));
-        return replacing;
-      };
-      return { ...(await changes.execute(command, caller, request)), differences: () => differences, closing };
+      return { ...(await planAndExecute(await goal(), request, caller)), closing };
     });
     const closed = await connections.enforce(closing.mode, closing.deadlineMs);
-    return { revision: BigInt(revision), differences: differences().map(differenceMessage), connectionsClosed: count(closed) };
+    return {
+      revision: BigInt(revision),
+      differences: replayed ? [] : planned.differences.map(differenceMessage),
+      connectionsClosed: count(closed),
+      warnings: [...warnings],
+      alreadyApplied: replayed,
+      needsRestart: [...planned.needsRestart],
+    };
+  };
+
+  /** Plans on the state as it is and executes the plan; plans again when the state has changed in between. */
+  const planAndExecute = async (goal: Goal, request: Conditions, caller: Caller) => {
+    for (let attempt = 1; ; attempt++) {
+      const state = authority.snapshot;
+      const planned = await readable(planner.plan(goal, state));
+      let warnings: readonly string[] = [];
+      const command = (current: Snapshot) => {
+        if (current !== state) throw new RevisionConflictError(state.revision, current.revision);
+        warnings = guard.checkPlan(planned, current, caller);
+        return planned.command;
+      };
+      try {
+        return { ...(await changes.execute(command, caller, request)), planned, warnings };
+      } catch (error) {
+        const hasMoved = error instanceof RevisionConflictError && request.expectedRevision === 0n;
+        if (!hasMoved || attempt === PLANNED_AT_MOST) throw error;
+      }
+    }
   };
 
   return {
-    planConfig: unary(log, async ({ config }) => {
-      const wanted = parsed(context, config);
+    planConfig: unary(log, async ({ config: text }, caller) => {
+      const state = authority.snapshot;
+      const planned = await readable(planner.plan({ kind: 'config', text }, state));
       const live = await everyConnection(context);
-      // Taken together, with nothing in between: they are about one state.
-      const { snapshot } = authority;
-      const next = authority.preview(replacingWith(wanted, snapshot));
+      // A turn for each step: they are long when everything differs.
+      const warnings = guard.checkPlan(planned, state, caller);
+      await nextTurn();
+      const next = authority.preview(planned.command, state);
+      await nextTurn();
+      const radius = blastRadius(state, next, live);
+      await nextTurn();
       return {
-        revision: BigInt(snapshot.revision),
-        differences: diff(snapshot, next).map(differenceMessage),
-        blastRadius: blastRadiusMessage(blastRadius(snapshot, next, live)),
-        needsRestart: [...wanted.needsRestart],
+        revision: BigInt(state.revision),
+        differences: planned.differences.map(differenceMessage),
+        blastRadius: blastRadiusMessage(radius),
+        needsRestart: [...planned.needsRestart],
+        warnings: [...warnings],
       };
     }),
 
-    applyConfig: unary(log, async (request, caller) => {
-      let needsRestart: readonly string[] = [];
-      const replaced = await replace('ApplyConfig', request, caller, () => {
-        const wanted = parsed(context, request.config);
-        needsRestart = wanted.needsRestart;
-        return wanted;
-      });
-      return { ...replaced, needsRestart: [...needsRestart] };
-    }),
+    applyConfig: unary(log, (request, caller) => replace('ApplyConfig', request, caller, () => ({ kind: 'config', text: request.config }))),
 
     rollbackConfig: unary(log, (request, caller) =>
       replace('RollbackConfig', request, caller, async () => {
-        const then = await authority.archive.stateAt(Number(request.toRevision));
-        if (then === undefined || then.revision === 0) {
+        const revision = Number(request.toRevision);
+        const recorded = revision === 0 ? undefined : await authority.archive.recorded(revision);
+        if (recorded === undefined) {
           throw new AdminError(
             Code.NOT_FOUND,
             'REVISION_NOT_FOUND',
             `revision ${request.toRevision} is not kept; list the revisions to see which ones are`,
           );
         }
-        // Those of now stay, whatever was revoked since.
-        return { targetGroups: [...then.targetGroups.values()], clients: [...then.clients.values()], revocations: [] };
+        return { kind: 'recorded', recorded };
       }),
     ),
 
@@ -102,32 +118,34 @@ export function configMethods(context: AdminContext, changes: Changes): ConfigMe
       const limit = pageSize === 0 ? DEFAULT_PAGE : Math.min(pageSize, MAX_PAGE);
       const found = await authority.archive.history(limit + 1, numberOf(REVISIONS, pageToken));
       const { items, nextPageToken } = pageFrom(REVISIONS, found, limit, ({ revision }) => String(revision));
-      return { revisions: items.map(revisionMessage), nextPageToken };
+      const made = await madeBy(context, items);
+      return { revisions: items.map((change) => revisionMessage(change, made.get(change.revision))), nextPageToken };
     }),
 
-    exportConfig: unary(log, () => {
+    exportConfig: unary(log, async () => {
       const { snapshot } = authority;
-      return { config: context.exportConfig(snapshot), revision: BigInt(snapshot.revision) };
+      return { config: await planner.export(snapshot), revision: BigInt(snapshot.revision) };
     }),
   };
 }
 
-type Target = Pick<ParsedConfig, 'targetGroups' | 'clients' | 'revocations'>;
-
-/** Listeners stay those that run. */
-function replacingWith({ targetGroups, clients, revocations }: Target, { listeners }: Snapshot): Command {
-  return { kind: 'replaceAll', listeners, targetGroups, clients, revocations };
-}
+type ReplaceRequest = Conditions & Parameters<typeof closingFrom>[0];
 
 /** @throws AdminError with every problem of the text */
-function parsed(context: AdminContext, text: string): ParsedConfig {
-  const result = context.parseConfig(text);
+async function readable(answer: ReturnType<Planner['plan']>): Promise<Planned> {
+  const result = await answer;
   if (!('problems' in result)) return result;
   const violations = result.problems.map(violationOf);
-  const [first] = violations;
-  if (first === undefined) throw new DomainError('invalid', 'config', 'the configuration cannot be read');
-  const more = violations.length === 1 ? '' : ` (and ${violations.length - 1} more)`;
-  throw new AdminError(Code.INVALID_ARGUMENT, 'INVALID_CONFIG', `${first.field}: ${first.description}${more}`, violations);
+  if (violations.length === 0) throw new DomainError('invalid', 'config', 'the configuration cannot be read');
+  throw new AdminError(Code.INVALID_ARGUMENT, 'INVALID_CONFIG', inOneLine(violations), violations);
+}
+
+/** What the updates among these changes of the history made different; they are newest first and without gaps. */
+async function madeBy({ authority, planner }: AdminContext, changes: readonly StoredChange[]): Promise<Made> {
+  const first = changes.findLastIndex(({ command }) => isUpdate(command));
+  const before = changes[first];
+  const recorded = before && (await authority.archive.recorded(before.revision - 1));
+  return recorded === undefined ? new Map() : planner.retell(recorded, changes.slice(0, first + 1).toReversed());
 }
 
 /** `config:3:5 clients[0].clientId` */
@@ -163,8 +181,11 @@ function blastRadiusMessage({ connectionsDraining, connectionsClosing, lostAcces
   };
 }
 
-function revisionMessage({ revision, atMs, actor, command, requestId }: StoredChange): proto.Revision {
+function revisionMessage(
+  { revision, atMs, actor, command, requestId }: StoredChange,
+  made: readonly Difference[] | undefined,
+): proto.Revision {
   // Stored with what it is, so that no certificate passes for the configuration file.
   const who = actor === BOOTSTRAP_ACTOR ? actor : actor.replace(/^certificate /, '');
-  return { revision: BigInt(revision), at: new Date(atMs), actor: who, summary: summaryOf(command), requestId };
+  return { revision: BigInt(revision), at: new Date(atMs), actor: who, summary: summaryOf(command, made), requestId };
 }

@@ -1,6 +1,7 @@
 /** The methods about live connections one by one; WatchConnections has a file of its own. */
 import type { ConnectionFacts, ConnectionSelector } from '../controlplane/connection-list.ts';
 import { DomainError } from '../domain/errors.ts';
+import type { Snapshot } from '../domain/model.ts';
 import { REASONS } from '../domain/reasons.ts';
 import type { AdminServiceServer, Connection, ConnectionFilter } from '../gen/lb/admin/v1/admin.ts';
 import type { Changes } from './changes.ts';
@@ -8,16 +9,19 @@ import type { AdminContext } from './context.ts';
 import { addressFrom } from './convert-values.ts';
 import { count } from './replies.ts';
 import { unary } from './rpc.ts';
+import { refuseUnknownServer } from './service-reads.ts';
 
 type ConnectionMethods = Pick<AdminServiceServer, 'listConnections' | 'closeConnections'>;
 
 const MAX_PAGE = 1000;
 
-export function connectionMethods({ connections, workers, log }: AdminContext, changes: Changes): ConnectionMethods {
+export function connectionMethods({ authority, connections, workers, log }: AdminContext, changes: Changes): ConnectionMethods {
   return {
     listConnections: unary(log, async ({ filter, pageSize, pageToken }) => {
       const limit = pageSize === 0 ? MAX_PAGE : Math.min(pageSize, MAX_PAGE);
-      const listed = await connections.list(liveSelectorFrom(filter), cursorFrom(pageToken, workers), limit);
+      const selector = liveSelectorFrom(filter);
+      const listed = await connections.list(selector, cursorFrom(pageToken, workers), limit);
+      if (listed.connections.length === 0 && pageToken === '') refuseUnknown(selector, authority.snapshot);
       return {
         connections: listed.connections.map(connectionMessage),
         nextPageToken: listed.next === undefined ? '' : tokenOf(listed.next),
@@ -30,7 +34,9 @@ export function connectionMethods({ connections, workers, log }: AdminContext, c
         if (Object.keys(selector).length === 0) {
           throw new DomainError('invalid', 'filter', 'at least one field of the filter must be set: this would close every connection');
         }
-        return { closed: await connections.close(selector, 'killed_by_admin'), replayed: false };
+        const closed = await connections.close(selector, 'killed_by_admin');
+        if (closed === 0) refuseUnknown(selector, authority.snapshot);
+        return { closed, replayed: false };
       });
       return { connectionsClosed: count(closed) };
     }),
@@ -52,6 +58,16 @@ function liveSelectorFrom(filter: ConnectionFilter | undefined): ConnectionSelec
   if (filter !== undefined && filter.reason !== '')
     throw new DomainError('invalid', 'filter.reason', 'a connection has a reason when it has ended; only WatchConnections tells of those');
   return selectorFrom(filter);
+}
+
+/**
+ * For a filter that no connection fits: a name that is not there is a mistake. What was removed may have connections for a while.
+ * @throws DomainError `not_found`
+ */
+function refuseUnknown({ clientId = '', group = '', server = '' }: ConnectionSelector, snapshot: Snapshot): void {
+  refuseUnknownServer(snapshot, group, server);
+  if (clientId !== '' && !snapshot.clients.has(clientId))
+    throw new DomainError('not_found', 'filter.clientId', `there is no client "${clientId}"`);
 }
 
 /** @throws DomainError `invalid` */

@@ -72,8 +72,8 @@ function groupUpdateFrom({ targetGroup, updateMask }: proto.UpdateTargetGroupReq
   });
 }
 
-function mapped<K extends string, V>(keys: readonly K[], valueOf: (key: K) => V): Readonly<Record<K, V>> {
-  return Object.fromEntries(keys.map((key) => [key, valueOf(key)])) as Record<K, V>; // each key has just been given its value
+function mapped<K extends string, V>(keys: readonly K[], valueFor: (key: K) => V): Readonly<Record<K, V>> {
+  return Object.fromEntries(keys.map((key) => [key, valueFor(key)])) as Record<K, V>; // each key has just been given its value
 }
 
 /** @throws DomainError `invalid` */

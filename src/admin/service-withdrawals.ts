@@ -4,19 +4,18 @@ import { DomainError } from '../domain/errors.ts';
 import type { Client, Snapshot } from '../domain/model.ts';
 import type { Command } from '../domain/state.ts';
 import * as proto from '../gen/lb/admin/v1/admin.ts';
-import type { Caller } from './caller.ts';
 import type { Changes } from './changes.ts';
 import type { AdminContext } from './context.ts';
 import { type Closing, clientFrom, closingFrom } from './convert.ts';
 import { fingerprintFrom } from './convert-values.ts';
 import { fieldsMeant } from './field-mask.ts';
-import { refuseLockout } from './lockout.ts';
+import type { LockoutGuard } from './lockout.ts';
 import { count } from './replies.ts';
 import { unary } from './rpc.ts';
 
 type Withdrawals = Pick<proto.AdminServiceServer, 'updateClient' | 'removeClient' | 'revokeCertificate'>;
 
-export function withdrawalMethods({ connections, drainTimeoutMs, log }: AdminContext, changes: Changes): Withdrawals {
+export function withdrawalMethods({ connections, drainTimeoutMs, log }: AdminContext, changes: Changes, guard: LockoutGuard): Withdrawals {
   // A repeated request ends what is left as well: the one before may have died between the change and this.
   const enforced = async (revision: number, { mode, deadlineMs }: Closing) => ({
     revision: BigInt(revision),
@@ -24,11 +23,19 @@ export function withdrawalMethods({ connections, drainTimeoutMs, log }: AdminCon
   });
   return {
     updateClient: unary(log, async (request, caller) => {
+      let warnings: readonly string[] = [];
       const { revision, closing } = await changes.recorded('UpdateClient', caller, async () => {
         const closing = closingFrom(request, drainTimeoutMs);
-        return { ...(await changes.execute(clientUpdateFrom(request, caller), caller, request, 'client')), closing };
+        const updated = clientUpdateFrom(request);
+        const command = (current: Snapshot): Command => {
+          const client = updated(current);
+          // A client that is not there is refused by apply, which says so best.
+          if (current.clients.has(client.clientId)) warnings = guard.checkClient(client, current, caller);
+          return { kind: 'updateClient', client };
+        };
+        return { ...(await changes.execute(command, caller, request, 'client')), closing };
       });
-      return enforced(revision, closing);
+      return { ...(await enforced(revision, closing)), warnings: [...warnings] };
     }),
 
     removeClient: unary(log, async (request, caller) => {
@@ -44,6 +51,7 @@ export function withdrawalMethods({ connections, drainTimeoutMs, log }: AdminCon
       const { revision, closing } = await changes.recorded('RevokeCertificate', caller, async () => {
         const closing = closingFrom(request, drainTimeoutMs);
         const revocation = { fingerprint: fingerprintIn(request), comment: request.comment, atMs: Date.now() };
+        if (!request.allowSelf) guard.refuseOwnCertificate(revocation.fingerprint, caller);
         return { ...(await changes.execute({ kind: 'revokeCertificate', revocation }, caller, request)), closing };
       });
       return enforced(revision, closing);
@@ -61,8 +69,8 @@ const CLIENT_FIELDS = [
   'limits.shadow',
 ] as const;
 
-/** @throws DomainError `invalid`; what it gives throws `in_use` */
-function clientUpdateFrom({ client, updateMask }: proto.UpdateClientRequest, caller: Caller): (current: Snapshot) => Command {
+/** @throws DomainError `invalid` */
+function clientUpdateFrom({ client, updateMask }: proto.UpdateClientRequest): (current: Snapshot) => Client {
   const given = client ?? proto.Client.create();
   const fields = fieldsMeant(
     updateMask,
@@ -98,9 +106,8 @@ function clientUpdateFrom({ client, updateMask }: proto.UpdateClientRequest, cal
     'client',
   );
   return (current) => {
-    // A client that is not there is refused by apply, which says so best.
     const before = current.clients.get(wanted.clientId) ?? wanted;
-    const client: Client = {
+    return {
       clientId: before.clientId,
       match: fields.has('match') ? wanted.match : before.match,
       allowedTargetGroups: fields.has('allowed_target_groups') ? wanted.allowedTargetGroups : before.allowedTargetGroups,
@@ -111,8 +118,6 @@ function clientUpdateFrom({ client, updateMask }: proto.UpdateClientRequest, cal
         shadow: shadow ? wanted.limits.shadow : before.limits.shadow,
       },
     };
-    refuseLockout(client, caller);
-    return { kind: 'updateClient', client };
   };
 }
 

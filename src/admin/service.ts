@@ -2,6 +2,7 @@
 import type { AdminServiceServer } from '../gen/lb/admin/v1/admin.ts';
 import type { Changes } from './changes.ts';
 import type { AdminContext } from './context.ts';
+import type { LockoutGuard } from './lockout.ts';
 import { removeUpstreamServer } from './remove-upstream-server.ts';
 import { auditMethods } from './service-audit.ts';
 import { certificateMethods } from './service-certificates.ts';
@@ -17,14 +18,14 @@ import { watchHealth } from './watch-health.ts';
 import { watchStats } from './watch-stats.ts';
 
 /** `stopping` ends what the methods do in the background. */
-export function adminService(context: AdminContext, changes: Changes, stopping: AbortSignal): AdminServiceServer {
+export function adminService(context: AdminContext, changes: Changes, guard: LockoutGuard, stopping: AbortSignal): AdminServiceServer {
   return {
     ...readMethods(context),
-    ...changeMethods(context, changes),
+    ...changeMethods(context, changes, guard),
     ...updateMethods(context, changes),
-    ...withdrawalMethods(context, changes),
+    ...withdrawalMethods(context, changes, guard),
     ...connectionMethods(context, changes),
-    ...configMethods(context, changes),
+    ...configMethods(context, changes, guard),
     ...auditMethods(context),
     ...explainMethods(context),
     ...certificateMethods(context, changes),

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { status as Code } from '@grpc/grpc-js';
-import type { HealthEvent } from '../controlplane/health-journal.ts';
+import type { HealthEvent, ServerHealth } from '../controlplane/health-journal.ts';
 import type { AdminServiceServer, WatchHealthRequest, WatchHealthResponse } from '../gen/lb/admin/v1/admin.ts';
 import type { AdminContext } from './context.ts';
 import { AdminError } from './errors.ts';
@@ -10,6 +10,8 @@ import { refuseUnknownServer } from './service-reads.ts';
 
 /** Events that wait for one reader at most; a reader that is further behind is dropped. */
 const MAX_WAITING = 1000;
+/** After so many, others have their turn. */
+const SENT_AT_ONCE = 50;
 
 /**
  * WatchHealth: the state, SYNCED, then the events; or with since_revision only the events after it. Subscribing and reading
@@ -40,15 +42,10 @@ function beginning(
   { authority, health, journal }: AdminContext,
   { sinceRevision, targetGroup, server }: WatchHealthRequest,
   concerns: (of: Concerned) => boolean,
-): WatchHealthResponse[] {
+): Iterator<WatchHealthResponse> {
   if (sinceRevision === 0n) {
     refuseUnknownServer(authority.snapshot, targetGroup, server);
-    const { revision } = journal;
-    const states = health
-      .list()
-      .filter(concerns)
-      .map((server) => healthStateMessage(server, revision));
-    return [...states, healthSyncedMessage(revision, new Date())];
+    return stateThenSynced(health.list().filter(concerns), journal.revision);
   }
   const missed = journal.since(Number(sinceRevision));
   if (missed === 'compacted') {
@@ -65,7 +62,12 @@ function beginning(
       `this server has not reached revision ${sinceRevision}, it is at ${journal.revision}; watch from 0 to begin with the state`,
     );
   }
-  return missed.filter(concerns).map(healthEventMessage);
+  return missed.values().filter(concerns).map(healthEventMessage);
+}
+
+function* stateThenSynced(servers: readonly ServerHealth[], revision: number): Generator<WatchHealthResponse, void, undefined> {
+  for (const server of servers) yield healthStateMessage(server, revision);
+  yield healthSyncedMessage(revision, new Date());
 }
 
 /** Sends at the reader's pace: first the beginning, then the events that came meanwhile, of which it keeps MAX_WAITING. */
@@ -75,9 +77,11 @@ class Feed {
   readonly #replies: Replies<WatchHealthResponse>;
   readonly #overflow = new AbortController();
   #mayWrite = true;
+  #sent = 0;
+  #resting = false;
 
-  constructor(beginning: readonly WatchHealthResponse[], replies: Replies<WatchHealthResponse>) {
-    this.#beginning = beginning.values();
+  constructor(beginning: Iterator<WatchHealthResponse>, replies: Replies<WatchHealthResponse>) {
+    this.#beginning = beginning;
     this.#replies = replies;
     replies.onDrain(() => {
       this.#mayWrite = true;
@@ -107,11 +111,20 @@ class Feed {
   }
 
   #pump(): void {
-    while (this.#mayWrite) {
+    while (this.#mayWrite && !this.#resting) {
       const message = this.#next();
       if (message === undefined) return;
       this.#mayWrite = this.#replies.send(message);
+      if (++this.#sent % SENT_AT_ONCE === 0) this.#rest();
     }
+  }
+
+  #rest(): void {
+    this.#resting = true;
+    setImmediate(() => {
+      this.#resting = false;
+      this.#pump();
+    });
   }
 
   #next(): WatchHealthResponse | undefined {

@@ -4,7 +4,7 @@ import type { Snapshot } from '../domain/model.ts';
 import type { AdminServiceServer } from '../gen/lb/admin/v1/admin.ts';
 import type { AdminContext } from './context.ts';
 import { msFrom } from './convert-values.ts';
-import { type StatsFilter, statsMessage } from './replies.ts';
+import { type StatsFilter, statsMessages } from './replies.ts';
 import { serverStream } from './rpc.ts';
 import { refuseUnknownServer } from './service-reads.ts';
 
@@ -17,10 +17,15 @@ export function watchStats(context: AdminContext): AdminServiceServer['watchStat
     const intervalMs = msFrom(interval, 'interval') ?? DEFAULT_INTERVAL_MS;
     if (intervalMs < MIN_INTERVAL_MS) throw new DomainError('invalid', 'interval', `the interval is at least ${MIN_INTERVAL_MS} ms`);
     refuseUnknown(context.authority.snapshot, filter);
-    const sendNow = () => void replies.send(statsMessage(context, filter, new Date()));
-    sendNow();
+    const sendNow = async () => {
+      for (const message of statsMessages(context, filter, new Date())) {
+        if (!message.more) replies.send(message);
+        else await replies.sendAndWait(message);
+      }
+    };
+    await sendNow();
     for await (const _ of setInterval(intervalMs, undefined, { signal: replies.signal, ref: false })) {
-      if (replies.isKeepingUp()) sendNow();
+      if (replies.isKeepingUp()) await sendNow();
     }
   });
 }

@@ -1,6 +1,14 @@
 import type { Address, Client, Listener, LogLevel, Revocation, TargetGroup, Timeouts, TlsParams } from '../domain/model.ts';
 import type { RoleRules } from '../domain/roles.ts';
 
+/** Where metrics are read. */
+export interface MetricsConfig {
+  readonly address: Address;
+  readonly dashboard: boolean;
+  /** Under which it is asked for, beside addresses and the names that it has anyway. */
+  readonly hosts: readonly string[];
+}
+
 /** A config file, checked and completed: every default is filled in, every path is absolute, and nothing in it can change. */
 export interface Config {
   /** Absolute. */
@@ -18,10 +26,13 @@ export interface Config {
   readonly maxPendingHandshakes: number;
   readonly admin: AdminConfig;
   /** undefined: there is no metrics endpoint. */
-  readonly metrics: { readonly address: Address; readonly dashboard: boolean } | undefined;
+  readonly metrics: MetricsConfig | undefined;
   readonly store: StoreConfig;
   readonly logLevel: LogLevel;
 }
+
+/** What is running besides the state. */
+export type Running = Omit<Config, 'targetGroups' | 'clients' | 'revocations'>;
 
 export interface AdminConfig {
   readonly address: Address;

@@ -3,17 +3,16 @@
  * problems are listed in the same run as those of the schema; a value of the wrong kind is passed over here.
  */
 import { parseAddress } from '../domain/address.ts';
+import { parseDuration } from '../domain/durations.ts';
 import { formatAddress } from '../domain/model.ts';
+import { LONGEST_LOG } from '../domain/ratelimit/sliding-window-log.ts';
 import { offersTls13, suiteName } from './ciphers.ts';
-import { parseDuration } from './durations.ts';
 import { found, hint, type PathStep } from './problems.ts';
 import { positionOf, type SourceNode, type SourceProblem } from './source.ts';
 
 type Report = (path: readonly PathStep[], expected: string) => void;
 
 const DEFAULT_ADMIN = '127.0.0.1:9000';
-/** It keeps a time for each connection of its window. */
-const MAX_SLIDING_WINDOW_LOG = 100_000;
 
 export function crossProblems(root: SourceNode): SourceProblem[] {
   if (!isMapping(root)) return [];
@@ -164,10 +163,10 @@ function checkClient(client: SourceNode, report: Report): void {
   if (
     limit !== undefined &&
     typeof limit.value === 'number' &&
-    limit.value > MAX_SLIDING_WINDOW_LOG &&
+    limit.value > LONGEST_LOG &&
     textOf(rate?.children.get('algorithm')) === 'slidingWindowLog'
   ) {
-    report(limit.path, `expected a whole number from 1 to ${MAX_SLIDING_WINDOW_LOG} with slidingWindowLog, found ${found(limit.value)}`);
+    report(limit.path, `expected a whole number from 1 to ${LONGEST_LOG} with slidingWindowLog, found ${found(limit.value)}`);
   }
   const match = children.get('match');
   if (match !== undefined) checkMatchGiven(match, report, 'cn, dns, uri, ou, fingerprint, cidr');
@@ -234,19 +233,23 @@ function checkUnique(
   }
 }
 
-function at(node: SourceNode, ...path: readonly PathStep[]): SourceNode | undefined {
+/** What is at this path below a node. */
+export function at(node: SourceNode, ...path: readonly PathStep[]): SourceNode | undefined {
   return path.reduce<SourceNode | undefined>((child, step) => child?.children.get(step), node);
 }
 
-function items(node: SourceNode, key: string): SourceNode[] {
+/** The items of a list under this key; none for what is no list. */
+export function items(node: SourceNode, key: string): SourceNode[] {
   const child = node.children.get(key);
   return child !== undefined && Array.isArray(child.value) ? [...child.children.values()] : [];
 }
 
-function isMapping(node: SourceNode): boolean {
+/** True for keys with values. */
+export function isMapping(node: SourceNode): boolean {
   return typeof node.value === 'object' && node.value !== null && !Array.isArray(node.value);
 }
 
-function textOf(node: SourceNode | undefined): string | undefined {
+/** The text that a node is; undefined for anything else. */
+export function textOf(node: SourceNode | undefined): string | undefined {
   return typeof node?.value === 'string' ? node.value : undefined;
 }

@@ -1,5 +1,6 @@
 /** The running state as the text of a config file that starts another lbd with it. */
 import { stringify } from 'yaml';
+import { formatDuration } from '../domain/durations.ts';
 import {
   type Client,
   type ConnectionRate,
@@ -15,15 +16,14 @@ import {
   type UpstreamTls,
 } from '../domain/model.ts';
 import { ROLES } from '../domain/roles.ts';
-import type { AdminConfig, Config } from './config.ts';
+import type { AdminConfig, MetricsConfig, Running } from './config.ts';
 import type { ConfigDocument } from './document.ts';
-import { formatDuration } from './durations.ts';
 
 /**
  * YAML that reads as the groups, clients and revocations of `snapshot`, with the listeners and settings of `running`. Paths are
  * absolute, so that it says the same wherever it is put.
  */
-export function exportConfig(running: Config, snapshot: Snapshot): string {
+export function exportConfig(running: Running, snapshot: Snapshot): string {
   const { timeouts, workers, maxPendingHandshakes, admin, metrics, store, logLevel } = running;
   const document: ConfigDocument = {
     logLevel,
@@ -41,11 +41,17 @@ export function exportConfig(running: Config, snapshot: Snapshot): string {
     workers,
     maxPendingHandshakes,
     admin: { address: formatAddress(admin.address), tls: tlsDocument(admin.tls), roles: rolesDocument(admin) },
-    metrics: metrics === undefined ? undefined : { address: formatAddress(metrics.address), dashboard: metrics.dashboard },
+    metrics: metricsDocument(metrics),
     store: { ...store },
   };
   // What is undefined is left out. No aliases: a file is read by people, and its parts are moved about.
   return stringify(document, { aliasDuplicateObjects: false, lineWidth: 0 });
+}
+
+function metricsDocument(metrics: MetricsConfig | undefined) {
+  if (metrics === undefined) return undefined;
+  const { address, dashboard, hosts } = metrics;
+  return { address: formatAddress(address), dashboard, hosts: hosts.length === 0 ? undefined : [...hosts] };
 }
 
 function listenerDocument({ name, address, tls, alpn, acceptProxyProtocol, perAddress, targetGroup, routes }: Listener) {

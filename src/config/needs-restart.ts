@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Config } from './config.ts';
+import type { Config, Running } from './config.ts';
 import { analyseConfig } from './parse.ts';
 import type { Problem } from './problems.ts';
 
@@ -12,7 +12,7 @@ export interface ConfigForRunning extends Pick<Config, 'targetGroups' | 'clients
 }
 
 /** Reads the text as if it stood in place of the running configuration's file. */
-export function parseForRunning(running: Config, text: string): ConfigForRunning | { readonly problems: readonly Problem[] } {
+export function parseForRunning(running: Running, text: string): ConfigForRunning | { readonly problems: readonly Problem[] } {
   const { config, problems } = analyseConfig(text, running.file);
   if (config === undefined) return { problems };
   const { targetGroups, clients, revocations } = config;
@@ -20,12 +20,12 @@ export function parseForRunning(running: Config, text: string): ConfigForRunning
 }
 
 /** What differs between two configurations and takes effect only when lbd starts with the new one: one phrase each. */
-export function needsRestart(running: Config, wanted: Config): readonly string[] {
+export function needsRestart(running: Running, wanted: Running): readonly string[] {
   const settings = SETTINGS.filter((key) => !isDeepStrictEqual(running[key], wanted[key]));
   return [...listenerChanges(running, wanted), ...adminChanges(running, wanted), ...settings.map((key) => `${key} changes`)];
 }
 
-function listenerChanges({ listeners: running }: Config, { listeners: wanted }: Config): string[] {
+function listenerChanges({ listeners: running }: Running, { listeners: wanted }: Running): string[] {
   const added = wanted.filter(({ name }) => !running.some((each) => each.name === name));
   const changes = running.flatMap((before) => {
     const after = wanted.find(({ name }) => name === before.name);
@@ -40,7 +40,7 @@ function listenerChanges({ listeners: running }: Config, { listeners: wanted }: 
   return [...changes, ...added.map(({ name }) => `listener ${name} is new`)];
 }
 
-function adminChanges({ admin: running }: Config, { admin: wanted }: Config): string[] {
+function adminChanges({ admin: running }: Running, { admin: wanted }: Running): string[] {
   return [
     ...(isDeepStrictEqual(running.address, wanted.address) ? [] : ['admin.address changes']),
     ...(isDeepStrictEqual(running.tls, wanted.tls) ? [] : ['admin.tls changes']),

@@ -4,6 +4,7 @@ import type { TlsParams } from '../domain/model.ts';
 import { buildConfig, type ResolvePath, resolveTls } from './build.ts';
 import type { Config } from './config.ts';
 import { crossProblems, tlsMappings } from './cross-checks.ts';
+import { lockoutProblems } from './lockout-checks.ts';
 import { ConfigError, formatPath, type Problem } from './problems.ts';
 import { fileSchema } from './schema/file.ts';
 import { tlsParams } from './schema/tls.ts';
@@ -47,7 +48,12 @@ export function analyseConfig(text: string, file: string, { cwd = process.cwd(),
   const { root, problems } = readSource(text);
   if (root === undefined) return { config: undefined, problems: inOrder(file, problems), tls: [] };
   const result = fileSchema.safeParse(root.value);
-  const all = [...problems, ...(result.success ? [] : schemaProblems(root, result.error.issues)), ...crossProblems(root)];
+  const all = [
+    ...problems,
+    ...(result.success ? [] : schemaProblems(root, result.error.issues)),
+    ...crossProblems(root),
+    ...lockoutProblems(root),
+  ];
 
   const absolute = path.resolve(cwd, file);
   const resolvePath = pathResolver(path.dirname(absolute), cwd, exists);

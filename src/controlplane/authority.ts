@@ -11,6 +11,7 @@ import {
   type StoredState,
 } from './store/store.ts';
 import { StoreWrites } from './store/store-writes.ts';
+import { nextTurn } from './turns.ts';
 
 /** Who wants a change, and under which conditions. */
 export interface Intent {
@@ -97,9 +98,9 @@ export class Authority {
     return () => this.#subscribers.delete(subscriber);
   }
 
-  /** The state that the command would lead to; nothing changes. @throws DomainError when it does not fit the state */
-  preview(command: Command): Snapshot {
-    const next = apply(this.#snapshot, command);
+  /** The state that the command would lead to, from that of now unless given; nothing changes. @throws DomainError when it does not fit */
+  preview(command: Command, from: Snapshot = this.#snapshot): Snapshot {
+    const next = apply(from, command);
     this.#vet(next);
     return next;
   }
@@ -139,10 +140,17 @@ export class Authority {
     };
     const stored = { revision: next.revision, command, actor, requestId, requestDigest, atMs };
     await this.writes.timed(() => this.#store.compareAndSet(previous.revision, stored, next, audit));
+    // A change of everything takes each of these steps a while; the first subscriber learns of it at once.
+    await nextTurn();
     this.#snapshot = next;
     this.#changedAtRunTime = changedAtRunTimeAfter(this.#changedAtRunTime, { actor, command });
     const change: Change = { command, previous, next };
-    await Promise.allSettled([...this.#subscribers].map(async (subscriber) => subscriber(change)));
+    const heard: Promise<void>[] = [];
+    for (const subscriber of [...this.#subscribers]) {
+      heard.push((async () => subscriber(change))().catch(() => undefined));
+      await nextTurn();
+    }
+    await Promise.all(heard);
     return { revision: next.revision, replayed: false };
   }
 }

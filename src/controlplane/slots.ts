@@ -1,10 +1,11 @@
 import { DomainError } from '../domain/errors.ts';
-import { type Client, EMPTY_SNAPSHOT, type RateAlgorithm, type Snapshot, serverKey } from '../domain/model.ts';
-import { limiterFor } from '../domain/ratelimit/algorithms.ts';
-import { CellLock } from '../shared/memory/cell-lock.ts';
+import { EMPTY_SNAPSHOT, type Snapshot, serverKey } from '../domain/model.ts';
+import { monotonicMs } from '../shared/clock.ts';
+import type { CellLock } from '../shared/memory/cell-lock.ts';
 import { MAX_CLIENTS, MAX_GROUPS, MAX_SERVERS, type SharedMemory } from '../shared/memory/layout.ts';
 import type { SharedLedger } from '../shared/memory/ledger.ts';
 import type { SlotAssignments } from '../shared/messages.ts';
+import { LimiterCells } from './limiter-cells.ts';
 
 /**
  * Which row of shared memory belongs to which server, group and client. A row that was given up is used again only once no
@@ -19,12 +20,14 @@ export class Slots {
   );
   readonly #servers: Rows;
   readonly #clients: Rows;
-  readonly #limiters = new Map<string, Limiter>();
+  readonly #limiters: LimiterCells;
   /** The state that the assignments fit. */
   #followed: Snapshot = EMPTY_SNAPSHOT;
 
-  constructor(ledger: SharedLedger) {
+  /** `nowMs` must be the clock by which the workers decide about limits. */
+  constructor(ledger: SharedLedger, nowMs: () => number = monotonicMs) {
     this.#ledger = ledger;
+    this.#limiters = new LimiterCells(nowMs);
     this.#servers = new Rows(
       MAX_SERVERS,
       (slot) => ledger.serverActive(slot) === 0,
@@ -45,14 +48,14 @@ export class Slots {
     return this.#clients.slotOf(clientId);
   }
 
-  limiterCells(clientId: string): SharedMemory | undefined {
-    return this.#limiters.get(clientId)?.cells;
+  /** What the client's connection-rate limit is counted in; undefined: it has none. */
+  limiterLock(clientId: string): CellLock | undefined {
+    return this.#limiters.lockOf(clientId);
   }
 
   /** Every assignment, for a worker that starts. */
   all(): SlotAssignments {
-    const limiters = new Map([...this.#limiters].map(([clientId, { cells }]) => [clientId, cells]));
-    return { servers: this.#servers.all(), groups: this.#groups.all(), clients: this.#clients.all(), limiters };
+    return { servers: this.#servers.all(), groups: this.#groups.all(), clients: this.#clients.all(), limiters: this.#limiters.all() };
   }
 
   /** @throws DomainError `exhausted` when `snapshot` needs more rows than there are. Call it before accepting a change. */
@@ -85,7 +88,7 @@ export class Slots {
     for (const clientId of previous.clients.keys()) {
       if (next.clients.has(clientId)) continue;
       this.#clients.release(clientId);
-      this.#limiters.delete(clientId);
+      this.#limiters.release(clientId);
     }
   }
 
@@ -103,7 +106,7 @@ export class Slots {
     for (const [clientId, client] of next.clients) {
       if (previous.clients.get(clientId) === client) continue;
       this.#clients.assign(clientId, clients);
-      const cells = this.#limiterOf(client);
+      const cells = this.#limiters.follow(client, next.revision);
       if (cells !== undefined) limiters.set(clientId, cells);
     }
     return { servers, groups, clients, limiters };
@@ -112,29 +115,8 @@ export class Slots {
   /** Gives back what a dead worker held: connection counts and limiter locks. */
   releaseLane(lane: number): void {
     this.#ledger.releaseLane(lane);
-    for (const { cells } of this.#limiters.values()) new CellLock(cells).releaseIfHeldBy(lane);
+    this.#limiters.releaseLane(lane);
   }
-
-  /** New cells for a client that had none that fit. Cells that fit are kept when a limit changes: no free refill. */
-  #limiterOf({ clientId, limits }: Client): SharedMemory | undefined {
-    if (limits.connectionRate === undefined) {
-      this.#limiters.delete(clientId);
-      return undefined;
-    }
-    const { algorithm } = limits.connectionRate;
-    const { words } = limiterFor(limits.connectionRate);
-    const known = this.#limiters.get(clientId);
-    if (known !== undefined && known.algorithm === algorithm && known.words === words) return undefined;
-    const cells = CellLock.allocate(words);
-    this.#limiters.set(clientId, { algorithm, words, cells });
-    return cells;
-  }
-}
-
-interface Limiter {
-  readonly algorithm: RateAlgorithm;
-  readonly words: number;
-  readonly cells: SharedMemory;
 }
 
 function checkRoom(field: string, count: number, what: string, most: number): void {

@@ -1,9 +1,9 @@
 import type { Client } from '../domain/model.ts';
-import { limiterFor } from '../domain/ratelimit/algorithms.ts';
+import { limitAt, peekLimit } from '../domain/ratelimit/limit-state.ts';
+import { ruleOf } from '../domain/ratelimit/rate-rule.ts';
 import { REASONS, type Reason, type RefusalReason } from '../domain/reasons.ts';
 import { monotonicMs } from '../shared/clock.ts';
 import type { LatencyTotals } from '../shared/latency.ts';
-import { CellLock } from '../shared/memory/cell-lock.ts';
 import type { ClientTotals, ServerTotals, SharedLedger } from '../shared/memory/ledger.ts';
 import type { Slots } from './slots.ts';
 
@@ -40,6 +40,12 @@ export class Stats {
     return { active: this.#ledger.serverActive(slot), ...this.#ledger.server(slot) };
   }
 
+  /** Connections that the server holds now. */
+  activeOn(group: string, address: string): number {
+    const slot = this.#slots.serverSlot(group, address);
+    return slot === undefined ? 0 : this.#ledger.serverActive(slot);
+  }
+
   /**
    * Reads this server's active connections from now on, after its removal too. The row goes to another server only when it
    * has been idle, so the count of a removed server goes down to 0 and means nothing afterwards.
@@ -58,10 +64,11 @@ export class Stats {
 
   /** How many connections the client's rate limit would admit now; undefined: it has none. Uses up nothing. */
   rateHeadroom({ clientId, limits }: Client): number | undefined {
-    const cells = this.#slots.limiterCells(clientId);
-    if (limits.connectionRate === undefined || cells === undefined) return undefined;
-    const limiter = limiterFor(limits.connectionRate);
-    const verdict = new CellLock(cells).glance((state) => limiter.peek(state, monotonicMs()));
+    const lock = this.#slots.limiterLock(clientId);
+    if (limits.connectionRate === undefined || lock === undefined) return undefined;
+    // The authority's state is the newest there is, whatever the workers have taken over so far.
+    const limit = limitAt(Number.POSITIVE_INFINITY, ruleOf(limits.connectionRate));
+    const verdict = lock.glance((state) => peekLimit(state, limit, monotonicMs()));
     return verdict.admitted ? verdict.remaining : 0;
   }
 

@@ -1,7 +1,8 @@
 /** The limits of one client, asked for one connection. Exact across workers: the cells and counts are shared. */
 import type { Client, ConnectionRate } from '../domain/model.ts';
+import { limiterInForce, peekLimit } from '../domain/ratelimit/limit-state.ts';
 import type { LaneWriter } from '../shared/memory/lane-writer.ts';
-import { type DelayBounds, DelayLine, type Waited } from './delay-line.ts';
+import { type DelayBounds, DelayLines, type Waited } from './delay-line.ts';
 import { once } from './once.ts';
 import { Refusal } from './refusal.ts';
 import type { ClientView, RateView } from './view.ts';
@@ -14,7 +15,7 @@ export interface Place {
 export class Admission {
   readonly #lane: LaneWriter;
   readonly #nowMs: () => number;
-  readonly #lines = new Map<string, DelayLine>();
+  readonly #lines = new DelayLines();
 
   /** `nowMs` must be the same clock in every worker: the limiter cells hold its readings. */
   constructor(lane: LaneWriter, nowMs: () => number) {
@@ -49,13 +50,13 @@ export class Admission {
   /** What {@link admit} would say of the rate now, in words. Uses up nothing. @throws Refusal `rate_limited` */
   peekRate({ client, rate }: ClientView): string {
     if (rate === undefined) return 'no limit';
-    const { limiter, cells, policy } = rate;
-    const verdict = cells.withLock(this.#lane.lane, (state) => limiter.peek(state, this.#nowMs()));
+    const { limit, cells, policy } = rate;
+    const verdict = cells.withLock(this.#lane.lane, (state) => peekLimit(state, limit, this.#nowMs()));
     const delayMs = verdict.admitted ? undefined : verdict.retryAfterMs;
     if (policy.action !== 'delay') {
       if (delayMs !== undefined) throw overRate(policy, delayMs);
     } else {
-      const waiting = this.#lines.get(client.clientId)?.waiting ?? 0;
+      const waiting = this.#lines.waiting(client.clientId);
       if (waiting >= delayBounds(policy).mostWaiting) throw waitedInVain('line_full', policy);
       if (waiting > 0) return `it would wait its turn behind ${waiting} others in this worker, for at most ${policy.maxDelayMs} ms`;
       if (delayMs !== undefined && delayMs > policy.maxDelayMs) throw waitedInVain('too_long', policy);
@@ -77,23 +78,18 @@ export class Admission {
       if (delayMs === undefined) return;
       throw overRate(policy, delayMs);
     }
-    const waited = await this.#line(clientId).wait(() => this.#ask(rate), delayBounds(policy), gone, this.#nowMs);
+    const waited = await this.#lines.wait(clientId, () => this.#ask(rate), delayBounds(policy), gone, this.#nowMs);
     if (waited === 'gone') throw new Refusal('client_gone', 'the client left while it waited for its turn');
     if (waited !== 'admitted') throw waitedInVain(waited, policy);
   }
 
   /** undefined: admitted. Otherwise how long until it could be. */
-  #ask({ limiter, cells }: RateView): number | undefined {
-    const verdict = cells.withLock(this.#lane.lane, (state) => limiter.admit(state, this.#nowMs()));
+  #ask({ limit, cells }: RateView): number | undefined {
+    const verdict = cells.withLock(this.#lane.lane, (state) => {
+      const nowMs = this.#nowMs();
+      return limiterInForce(state, limit, nowMs).admit(state.cells, nowMs);
+    });
     return verdict.admitted ? undefined : verdict.retryAfterMs;
-  }
-
-  #line(clientId: string): DelayLine {
-    const known = this.#lines.get(clientId);
-    if (known !== undefined) return known;
-    const line = new DelayLine();
-    this.#lines.set(clientId, line);
-    return line;
   }
 }
 

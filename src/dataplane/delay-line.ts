@@ -56,6 +56,32 @@ export class DelayLine {
   }
 }
 
+/** The lines of all clients. A client has one only while somebody stands in it. */
+export class DelayLines {
+  readonly #lines = new Map<string, DelayLine>();
+
+  /** How many clients have a line now. */
+  get size(): number {
+    return this.#lines.size;
+  }
+
+  /** How many of the client's connections wait now. */
+  waiting(clientId: string): number {
+    return this.#lines.get(clientId)?.waiting ?? 0;
+  }
+
+  /** As {@link DelayLine.wait}, in the line of this client. */
+  async wait(clientId: string, ask: Ask, bounds: DelayBounds, gone: AbortSignal, nowMs: () => number): Promise<Waited> {
+    const line = this.#lines.get(clientId) ?? new DelayLine();
+    this.#lines.set(clientId, line);
+    try {
+      return await line.wait(ask, bounds, gone, nowMs);
+    } finally {
+      if (line.waiting === 0 && this.#lines.get(clientId) === line) this.#lines.delete(clientId);
+    }
+  }
+}
+
 const NEVER = new Promise<never>(() => undefined);
 
 /** Resolves when `event` does, after `ms`, or when the client goes, whichever is first. */

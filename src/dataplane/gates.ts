@@ -6,6 +6,9 @@ import type { Client, Listener } from '../domain/model.ts';
 import { Refusal } from './refusal.ts';
 import type { ClientView, GroupView, View } from './view.ts';
 
+/** Of the clients that one certificate matches. */
+const MAX_NAMED = 5;
+
 /** What the certificate proves. @throws Refusal `ambiguous_identity` */
 export function identityIn(certificate: CertificateFields): Identity {
   const identity = identityOf(certificate);
@@ -27,7 +30,9 @@ export function clientOf(peer: Peer, view: View): ClientView {
   const from = source === undefined ? '' : addressText(source);
   if (client === 'ambiguous') {
     const what =
-      identity === undefined ? `the networks of more than one client hold ${from}` : 'the certificate matches more than one client';
+      identity === undefined
+        ? `the networks of more than one client hold ${from}`
+        : `the certificate matches ${several(view.clientIds(peer))}`;
     throw new Refusal('ambiguous_identity', what);
   }
   if (identity === undefined) {
@@ -35,6 +40,11 @@ export function clientOf(peer: Peer, view: View): ClientView {
     throw new Refusal('unknown_client', why);
   }
   throw new Refusal('unknown_client', `no client matches; fingerprint ${identity.fingerprint}`);
+}
+
+function several(clientIds: readonly string[]): string {
+  const more = clientIds.length > MAX_NAMED ? ` and ${clientIds.length - MAX_NAMED} more` : '';
+  return `more than one client: ${clientIds.slice(0, MAX_NAMED).join(', ')}${more}`;
 }
 
 /** Where the client is let through to. @throws Refusal `no_route` or `not_authorized` */

@@ -10,8 +10,8 @@ import {
   type TargetGroup,
   type UpstreamServer,
 } from '../domain/model.ts';
-import { limiterFor } from '../domain/ratelimit/algorithms.ts';
-import type { RateLimiter } from '../domain/ratelimit/limiter.ts';
+import { limitAt, type RevisedLimit } from '../domain/ratelimit/limit-state.ts';
+import { ruleOf } from '../domain/ratelimit/rate-rule.ts';
 import { CellLock } from '../shared/memory/cell-lock.ts';
 import type { LaneWriter } from '../shared/memory/lane-writer.ts';
 import type { SlotAssignments } from '../shared/messages.ts';
@@ -33,7 +33,7 @@ export interface ClientView {
 
 export interface RateView {
   readonly policy: ConnectionRate;
-  readonly limiter: RateLimiter;
+  readonly limit: RevisedLimit;
   readonly cells: CellLock;
 }
 
@@ -80,6 +80,11 @@ export class View {
     return typeof client === 'string' ? client : this.#viewClient(client);
   }
 
+  /** The ids of all clients that this one is. */
+  clientIds(peer: Peer): readonly string[] {
+    return this.#index.every(peer).map(({ clientId }) => clientId);
+  }
+
   #viewGroup(group: TargetGroup, before: GroupView | undefined): GroupView {
     const known = new Map(before?.group.servers.map((server, index) => [server, before.servers[index]]));
     const servers = group.servers.map((server) => known.get(server) ?? this.#viewServer(group.name, server));
@@ -111,7 +116,8 @@ export class View {
     if (limits.connectionRate === undefined) return undefined;
     const buffer = this.slots.limiters.get(clientId);
     if (buffer === undefined) throw new Error(`client ${clientId} was published without limiter cells`);
-    return { policy: limits.connectionRate, limiter: limiterFor(limits.connectionRate), cells: new CellLock(buffer) };
+    const limit = limitAt(this.snapshot.revision, ruleOf(limits.connectionRate));
+    return { policy: limits.connectionRate, limit, cells: new CellLock(buffer) };
   }
 }
 
@@ -126,7 +132,7 @@ export function mergeSlots(before: SlotAssignments, changes: SlotAssignments, pr
     servers: merged(before.servers, changes.servers, missingServers(previous, next)),
     groups: merged(before.groups, changes.groups, goneGroups),
     clients: merged(before.clients, changes.clients, goneClients),
-    limiters: merged(before.limiters, changes.limiters, goneClients),
+    limiters: merged(before.limiters, changes.limiters, unlimited(previous.clients, next.clients)),
   };
 }
 
@@ -140,6 +146,12 @@ function merged<T>(before: ReadonlyMap<string, T>, changes: ReadonlyMap<string, 
 
 function missing(previous: ReadonlyMap<string, unknown>, next: ReadonlyMap<string, unknown>): readonly string[] {
   return previous === next ? [] : [...previous.keys()].filter((key) => !next.has(key));
+}
+
+function unlimited(previous: Snapshot['clients'], next: Snapshot['clients']): readonly string[] {
+  if (previous === next) return [];
+  const hasRate = (client: Client | undefined) => client?.limits.connectionRate !== undefined;
+  return [...previous].filter(([clientId, client]) => hasRate(client) && !hasRate(next.get(clientId))).map(([clientId]) => clientId);
 }
 
 function missingServers(previous: Snapshot, next: Snapshot): readonly string[] {

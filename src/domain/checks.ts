@@ -17,6 +17,7 @@ import type {
   UpstreamServer,
   UpstreamTls,
 } from './model.ts';
+import { LONGEST_LOG } from './ratelimit/sliding-window-log.ts';
 
 const DAY_MS = 86_400_000;
 /** The end of the year 9999, the last that ISO 8601 writes with four digits. */
@@ -144,7 +145,7 @@ function checkBandwidth({ uploadBytesPerSecond, downloadBytesPerSecond }: Bandwi
 function checkRate(rate: ConnectionRate): void {
   const field = 'limits.connectionRate';
   // The log keeps the time of every connection of the limit, 8 bytes each.
-  const mostByAlgorithm = rate.algorithm === 'slidingWindowLog' ? 100_000 : 1_000_000;
+  const mostByAlgorithm = rate.algorithm === 'slidingWindowLog' ? LONGEST_LOG : 1_000_000;
   checkWhole(rate.limit, `${field}.limit`, `a whole number of connections for ${rate.algorithm}`, 1, mostByAlgorithm);
   checkWhole(rate.windowMs, `${field}.window`, 'a whole number of milliseconds', 1, DAY_MS);
   checkWhole(rate.burst, `${field}.burst`, 'a whole number of connections', 1, 1_000_000);

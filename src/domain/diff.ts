@@ -1,12 +1,13 @@
 /** What lies between two states, and whom it touches. Listeners are left out: they change only when the balancer starts. */
-import type { Client, Snapshot, TargetGroup } from './model.ts';
+import { formatDuration } from './durations.ts';
+import type { Client, ConnectionRate, HealthCheck, Revocation, Snapshot, TargetGroup, UpstreamTls } from './model.ts';
 
 /** One thing that differs: a whole entry that came or went, or one field of an entry that stayed. */
 export interface Difference {
   readonly kind: 'added' | 'removed' | 'changed';
-  /** Such as `targetGroups/web/upstreamServers/127.0.0.1:8081/weight`; durations are in milliseconds and say so. */
+  /** In the keys of the configuration file: `targetGroups/web/upstreamServers/127.0.0.1:8081/weight`. */
   readonly path: string;
-  /** As JSON; empty for what was added. */
+  /** As JSON, each value as the file writes it; empty for what was added. */
   readonly before: string;
   /** As JSON; empty for what was removed. */
   readonly after: string;
@@ -39,21 +40,27 @@ export interface BlastRadius {
   readonly lostAccess: readonly LostAccess[];
 }
 
-/** Every difference, in the order of the state before, then of what is new. The order of entries is no difference. */
-export function diff(before: Snapshot, after: Snapshot): Difference[] {
-  return [
-    ...differences('targetGroups', before.targetGroups, after.targetGroups, groupFields),
-    ...differences('clients', before.clients, after.clients, clientFields),
-    ...differences('revokedCertificates', before.revocations, after.revocations, ({ comment, atMs }) => ({ comment, atMs })),
-  ];
-}
+/** What differs in one entry; undefined: it is not there. */
+export type EntryDifferences<T> = (name: string, before: T | undefined, after: T | undefined) => readonly Difference[];
+
+export const groupDifferences: EntryDifferences<TargetGroup> = (name, before, after) => [
+  ...between(`targetGroups/${name}`, before && groupFields(before), after && groupFields(after)),
+];
+
+export const clientDifferences: EntryDifferences<Client> = (name, before, after) => [
+  ...between(`clients/${name}`, before && clientFields(before), after && clientFields(after)),
+];
+
+export const revocationDifferences: EntryDifferences<Revocation> = (name, before, after) => [
+  ...between(`revokedCertificates/${name}`, before && revocationFields(before), after && revocationFields(after)),
+];
 
 /**
  * Whom the change from one state to the other would touch among the connections that are there now. A client's changed `match`
  * is not judged: that takes its certificate.
  */
 export function blastRadius(before: Snapshot, after: Snapshot, live: Iterable<LiveConnection>): BlastRadius {
-  const stays = servers(after);
+  const stays = serversIn(after);
   const closingByAccess = new Map<string, number>();
   let connectionsDraining = 0;
   let connectionsClosing = 0;
@@ -62,7 +69,7 @@ export function blastRadius(before: Snapshot, after: Snapshot, live: Iterable<Li
     const isAllowed = client?.allowedTargetGroups.includes(group) === true;
     const isRevoked = after.revocations.has(fingerprint) && !before.revocations.has(fingerprint);
     if (isAllowed && !isRevoked) {
-      if (stays.get(group)?.has(server) !== true) connectionsDraining++;
+      if (!stays(group, server)) connectionsDraining++;
       continue;
     }
     connectionsClosing++;
@@ -91,37 +98,82 @@ function accessLost(before: Snapshot, after: Snapshot): Pick<LostAccess, 'client
   return lost;
 }
 
-function servers({ targetGroups }: Snapshot): Map<string, Set<string>> {
-  return new Map([...targetGroups].map(([name, group]) => [name, new Set(group.servers.map(({ address }) => address))]));
+/** Says whether a group has a server. What there is of a group is looked through once. */
+function serversIn({ targetGroups }: Snapshot): (group: string, server: string) => boolean {
+  const known = new Map<string, ReadonlySet<string>>();
+  return (name, server) => {
+    const servers = known.get(name) ?? new Set(targetGroups.get(name)?.servers.map(({ address }) => address));
+    known.set(name, servers);
+    return servers.has(server);
+  };
 }
 
 function accessKey(clientId: string, group: string | undefined): string {
   return JSON.stringify([clientId, group]);
 }
 
-/** The fields of an entry by name: nested where a part has fields of its own. */
+/** The fields of an entry by the names that the file gives them: nested where a part has fields of its own. */
 type Fields = { readonly [field: string]: unknown };
 
-function groupFields({ name: _, servers: listed, ...fields }: TargetGroup): Fields {
-  return { ...fields, upstreamServers: Object.fromEntries(listed.map(({ address, ...server }) => [address, server])) };
+function groupFields(group: TargetGroup): Fields {
+  const { name: _, algorithm, servers, healthCheck, connectTimeoutMs, ...policy } = group;
+  const { slowStartMs, resolveIntervalMs, outlierDetection, queue, agentCheck, upstreamTls, ...same } = policy;
+  const { baseEjectionMs, maxEjectionMs, ...outliers } = outlierDetection;
+  return {
+    algorithm,
+    healthCheck: healthCheckFields(healthCheck),
+    connectTimeout: formatDuration(connectTimeoutMs),
+    ...same,
+    slowStart: formatDuration(slowStartMs),
+    outlierDetection: {
+      ...outliers,
+      baseEjectionTime: formatDuration(baseEjectionMs),
+      maxEjectionTime: formatDuration(maxEjectionMs),
+    },
+    queue: queue && { maxLength: queue.maxLength, timeout: formatDuration(queue.timeoutMs) },
+    agentCheck: agentCheck && {
+      port: agentCheck.port,
+      interval: formatDuration(agentCheck.intervalMs),
+      timeout: formatDuration(agentCheck.timeoutMs),
+    },
+    upstreamTls: upstreamTls && upstreamTlsFields(upstreamTls),
+    resolveInterval: formatDuration(resolveIntervalMs),
+    upstreamServers: Object.fromEntries(servers.map(({ address, ...server }) => [address, server])),
+  };
 }
 
-function clientFields({ clientId: _, ...fields }: Client): Fields {
-  return fields;
+function upstreamTlsFields({ clientCertificate, ...same }: UpstreamTls): Fields {
+  return { ...same, ...clientCertificate };
 }
 
-function* differences<T>(
-  path: string,
-  before: ReadonlyMap<string, T>,
-  after: ReadonlyMap<string, T>,
-  fieldsOf: (entry: T) => Fields,
-): Generator<Difference> {
-  for (const [name, entry] of before) {
-    const other = after.get(name);
-    if (other === entry) continue;
-    yield* between(`${path}/${name}`, fieldsOf(entry), other === undefined ? undefined : fieldsOf(other));
-  }
-  for (const [name, entry] of after) if (!before.has(name)) yield* between(`${path}/${name}`, undefined, fieldsOf(entry));
+function healthCheckFields({ intervalMs, timeoutMs, maxIntervalMs, http, ...same }: HealthCheck): Fields {
+  return {
+    ...same,
+    interval: formatDuration(intervalMs),
+    timeout: formatDuration(timeoutMs),
+    maxInterval: formatDuration(maxIntervalMs),
+    http: http && { path: http.path, host: http.host, status: `${http.statusFrom}-${http.statusTo}`, body: http.body },
+  };
+}
+
+function clientFields({ clientId: _, limits, ...same }: Client): Fields {
+  const { connectionRate, bandwidth, ...others } = limits;
+  return {
+    ...same,
+    limits: {
+      connectionRate: connectionRate && rateFields(connectionRate),
+      bandwidth: bandwidth && { upload: bandwidth.uploadBytesPerSecond, download: bandwidth.downloadBytesPerSecond },
+      ...others,
+    },
+  };
+}
+
+function rateFields({ algorithm, limit, windowMs, maxDelayMs, ...same }: ConnectionRate): Fields {
+  return { algorithm, limit, window: formatDuration(windowMs), ...same, maxDelay: formatDuration(maxDelayMs) };
+}
+
+function revocationFields({ comment, atMs }: Revocation): Fields {
+  return { comment, revokedAt: atMs === 0 ? undefined : new Date(atMs).toISOString() };
 }
 
 function* between(path: string, before: unknown, after: unknown): Generator<Difference> {

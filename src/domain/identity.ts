@@ -98,11 +98,19 @@ export class ClientIndex {
 
   /** The one client without a certificate that comes from this address: the one of the longest prefix, `ambiguous` when two share it. */
   findBySource(source: bigint): Client | 'unknown' | 'ambiguous' {
-    for (const prefix of this.#prefixes) {
-      const [client, ...others] = this.#candidates(networkKey(networkAround(source, prefix)));
-      if (client !== undefined) return others.length === 0 ? client : 'ambiguous';
+    const [client, ...others] = this.#atSource(source);
+    if (client === undefined) return 'unknown';
+    return others.length === 0 ? client : 'ambiguous';
+  }
+
+  /** All clients that this one is; of a peer without a certificate, those of the longest prefix that holds its address. */
+  every({ identity, source }: Peer): readonly Client[] {
+    if (identity === undefined) return source === undefined ? [] : this.#atSource(source);
+    const found = new Set<Client>();
+    for (const key of identityKeys(identity)) {
+      for (const client of this.#candidates(key)) if (isClient(client, { identity, source })) found.add(client);
     }
-    return 'unknown';
+    return [...found];
   }
 
   /** The index of `after`, made of this one, which is that of `before` and stays so. */
@@ -124,6 +132,14 @@ export class ClientIndex {
       if (before.get(clientId) !== client) for (const key of lookupKeys(client)) this.#file(key, client);
     }
     this.#settle();
+  }
+
+  #atSource(source: bigint): readonly Client[] {
+    for (const prefix of this.#prefixes) {
+      const clients = this.#candidates(networkKey(networkAround(source, prefix)));
+      if (clients.length > 0) return clients;
+    }
+    return [];
   }
 
   #candidates(key: string): readonly Client[] {

@@ -16,6 +16,19 @@ export type Command =
       /** Added to those there are: no configuration takes a revocation back. */
       readonly revocations: readonly Revocation[];
     }
+  /**
+   * Takes a configuration or an earlier state in by what differs from it, at once: entries are put in the place of those with
+   * their names, or beside them, or removed. Listeners and all others stay.
+   */
+  | {
+      readonly kind: 'replaceSome';
+      readonly targetGroups: Replacement<TargetGroup>;
+      readonly clients: Replacement<Client>;
+      /** As with replaceAll. */
+      readonly revocations: readonly Revocation[];
+      /** How much there is in all once it is taken in, for people. */
+      readonly makes: { readonly targetGroups: number; readonly servers: number; readonly clients: number };
+    }
   /** Listeners always come from the file; the rest from the store. */
   | { readonly kind: 'setListeners'; readonly listeners: readonly Listener[] }
   | { readonly kind: 'addTargetGroup'; readonly group: TargetGroup }
@@ -29,6 +42,13 @@ export type Command =
   | { readonly kind: 'updateClient'; readonly client: Client }
   | { readonly kind: 'removeClient'; readonly clientId: string }
   | { readonly kind: 'revokeCertificate'; readonly revocation: Revocation };
+
+/** What becomes of some entries of one kind. */
+export interface Replacement<T> {
+  readonly put: readonly T[];
+  /** Names of entries that are there. */
+  readonly removed: readonly string[];
+}
 
 /**
  * The state after `command`, one revision on.
@@ -47,11 +67,27 @@ function change(snapshot: Snapshot, command: Command): Snapshot {
         listeners: command.listeners,
         targetGroups: uniqueBy(command.targetGroups, (group) => group.name, 'targetGroups'),
         clients: uniqueBy(command.clients, (client) => client.clientId, 'clients'),
-        revocations: new Map([...command.revocations.map((each) => [each.fingerprint, each] as const), ...snapshot.revocations]),
+        revocations: withRevocations(snapshot, command.revocations),
       };
       for (const revocation of command.revocations) checkRevocation(revocation);
       for (const group of command.targetGroups) checkGroup(group);
       for (const client of command.clients) checkClient(next, client);
+      checkListeners(next);
+      return next;
+    }
+    case 'replaceSome': {
+      const { targetGroups, clients, revocations } = command;
+      const next: Snapshot = {
+        ...snapshot,
+        targetGroups: replaced(snapshot.targetGroups, targetGroups, (group) => group.name, 'targetGroups'),
+        clients: replaced(snapshot.clients, clients, (client) => client.clientId, 'clients'),
+        revocations: withRevocations(snapshot, revocations),
+      };
+      for (const revocation of revocations) checkRevocation(revocation);
+      for (const group of targetGroups.put) checkGroup(group);
+      for (const client of clients.put) checkClientValues(client);
+      // Of those that stay, too: a group may be removed that they are allowed.
+      for (const client of next.clients.values()) checkAllowedGroups(next, client);
       checkListeners(next);
       return next;
     }
@@ -126,8 +162,11 @@ function change(snapshot: Snapshot, command: Command): Snapshot {
     case 'revokeCertificate': {
       const { revocation } = command;
       checkRevocation(revocation);
-      if (snapshot.revocations.has(revocation.fingerprint))
-        throw new DomainError('already_exists', 'fingerprint', `certificate ${revocation.fingerprint} is revoked already`);
+      const earlier = snapshot.revocations.get(revocation.fingerprint);
+      if (earlier !== undefined) {
+        const since = new Date(earlier.atMs).toISOString();
+        throw new DomainError('already_exists', 'fingerprint', `certificate ${earlier.fingerprint} is revoked already, since ${since}`);
+      }
       return { ...snapshot, revocations: new Map(snapshot.revocations).set(revocation.fingerprint, revocation) };
     }
   }
@@ -153,6 +192,27 @@ export function assertInvariants(snapshot: Snapshot): void {
 
 function withGroup(snapshot: Snapshot, group: TargetGroup): Snapshot {
   return { ...snapshot, targetGroups: new Map(snapshot.targetGroups).set(group.name, group) };
+}
+
+/** Those that are there already stay as they are. */
+function withRevocations({ revocations }: Snapshot, added: readonly Revocation[]): ReadonlyMap<string, Revocation> {
+  if (added.length === 0) return revocations;
+  return new Map([...added.map((each) => [each.fingerprint, each] as const), ...revocations]);
+}
+
+function replaced<T>(
+  present: ReadonlyMap<string, T>,
+  { put, removed }: Replacement<T>,
+  nameOf: (entry: T) => string,
+  field: string,
+): ReadonlyMap<string, T> {
+  if (put.length === 0 && removed.length === 0) return present;
+  const next = new Map(present);
+  for (const name of removed) {
+    if (!next.delete(name)) throw new DomainError('not_found', field, `there is no "${printable(name)}" to remove`);
+  }
+  for (const [name, entry] of uniqueBy(put, nameOf, field)) next.set(name, entry);
+  return next;
 }
 
 function noServer(address: string, group: TargetGroup): DomainError {
@@ -209,6 +269,10 @@ function checkGroup(group: TargetGroup): void {
 
 function checkClient(snapshot: Snapshot, client: Client): void {
   checkClientValues(client);
+  checkAllowedGroups(snapshot, client);
+}
+
+function checkAllowedGroups(snapshot: Snapshot, client: Client): void {
   for (const name of client.allowedTargetGroups) existingGroup(snapshot, name, 'allowedTargetGroups');
 }
 

@@ -1,9 +1,13 @@
 /** GET /metrics in plain HTTP on an address of its own, and the dashboard where it is wanted: never much of it at once. */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { setImmediate } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Address } from '../domain/model.ts';
 import { DASHBOARD_HEADERS, type Dashboard } from './dashboard.ts';
+import { hostCheck } from './host.ts';
 import type { Metrics } from './metrics.ts';
 
 const MAX_CONNECTIONS = 64;
@@ -11,6 +15,13 @@ const HEADERS_WITHIN_MS = 5_000;
 const REQUEST_WITHIN_MS = 10_000;
 /** A reader that takes nothing for so long is dropped. */
 const STALLED_AFTER_MS = 30_000;
+const NOT_THIS_HOST = 'this is not asked for by that host name; use an IP address, or list the name in metrics.hosts';
+
+/** Where the endpoint listens, and the host names under which it is asked for. */
+export interface Asked {
+  readonly address: Address;
+  readonly hosts: readonly string[];
+}
 
 /** What the endpoint serves. */
 export interface Served {
@@ -23,13 +34,15 @@ export class MetricsEndpoint {
   readonly #server: Server;
   readonly #metrics: Metrics;
   readonly #dashboard: Dashboard | undefined;
+  readonly #isOwnHost: (header: string | undefined) => boolean;
   readonly #log: Logger;
   /** The text being put together: those who ask meanwhile get the same. */
-  #rendering: Promise<string> | undefined;
+  #rendering: Promise<readonly Buffer[]> | undefined;
 
-  private constructor({ metrics, dashboard }: Served, log: Logger) {
+  private constructor({ address, hosts }: Asked, { metrics, dashboard }: Served, log: Logger) {
     this.#metrics = metrics;
     this.#dashboard = dashboard;
+    this.#isOwnHost = hostCheck([address.host, ...hosts]);
     this.#log = log;
     this.#server = createServer(
       { headersTimeout: HEADERS_WITHIN_MS, requestTimeout: REQUEST_WITHIN_MS, keepAliveTimeout: HEADERS_WITHIN_MS, maxHeaderSize: 8_192 },
@@ -40,9 +53,10 @@ export class MetricsEndpoint {
   }
 
   /** Listens and serves. @throws an Error with a `code` such as EADDRINUSE when the address cannot be had */
-  static async start(address: Address, served: Served, log: Logger): Promise<MetricsEndpoint> {
-    const endpoint = new MetricsEndpoint(served, log);
-    endpoint.#server.listen({ host: address.host, port: address.port });
+  static async start(asked: Asked, served: Served, log: Logger): Promise<MetricsEndpoint> {
+    const endpoint = new MetricsEndpoint(asked, served, log);
+    const { host, port } = asked.address;
+    endpoint.#server.listen({ host, port });
     await once(endpoint.#server, 'listening');
     // An accept that fails (EMFILE) costs that one connection.
     endpoint.#server.on('error', (err) => log.error({ err }, 'metrics listener'));
@@ -66,6 +80,7 @@ export class MetricsEndpoint {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = request.url?.split('?', 1)[0] ?? '';
     try {
+      if (!this.#isOwnHost(request.headers.host)) return plain(response, 421, `${NOT_THIS_HOST}\n`);
       if (request.method !== 'GET') return plain(response.setHeader('allow', 'GET'), 405, 'only GET\n');
       if (path === '/metrics') return await this.#sendMetrics(response);
       const file = await this.#dashboard?.read(path);
@@ -80,11 +95,22 @@ export class MetricsEndpoint {
   }
 
   async #sendMetrics(response: ServerResponse): Promise<void> {
-    this.#rendering ??= this.#metrics.text().finally(() => {
+    this.#rendering ??= this.#metrics.parts().finally(() => {
       this.#rendering = undefined;
     });
-    const text = await this.#rendering;
-    response.writeHead(200, { 'content-type': this.#metrics.contentType, 'content-length': Buffer.byteLength(text) }).end(text);
+    const parts = await this.#rendering;
+    const length = parts.reduce((sum, part) => sum + part.length, 0);
+    response.writeHead(200, { 'content-type': this.#metrics.contentType, 'content-length': length });
+    // Somebody who leaves in the middle is no problem of ours.
+    await pipeline(Readable.from(inTurns(parts)), response).catch(() => undefined);
+  }
+}
+
+/** A reader that takes everything at once must not keep others from their turn either. */
+async function* inTurns(parts: readonly Buffer[]): AsyncGenerator<Buffer, void, undefined> {
+  for (const part of parts) {
+    yield part;
+    await setImmediate();
   }
 }
 

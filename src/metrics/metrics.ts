@@ -52,20 +52,21 @@ export class Metrics {
     return this.#registry.contentType;
   }
 
-  /** All of them, in Prometheus' text format. Between two metrics it lets others have their turn: with many servers it is long. */
-  async text(): Promise<string> {
+  /** All of them, in Prometheus' text format, in parts; in between others have their turn: with many servers it is long. */
+  async parts(): Promise<readonly Buffer[]> {
     const { stats } = this.#sources;
     this.#clients = await this.#clientRows.read(this.#sources.snapshot().clients, (client) => ({
       ...stats.client(client.clientId),
       headroom: stats.rateHeadroom(client),
     }));
-    const parts: string[] = [];
-    for (const { description, type, read } of this.#families) parts.push(await familyText(description, type, read()));
+    const parts: Buffer[] = [];
+    for (const { description, type, read } of this.#families)
+      for await (const part of familyText(description, type, read())) parts.push(part);
     for (const { name } of this.#registry.getMetricsAsArray()) {
-      parts.push(`${await this.#registry.getSingleMetricAsString(name)}\n`);
+      parts.push(Buffer.from(`${await this.#registry.getSingleMetricAsString(name)}\n`));
       await setImmediate();
     }
-    return parts.join('');
+    return parts;
   }
 
   #describeConnections(): void {

@@ -53,7 +53,7 @@ describe('a state file that cannot be written', () => {
 
   for (const [kind, revision] of [
     ['a change', 8],
-    ['a change with a snapshot beside it', 10],
+    ['a change that a snapshot follows', 10],
   ] as const) {
     it(`takes back ${kind} that was refused by a failing disk but written after all`, async (t) => {
       let failing = false;

@@ -2,8 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { status as Code } from '@grpc/grpc-js';
 import {
+  GetActiveConnectionsRequest,
+  GetFailedConnectionsRequest,
   HealthState,
   ListClientsRequest,
+  ListTargetGroupsRequest,
   ListUpstreamServersRequest,
   AdminServiceService as rpc,
 } from '../../src/gen/lb/admin/v1/admin.ts';
@@ -38,6 +41,8 @@ test('GetState tells the whole state in the order of names, with health and coun
   assert.equal(state.revision, 1n);
   assert.equal(state.workers, 2);
   assert.equal(state.version, VERSION);
+  assert.deepEqual([state.targetGroupCount, state.serverCount, state.clientCount], [2, 3, 1]);
+  assert.deepEqual([state.targetGroupsNextPageToken, state.serversNextPageToken, state.clientsNextPageToken], ['', '', ''], 'all is here');
   assert.equal(state.startedAt?.getTime(), STARTED_AT_MS);
   assert.deepEqual(
     state.targetGroups.map(({ name }) => name),
@@ -82,12 +87,12 @@ test('the lists tell the same as GetState, and ListUpstreamServers of one group 
   const viewer = await admin.as('viewer');
 
   const state = await ask(viewer, rpc.getState, {});
-  const groups = await ask(viewer, rpc.listTargetGroups, {});
+  const groups = await ask(viewer, rpc.listTargetGroups, ListTargetGroupsRequest.create());
   const servers = await ask(viewer, rpc.listUpstreamServers, ListUpstreamServersRequest.create());
   const ofDb = await ask(viewer, rpc.listUpstreamServers, ListUpstreamServersRequest.fromPartial({ targetGroup: 'db' }));
   const clients = await ask(viewer, rpc.listClients, ListClientsRequest.create());
 
-  assert.deepEqual(groups, { targetGroups: state.targetGroups, revision: 1n });
+  assert.deepEqual(groups, { targetGroups: state.targetGroups, revision: 1n, nextPageToken: '' });
   assert.deepEqual(servers, { servers: state.servers, revision: 1n, nextPageToken: '' });
   assert.deepEqual(
     ofDb.servers,
@@ -109,14 +114,15 @@ test('the counters are told for all or for one', async (t) => {
   admin.worker.countFailed(admin.slots.serverSlot('web', '127.0.0.1:8081') ?? assert.fail());
   const viewer = await admin.as('viewer');
 
-  assert.deepEqual(await ask(viewer, rpc.getActiveConnections, { targetGroup: 'web' }), {
+  assert.deepEqual(await ask(viewer, rpc.getActiveConnections, GetActiveConnectionsRequest.fromPartial({ targetGroup: 'web' })), {
     total: 2n,
     servers: [
       { targetGroup: 'web', server: '127.0.0.1:8081', count: 0n },
       { targetGroup: 'web', server: '127.0.0.1:8082', count: 2n },
     ],
+    nextPageToken: '',
   });
-  assert.equal((await ask(viewer, rpc.getActiveConnections, { targetGroup: '' })).total, 3n);
+  assert.equal((await ask(viewer, rpc.getActiveConnections, GetActiveConnectionsRequest.fromPartial({ targetGroup: '' }))).total, 3n);
 
   assert.deepEqual(await ask(viewer, rpc.getDroppedRequests, { clientId: 'clientA' }), {
     total: 3n,
@@ -128,11 +134,12 @@ test('the counters are told for all or for one', async (t) => {
   const everybody = await ask(viewer, rpc.getDroppedRequests, { clientId: '' });
   assert.equal(everybody.total, 4n, 'connections of unknown clients count, closed ones do not');
 
-  assert.deepEqual(await ask(viewer, rpc.getFailedConnections, { server: '127.0.0.1:8081' }), {
+  assert.deepEqual(await ask(viewer, rpc.getFailedConnections, GetFailedConnectionsRequest.fromPartial({ server: '127.0.0.1:8081' })), {
     total: 1n,
     servers: [{ targetGroup: 'web', server: '127.0.0.1:8081', count: 1n }],
+    nextPageToken: '',
   });
-  const failedAnywhere = await ask(viewer, rpc.getFailedConnections, { server: '' });
+  const failedAnywhere = await ask(viewer, rpc.getFailedConnections, GetFailedConnectionsRequest.fromPartial({ server: '' }));
   assert.equal(failedAnywhere.total, 1n);
   assert.equal(failedAnywhere.servers.length, 3);
 });
@@ -142,9 +149,15 @@ test('what does not exist is NOT_FOUND with a reason of its own', async (t) => {
   const viewer = await admin.as('viewer');
   const cases = [
     [() => ask(viewer, rpc.listUpstreamServers, ListUpstreamServersRequest.fromPartial({ targetGroup: 'nope' })), 'TARGET_GROUP_NOT_FOUND'],
-    [() => ask(viewer, rpc.getActiveConnections, { targetGroup: 'nope' }), 'TARGET_GROUP_NOT_FOUND'],
+    [
+      () => ask(viewer, rpc.getActiveConnections, GetActiveConnectionsRequest.fromPartial({ targetGroup: 'nope' })),
+      'TARGET_GROUP_NOT_FOUND',
+    ],
     [() => ask(viewer, rpc.getDroppedRequests, { clientId: 'nope' }), 'CLIENT_NOT_FOUND'],
-    [() => ask(viewer, rpc.getFailedConnections, { server: '127.0.0.1:1' }), 'UPSTREAM_SERVER_NOT_FOUND'],
+    [
+      () => ask(viewer, rpc.getFailedConnections, GetFailedConnectionsRequest.fromPartial({ server: '127.0.0.1:1' })),
+      'UPSTREAM_SERVER_NOT_FOUND',
+    ],
   ] as const;
   for (const [call, reason] of cases) {
     const refusal = await refused(call());
@@ -152,7 +165,7 @@ test('what does not exist is NOT_FOUND with a reason of its own', async (t) => {
     assert.equal(refusal.reason, reason);
     assert.equal(refusal.domain, 'portcullis');
   }
-  const malformed = await refused(ask(viewer, rpc.getFailedConnections, { server: 'nowhere' }));
+  const malformed = await refused(ask(viewer, rpc.getFailedConnections, GetFailedConnectionsRequest.fromPartial({ server: 'nowhere' })));
   assert.equal(malformed.code, Code.INVALID_ARGUMENT);
   assert.deepEqual(malformed.fields, ['server']);
 });

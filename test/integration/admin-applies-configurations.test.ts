@@ -2,10 +2,13 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { status as Code } from '@grpc/grpc-js';
+import { summaryOf } from '../../src/admin/revision-summary.ts';
 import type { ConnectionFacts } from '../../src/controlplane/connection-list.ts';
 import { SqliteStore } from '../../src/controlplane/store/sqlite.ts';
+import * as proto from '../../src/gen/lb/admin/v1/admin.ts';
 import { AdminServiceService as Admin, CloseMode, Difference_Kind as Kind } from '../../src/gen/lb/admin/v1/admin.ts';
 import { ask, refused, startAdmin } from '../support/admin-server.ts';
+import { sampleClient } from '../support/sample-state.ts';
 import { temporaryFolder } from '../support/temp-dir.ts';
 
 const NOW = { mode: CloseMode.UNSPECIFIED, deadline: undefined, expectedRevision: 0n, requestId: '' };
@@ -88,7 +91,14 @@ describe('ApplyConfig', () => {
     const plan = await ask(client, Admin.planConfig, { config: ONE_GROUP });
     const request = { ...NOW, config: ONE_GROUP, mode: CloseMode.DRAIN, deadline: { seconds: 7n, nanos: 0 }, expectedRevision: 1n };
     const applied = await ask(client, Admin.applyConfig, request);
-    assert.deepEqual(applied, { revision: 2n, differences: plan.differences, connectionsClosed: 3n, needsRestart: [] });
+    assert.deepEqual(applied, {
+      revision: 2n,
+      differences: plan.differences,
+      connectionsClosed: 3n,
+      needsRestart: [],
+      warnings: [],
+      alreadyApplied: false,
+    });
     assert.deepEqual(admin.enforced, [{ mode: 'drain', deadlineMs: 7000 }]);
     assert.deepEqual(admin.authority.snapshot.listeners, listeners);
     assert.deepEqual((await ask(client, Admin.planConfig, { config: ONE_GROUP })).differences, []);
@@ -97,9 +107,31 @@ describe('ApplyConfig', () => {
 
   test('refuses what would lock its own author out', async (t) => {
     const admin = await startAdmin(t);
-    const call = ask(await admin.as('admin'), Admin.applyConfig, { ...NOW, config: ONE_GROUP.replace('clientB', 'admin') });
+    // With roles of its own: without, the configuration itself would be at fault.
+    const config = `${ONE_GROUP.replace('clientB', 'admin')}\nadmin: {roles: {viewer: [], operator: [], admin: []}}\n`;
+    const call = ask(await admin.as('admin'), Admin.applyConfig, { ...NOW, config });
     assert.equal((await refused(call)).code, Code.FAILED_PRECONDITION);
     assert.equal(admin.authority.snapshot.revision, 1);
+  });
+
+  test('is planned again when the state changes under it, and gives up when it does so every time', async (t) => {
+    const admin = await startAdmin(t);
+    const client = await admin.as('admin');
+    const change = (clientId: string) =>
+      admin.authority.execute({ kind: 'addClient', client: sampleClient(clientId, ['web']) }, { actor: 'x' });
+    let planned = 0;
+    admin.onPlanned = () => (planned++ === 0 ? change('late') : undefined);
+    const applied = await ask(client, Admin.applyConfig, { ...NOW, config: ONE_GROUP });
+    assert.deepEqual([planned, applied.revision], [2, 3n]);
+    assert.ok(applied.differences.some(({ kind, path: at }) => kind === Kind.REMOVED && at === 'clients/late'));
+    assert.deepEqual([...admin.authority.snapshot.clients.keys()], ['clientB']);
+
+    admin.onPlanned = () => change(`late-${planned++}`);
+    const { code, reason } = await refused(ask(client, Admin.applyConfig, { ...NOW, config: ONE_GROUP }));
+    assert.deepEqual([code, reason, planned], [Code.ABORTED, 'REVISION_CONFLICT', 7]);
+    const guarded = { ...NOW, config: ONE_GROUP, expectedRevision: BigInt(admin.authority.snapshot.revision) };
+    assert.equal((await refused(ask(client, Admin.applyConfig, guarded))).reason, 'REVISION_CONFLICT');
+    assert.equal(planned, 8);
   });
 
   test('takes a request id once, across a restart, and for the same request only', async (t) => {
@@ -115,7 +147,8 @@ describe('ApplyConfig', () => {
     const admin = await startAdmin(t, { store });
     const client = await admin.as('admin');
     const { revision } = admin.authority.snapshot;
-    assert.equal((await ask(client, Admin.applyConfig, request)).revision, made.revision);
+    const again = await ask(client, Admin.applyConfig, request);
+    assert.deepEqual([made.alreadyApplied, again.alreadyApplied, again.revision, again.differences], [false, true, made.revision, []]);
     const other = await refused(ask(client, Admin.applyConfig, { ...request, config: HEAD }));
     assert.deepEqual([other.code, other.reason], [Code.FAILED_PRECONDITION, 'REQUEST_ID_REUSED']);
     const otherMethod = { ...NOW, toRevision: 1n, requestId: 'deploy-1' };
@@ -160,6 +193,50 @@ describe('ListRevisions', () => {
     await ask(client, Admin.removeTargetGroup, { ...NOW, name: 'web' });
     const rest = await ask(client, Admin.listRevisions, { pageSize: 2, pageToken: first.nextPageToken });
     assert.deepEqual([rest.revisions.map(({ revision, actor }) => [revision, actor]), rest.nextPageToken], [[[1n, 'bootstrap']], '']);
+  });
+});
+
+describe('what an update made different', () => {
+  const client = { clientId: 'clientA', allowedTargetGroups: ['web', 'db'], limits: { concurrentConnections: 7 } };
+  const settings = { targetGroup: 'web', server: '127.0.0.1:8081' };
+
+  test('is told field by field, with the value before, wherever the page begins', async (t) => {
+    const admin = await startAdmin(t);
+    const caller = await admin.as('admin');
+    const set = (change: object) =>
+      ask(caller, Admin.setUpstreamServer, proto.SetUpstreamServerRequest.fromPartial({ ...settings, ...change }));
+    await set({ maxConnections: 5 });
+    await set({ maxConnections: 9, weight: 3, backup: true });
+    await set({ maxConnections: 9 });
+    await ask(caller, Admin.updateClient, proto.UpdateClientRequest.fromPartial({ client }));
+    await ask(caller, Admin.removeTargetGroup, { ...NOW, name: 'db' }).catch(() => undefined);
+    const group = { name: 'web', retries: 0, healthCheck: { interval: { seconds: 1n, nanos: 0 } } };
+    await ask(caller, Admin.updateTargetGroup, proto.UpdateTargetGroupRequest.fromPartial({ targetGroup: group }));
+    const wanted = [
+      /^update target group web: healthCheck\.interval \S+ -> 1s, retries \d+ -> 0$/,
+      /^update client clientA: allowedTargetGroups \["web"\] -> \["web","db"\], limits\.concurrentConnections none -> 7$/,
+      /^set upstream server 127\.0\.0\.1:8081 of web: as it was$/,
+      /^set upstream server 127\.0\.0\.1:8081 of web: weight 1 -> 3, maxConnections 5 -> 9, backup false -> true$/,
+      /^set upstream server 127\.0\.0\.1:8081 of web: maxConnections none -> 5$/,
+    ];
+    for (const pageSize of [100, 2, 1]) {
+      const told: string[] = [];
+      let pageToken = '';
+      do {
+        const page = await ask(caller, Admin.listRevisions, { pageSize, pageToken });
+        told.push(...page.revisions.map(({ summary }) => summary));
+        pageToken = page.nextPageToken;
+      } while (pageToken !== '');
+      for (const [index, expected] of wanted.entries()) assert.match(told[index] ?? '', expected);
+    }
+  });
+
+  test('is every value that it set, where the state before is not kept', () => {
+    const server = { address: '10.0.0.1:80', weight: 2, maxConnections: 5, backup: false, mode: 'drain' } as const;
+    assert.equal(
+      summaryOf({ kind: 'setUpstreamServer', group: 'web', server }, undefined),
+      'set upstream server 10.0.0.1:80 of web: weight 2, maxConnections 5, backup false, mode drain',
+    );
   });
 });
 

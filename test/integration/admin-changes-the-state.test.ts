@@ -42,7 +42,7 @@ test('a target group that says only its name and servers gets the defaults', asy
     ],
   });
   assert.deepEqual(admin.health.probed, ['api/localhost:9001', 'api/[::1]:9002'], 'it waited for the first probes');
-  const { targetGroups } = await ask(client, rpc.listTargetGroups, {});
+  const { targetGroups } = await ask(client, rpc.listTargetGroups, { pageSize: 0, pageToken: '' });
   assert.deepEqual(
     targetGroups.map(({ name }) => name),
     ['api', 'db', 'web'],
@@ -161,8 +161,8 @@ test('a request id makes its change once and is answered with the same revision'
   const admin = await startAdmin(t);
   const client = await admin.as('admin');
   const add = AddClientRequest.fromPartial({ client: { clientId: 'clientB', allowedTargetGroups: ['db'] }, requestId: 'once' });
-  assert.deepEqual(await ask(client, rpc.addClient, add), { revision: 2n });
-  assert.deepEqual(await ask(client, rpc.addClient, add), { revision: 2n });
+  assert.deepEqual(await ask(client, rpc.addClient, add), { revision: 2n, warnings: [] });
+  assert.deepEqual(await ask(client, rpc.addClient, add), { revision: 2n, warnings: [] });
 
   const remove = RemoveClientRequest.fromPartial({ clientId: 'clientB', requestId: 'away' });
   admin.onEnforce = () => 1;
@@ -185,7 +185,7 @@ test('a change made on another revision than expected is refused', async (t) => 
   assert.equal(refusal.code, Code.ABORTED);
   assert.equal(refusal.reason, 'REVISION_CONFLICT');
   assert.match(refusal.message, /revision 1, not 7/);
-  assert.deepEqual(await ask(client, rpc.addClient, { ...request, expectedRevision: 1n }), { revision: 2n });
+  assert.deepEqual(await ask(client, rpc.addClient, { ...request, expectedRevision: 1n }), { revision: 2n, warnings: [] });
 });
 
 test('each refusal names its code, its reason and the field at fault', async (t) => {
@@ -308,7 +308,7 @@ test('a store that cannot keep a change refuses it, and a defect tells nothing o
   assert.equal(admin.enforced.length, 0);
 });
 
-test('every mutation is one line in the log, refused ones too', async (t) => {
+test('every mutation is one line in the log, and every call that is refused', async (t) => {
   const admin = await startAdmin(t);
   const client = await admin.as('admin');
   const add = AddClientRequest.fromPartial({ client: { clientId: 'clientB', allowedTargetGroups: ['db'] }, requestId: 'r' });
@@ -328,7 +328,7 @@ test('every mutation is one line in the log, refused ones too', async (t) => {
   await watch(await admin.as('operator'), rpc.removeUpstreamServer, removal).ended();
   await ask(client, rpc.getState, {});
 
-  const lines = admin.lines.filter(({ msg }) => msg === 'admin change');
+  const lines = admin.lines.filter(({ msg }) => msg === 'admin change' || msg === 'admin call refused');
   assert.deepEqual(
     lines.map(({ method, admin: who, result, reason, revision }) => ({ method, who, result, reason, revision })),
     [

@@ -11,8 +11,12 @@ import {
   type AdminServiceClient,
   CloseMode,
   type ListAuditEntriesRequest,
+  ListTargetGroupsRequest,
+  RemoveUpstreamServerRequest,
+  RevokeCertificateRequest,
+  WatchHealthRequest,
 } from '../../src/gen/lb/admin/v1/admin.ts';
-import { ask, refused, startAdmin } from '../support/admin-server.ts';
+import { ask, refused, startAdmin, watch } from '../support/admin-server.ts';
 import { temporaryFolder } from '../support/temp-dir.ts';
 
 const NOW = { mode: CloseMode.UNSPECIFIED, deadline: undefined, expectedRevision: 0n, requestId: '' };
@@ -37,7 +41,7 @@ describe('the audit trail', () => {
       told.map((entry) => [entry.actor, entry.method, entry.request, entry.result, entry.revisionBefore, entry.revisionAfter]),
       [
         ['operator', 'SetLogLevel', '{"level":"warn"}', 'OK', 2n, 2n],
-        ['operator', 'RemoveTargetGroup', '', 'PERMISSION_DENIED', 2n, 2n],
+        ['operator', 'RemoveTargetGroup', '{"name":"web"}', 'PERMISSION_DENIED', 2n, 2n],
         ['admin', 'RemoveTargetGroup', '{"name":"web","expectedRevision":"9"}', 'ABORTED', 2n, 2n],
         ['admin', 'RemoveClient', '{"clientId":"nobody"}', 'NOT_FOUND', 2n, 2n],
         ['admin', 'RemoveClient', '{"clientId":"clientA","requestId":"once"}', 'OK', 2n, 2n],
@@ -86,6 +90,64 @@ describe('the audit trail', () => {
   test('is read by the role admin alone', async (t) => {
     const admin = await startAdmin(t);
     for (const role of ['viewer', 'operator']) assert.equal((await refused(entries(await admin.as(role)))).code, Code.PERMISSION_DENIED);
+  });
+
+  test('knows no method of another name', async (t) => {
+    const admin = await startAdmin(t);
+    const { code, message } = await refused(entries(await admin.as('admin'), { method: 'addclient' }));
+    assert.deepEqual([code, message], [Code.NOT_FOUND, 'there is no method "addclient"; did you mean AddClient?']);
+  });
+
+  test('tells of refused reads too, whoever made them: with the request of those who have some role', async (t) => {
+    const admin = await startAdmin(t);
+    const boss = await admin.as('admin');
+    await refused(entries(await admin.as('viewer'), { actor: 'admin' }));
+    const removal = RemoveUpstreamServerRequest.fromPartial({ targetGroup: 'web', server: '127.0.0.1:8081' });
+    await watch(await admin.as('viewer'), Admin.removeUpstreamServer, removal).ended();
+    await refused(ask(await admin.as('clientA'), Admin.listTargetGroups, ListTargetGroupsRequest.create()));
+    await watch(await admin.as('stranger'), Admin.watchHealth, WatchHealthRequest.create()).ended();
+    const operator = await admin.as('operator');
+    const certificateId = { $case: 'certificate', value: (await admin.certificate('operator')).certPem } as const;
+    await ask(boss, Admin.revokeCertificate, RevokeCertificateRequest.fromPartial({ certificateId }));
+    await refused(ask(operator, Admin.getLogLevel, {}));
+    const told = await entries(boss);
+    const fingerprint = new X509Certificate(certificateId.value).fingerprint256.replaceAll(':', '').toLowerCase();
+    assert.deepEqual(
+      told.map(({ actor, method, request, result }) => [actor, method, request, result]),
+      [
+        ['operator', 'GetLogLevel', '', 'PERMISSION_DENIED'],
+        ['admin', 'RevokeCertificate', `{"certificate":"[certificate ${fingerprint} CN=operator]"}`, 'OK'],
+        ['stranger', 'WatchHealth', '', 'PERMISSION_DENIED'],
+        ['clientA', 'ListTargetGroups', '', 'PERMISSION_DENIED'],
+        ['viewer', 'RemoveUpstreamServer', '{"targetGroup":"web","server":"127.0.0.1:8081"}', 'PERMISSION_DENIED'],
+        ['viewer', 'ListAuditEntries', '{"actor":"admin"}', 'PERMISSION_DENIED'],
+      ],
+    );
+    for (const { fingerprint, from, message } of told.filter(({ result }) => result !== 'OK')) {
+      assert.match(fingerprint, /^[\da-f]{64}$/);
+      assert.match(from, /^127\.0\.0\.1:\d+$/);
+      assert.match(message, /certificate "/);
+    }
+  });
+
+  test('counts the same refusal instead of filling up with it, and tells the number at the end at the latest', async (t) => {
+    const admin = await startAdmin(t);
+    const boss = await admin.as('admin');
+    const client = await admin.as('clientA');
+    for (let call = 0; call < 20; call++) await refused(ask(client, Admin.getLogLevel, {}));
+    for (let call = 0; call < 3; call++) await refused(ask(boss, Admin.removeClient, { ...NOW, clientId: 'nobody' }));
+    assert.deepEqual(
+      (await entries(boss)).map(({ actor, method }) => [actor, method]),
+      [
+        ['admin', 'RemoveClient'],
+        ['clientA', 'GetLogLevel'],
+      ],
+    );
+    assert.equal(admin.lines.filter(({ msg }) => msg === 'admin call refused').length, 2, 'nor is the log');
+    admin.server.drain();
+    const told = (await entries(boss)).slice(0, 2).map(({ actor, message }) => `${actor}: ${message}`);
+    assert.match(told.find((line) => line.startsWith('clientA')) ?? '', / is a load-balanced client's .* \(and 19 more since \d{4}-/);
+    assert.match(told.find((line) => line.startsWith('admin')) ?? '', /there is no client "nobody" \(and 2 more since /);
   });
 
   test('keeps a long request short and no private key', async (t) => {

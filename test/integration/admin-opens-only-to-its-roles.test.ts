@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
@@ -10,6 +11,7 @@ import { HealthService } from '../../src/gen/grpc/health/v1/health.ts';
 import { AddClientRequest, AdminServiceService as rpc, WatchHealthRequest, WatchStatsRequest } from '../../src/gen/lb/admin/v1/admin.ts';
 import { ask, type Refused, refusalIn, refused, startAdmin, type TestAdmin, watch } from '../support/admin-server.ts';
 import { createTestCa } from '../support/certificates.ts';
+import { sampleClient } from '../support/sample-state.ts';
 
 const AnyClient = makeGenericClientConstructor({}, 'any');
 
@@ -115,6 +117,8 @@ async function bytesFromServer(admin: TestAdmin, with_: { key?: string; cert?: s
   return bytes;
 }
 
+const fingerprintOf = (pem: string) => new X509Certificate(pem).fingerprint256.replaceAll(':', '').toLowerCase();
+
 test('without a certificate, or with one of another CA, nobody gets further than TLS', async (t) => {
   const admin = await startAdmin(t);
   const viewer = await admin.certificate('viewer');
@@ -128,6 +132,16 @@ test('without a certificate, or with one of another CA, nobody gets further than
 
   const failures = admin.lines.filter(({ msg }) => msg === 'admin handshake failed');
   assert.equal(failures.length, 3, 'each is in the log');
+  const { from, subject, error } = failures.find(({ fingerprint }) => fingerprint === fingerprintOf(stranger.certPem)) ?? {};
+  assert.deepEqual([from, subject, error], ['127.0.0.1', 'CN=admin', 'UNABLE_TO_VERIFY_LEAF_SIGNATURE']);
+  for (let attempt = 0; attempt < 5; attempt++) await bytesFromServer(admin, { key: stranger.keyPem, cert: stranger.certPem });
+  assert.equal(admin.lines.filter(({ msg }) => msg === 'admin handshake failed').length, 3, 'the same again is not');
+  await admin.server.stop(0);
+  const again = admin.lines.filter(({ msg }) => msg === 'admin handshakes failed again');
+  assert.deepEqual(
+    again.map(({ count, subject }) => [count, subject]),
+    [[5, 'CN=admin']],
+  );
 });
 
 test('an identity that becomes a client loses its streams at once, and its next calls', async (t) => {
@@ -140,8 +154,8 @@ test('an identity that becomes a client loses its streams at once, and its next 
   const other = watch(await admin.as('operator'), rpc.watchHealth, WatchHealthRequest.create());
   await other.next();
 
-  const request = AddClientRequest.fromPartial({ client: { clientId: 'viewer', allowedTargetGroups: ['web'] } });
-  await ask(await admin.as('admin'), rpc.addClient, request);
+  // Not over the admin API, which refuses it.
+  await admin.authority.execute({ kind: 'addClient', client: sampleClient('viewer', ['web']) }, { actor: 'library' });
 
   for (const status of [await stats.ended(), await health.ended()]) {
     assert.equal(status.code, Code.PERMISSION_DENIED);

@@ -76,7 +76,7 @@ test('a limit can be changed alone, and a client cannot become the certificate o
   assert.deepEqual(admin.authority.snapshot.clients.get('clientA')?.allowedTargetGroups, ['db']);
 
   const lockout = await refused(update({ client: { clientId: 'clientA', match: { cn: 'admin' } } }));
-  assert.deepEqual([lockout.code, lockout.reason], [Code.FAILED_PRECONDITION, 'CLIENT_IN_USE']);
+  assert.deepEqual([lockout.code, lockout.reason], [Code.FAILED_PRECONDITION, 'ADMIN_LOCKOUT']);
   assert.deepEqual((await refused(update({ client: { clientId: 'clientA' }, updateMask: ['client_id'] }))).fields, ['update_mask']);
   const early = { client: { clientId: 'clientA', allowedTargetGroups: ['db'] }, deadline: seconds(1) };
   assert.deepEqual((await refused(update(early))).fields, ['deadline']);

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { request } from 'node:http';
 import { test } from 'node:test';
 import { EMPTY_SNAPSHOT } from '../../src/domain/model.ts';
 import { type DashboardState, MAX_SHOWN } from '../../src/metrics/dashboard-state.ts';
@@ -98,6 +100,19 @@ test('the page, its script and its style come from here and may use nothing else
     assert.doesNotMatch(policy, /unsafe|https?:|\*/);
     assert.doesNotMatch(text.replaceAll('http://www.w3.org/2000/svg', ''), /https?:\/\//, `${path} refers to somewhere else`);
   }
+});
+
+test('a page from elsewhere whose name points here reads nothing', async (t) => {
+  const { port } = new URL(await scriptedDashboard(EMPTY_SNAPSHOT).serve(t));
+  const statusOf = async (path: string, host: string) => {
+    const asked = request({ host: '127.0.0.1', port, path, headers: { host } }).end();
+    const [{ statusCode, headers }] = await once(asked, 'response');
+    assert.match(String(headers['content-type']), statusCode === 421 ? /^text\/plain/ : /./);
+    return statusCode;
+  };
+  for (const path of ['/', '/metrics', '/api/state', '/nothing']) assert.equal(await statusOf(path, `evil.example:${port}`), 421, path);
+  for (const host of [`127.0.0.1:${port}`, `localhost:${port}`, 'lb.example.com'])
+    assert.equal(await statusOf('/api/state', host), 200, host);
 });
 
 test('what clients are called stays what they are called', async (t) => {

@@ -166,6 +166,7 @@ test('whoever connects, and wherever to, gets what Explain said just before', as
     assert.equal(explained.clientId, line.client, about);
     assert.equal(explained.targetGroup, line.group, about);
     assert.equal(explained.pick, line.server, about);
+    assert.equal(new Set(explained.steps.map(({ name }) => name)).size, explained.steps.length, about);
     assert.equal(
       explained.steps.every(({ passed }) => passed),
       explained.refusal === undefined,

@@ -20,12 +20,12 @@ test('a unary RPC, its request from the command line, a file or standard input',
   await writeFile(file, request(2));
   assert.deepEqual(await lbctl(['call', 'AddUpstreamServer', '-d', request(1)], { env }), {
     code: 0,
-    stdout: '{"revision":2}\n',
+    stdout: '{"revision":"2"}\n',
     stderr: '',
   });
-  assert.equal((await lbctl(['call', 'AddUpstreamServer', '-d', `@${file}`], { env })).stdout, '{"revision":3}\n');
+  assert.equal((await lbctl(['call', 'AddUpstreamServer', '-d', `@${file}`], { env })).stdout, '{"revision":"3"}\n');
   const inFull = ['call', 'lb.admin.v1.AdminService/AddUpstreamServer', '-d', '-'];
-  assert.equal((await lbctl(inFull, { env, stdin: request(3) })).stdout, '{"revision":4}\n');
+  assert.equal((await lbctl(inFull, { env, stdin: request(3) })).stdout, '{"revision":"4"}\n');
   const added = admin.authority.snapshot.targetGroups.get('web')?.servers.filter(({ weight }) => weight === 7);
   assert.deepEqual(
     added?.map(({ address }) => address),
@@ -44,12 +44,12 @@ test('a reply is proto3 JSON on one line', async (t) => {
         server: { address: '127.0.0.1:8085', weight: 1, maxConnections: 0, backup: false, mode: 'SERVER_MODE_READY' },
         health: 'HEALTH_STATE_HEALTHY',
         lastProbe: 'connected',
-        lastProbeLatency: '0.0015s',
-        since: '2026-06-01T00:00:00.000Z',
-        counters: { active: 0, connected: 0, failed: 0, bytesToUpstream: 0, bytesFromUpstream: 0 },
+        lastProbeLatency: '0.001500s',
+        since: '2026-06-01T00:00:00Z',
+        counters: { active: '0', connected: '0', failed: '0', bytesToUpstream: '0', bytesFromUpstream: '0' },
       },
     ],
-    revision: 1,
+    revision: '1',
     nextPageToken: '',
   });
 });
@@ -57,7 +57,7 @@ test('a reply is proto3 JSON on one line', async (t) => {
 test('a server stream is a line for each message until Ctrl-C', async (t) => {
   const { env } = await start(t);
   const call = startLbctl(t, ['call', 'WatchStats', '-d', '{"interval": "0.1s"}'], { env });
-  for (let line = 0; line < 2; line++) assert.equal(JSON.parse(await call.nextLine()).activeConnections, 0);
+  for (let line = 0; line < 2; line++) assert.equal(JSON.parse(await call.nextLine()).activeConnections, '0');
   call.child.kill('SIGINT');
   assert.equal(await call.exited, 0);
 });

@@ -76,10 +76,12 @@ test('upstream servers come and go', async (t) => {
 test('clients come and go with their limits', async (t) => {
   const { admin, run } = await start(t);
   const added = await run(
-    ...'add-client --client billing --allowed-target-group web --target-group db --match-ou billing --concurrent-connections 7'.split(' '),
+    ...'add-client --client billing --allowed-target-group web --target-group db --match-cn billing --match-ou billing --concurrent-connections 7'.split(
+      ' ',
+    ),
     ...'--limit 100 --window 1m --algorithm tokenBucket --burst 20 --action delay --max-delay 2s --output json'.split(' '),
   );
-  assert.equal(added, '{"revision":2}\n');
+  assert.equal(added, '{"revision":2,"warnings":[]}\n');
   const billing = admin.authority.snapshot.clients.get('billing');
   assert.deepEqual([...(billing?.allowedTargetGroups ?? [])].sort(), ['db', 'web']);
   assert.equal(billing?.match.ou, 'billing');
@@ -92,7 +94,7 @@ test('clients come and go with their limits', async (t) => {
     action: 'delay',
     maxDelayMs: 2_000,
   });
-  assert.match(await run('list-clients'), /^billing +\S+, \S+ +100 per 1m tokenBucket delay +7 +0 +0 +0 +ou=billing$/m);
+  assert.match(await run('list-clients'), /^billing +\S+, \S+ +100 per 1m tokenBucket delay +7 +0 +0 +0 +cn=billing ou=billing$/m);
   admin.onEnforce = () => 2;
   assert.equal(await run('remove-client', '--client', 'billing'), 'removed client billing, 2 connections closed (revision 3)\n');
 });
@@ -128,4 +130,48 @@ test('the log level, the counters and the whole state are there to see', async (
   const state = await run('get-state');
   assert.match(state, /^revision 1, lbd 1\.2\.3-test, 2 workers, up /);
   assert.match(state, /^main +127\.0\.0\.1:43210 +- +sni=\*\.db -> db$/m);
+});
+
+test('what lbd warns of is on standard error, and what it refuses says how it is meant after all', async (t) => {
+  const admin = await startAdmin(t);
+  const files = await admin.ca.writeTo(await temporaryFolder(t), {
+    admin: await admin.certificate('admin'),
+    viewer: await admin.certificate('viewer'),
+  });
+  const env = lbctlEnv(admin.target, files.caCert, files.admin);
+  const run = (...args: readonly string[]) => lbctl(args, { env });
+  const added = await run('add-client', '--client', 'team', '--target-group', 'web', '--match-ou', 'Payments');
+  assert.deepEqual([added.code, added.stdout], [0, 'added client team (revision 2)\n']);
+  assert.match(added.stderr, /^lbctl: warning: client "team" is every certificate of the organizational unit "Payments".*\n$/);
+  const overlap = await run('update-client', '--client', 'team', '--match-cn', 'clientA');
+  assert.equal(overlap.code, 1);
+  assert.match(
+    overlap.stderr,
+    /^lbctl: refused \(FAILED_PRECONDITION\): every certificate of client "team" would be one of client "clientA" too/,
+  );
+
+  const viewer = ['revoke', '--certificate', files.viewer.certificate];
+  assert.equal((await run(...viewer)).code, 0);
+  const again = await run(...viewer);
+  assert.match(again.stderr, /^lbctl: refused \(ALREADY_EXISTS\): certificate [\da-f]{64} is revoked already, since [\d-]+T[\d:.]+Z\n$/);
+  const own = ['revoke', '--certificate', files.admin.certificate];
+  const refused = await run(...own);
+  assert.deepEqual([refused.code, /--yes-lock-me-out/.test(refused.stderr)], [1, true]);
+  assert.equal((await run(...own, '--yes-lock-me-out')).code, 0);
+  assert.match((await run('list-clients')).stderr, /is revoked and opens nothing/);
+});
+
+test('a name that nothing has is said so, and not answered with nothing', async (t) => {
+  const admin = await startAdmin(t);
+  const files = await admin.ca.writeTo(await temporaryFolder(t), { admin: await admin.certificate('admin') });
+  const env = lbctlEnv(admin.target, files.caCert, files.admin);
+  const asked: readonly [args: readonly string[], stderr: RegExp][] = [
+    [['audit', '--method', 'Nope'], /refused \(NOT_FOUND\): there is no method "Nope"/],
+    [['list-connections', '--client', 'nope'], /refused \(NOT_FOUND\): there is no client "nope"/],
+    [['list-connections', '--target-group', 'nope'], /refused \(NOT_FOUND\): there is no target group "nope"/],
+    [['list-connections', '--server', '127.0.0.1:1'], /refused \(NOT_FOUND\): there is no server "127\.0\.0\.1:1"/],
+    [['close-connections', '--client', 'nope'], /refused \(NOT_FOUND\): there is no client "nope"/],
+    [['audit', '--actor', 'nope'], /^lbctl: warning: no entry by "nope"; an actor is the name in an admin certificate\n$/],
+  ];
+  for (const [args, stderr] of asked) assert.match((await lbctl(args, { env })).stderr, stderr, args.join(' '));
 });

@@ -37,7 +37,7 @@ test('a certificate that is good, but of nobody who may go there, is refused wit
       'a certificate that is two clients',
       { cn: 'alice', ou: 'billing' },
       'open',
-      { reason: 'ambiguous_identity', identity: 'alice', detail: 'the certificate matches more than one client' },
+      { reason: 'ambiguous_identity', identity: 'alice', detail: 'the certificate matches more than one client: alice, billing' },
     ],
     [
       'a client of several groups where nothing says which',

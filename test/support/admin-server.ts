@@ -6,8 +6,6 @@ import { pino } from 'pino';
 import type { AdminContext, HealthView } from '../../src/admin/context.ts';
 import { AdminServer } from '../../src/admin/server.ts';
 import type { Config } from '../../src/config/config.ts';
-import { exportConfig } from '../../src/config/export.ts';
-import { parseForRunning } from '../../src/config/needs-restart.ts';
 import { parseConfig } from '../../src/config/parse.ts';
 import { Authority } from '../../src/controlplane/authority.ts';
 import type { ConnectionFacts } from '../../src/controlplane/connection-list.ts';
@@ -17,6 +15,7 @@ import { Slots } from '../../src/controlplane/slots.ts';
 import { Stats } from '../../src/controlplane/stats.ts';
 import { MemoryStore } from '../../src/controlplane/store/memory.ts';
 import type { Store } from '../../src/controlplane/store/store.ts';
+import { createPlanner } from '../../src/daemon.ts';
 import type { BoundListener } from '../../src/domain/model.ts';
 import { ANY_NAME_MATCH, type LogLevel, serverKey, type TlsMaterial } from '../../src/domain/model.ts';
 import type { RoleRules } from '../../src/domain/roles.ts';
@@ -113,6 +112,8 @@ export interface TestAdmin {
   /** What the data plane does when it is asked to close connections. */
   onClose: (request: CloseRequest) => number | Promise<number>;
   readonly enforced: EnforceRequest[];
+  /** What happens between a plan and its execution. */
+  onPlanned: () => Promise<unknown> | undefined;
   /** How many connections it then says that it ends. */
   onEnforce: () => number | Promise<number>;
   /** The live connections that the data plane tells of. */
@@ -177,6 +178,8 @@ export async function startAdmin(t: Pick<TestContext, 'after'>, options: AdminOp
   const listeners: BoundListener[] = [
     { name: 'main', address: '127.0.0.1:43210', targetGroup: undefined, routes: [{ sni: '*.db', alpn: undefined, targetGroup: 'db' }] },
   ];
+  const planner = createPlanner(RUNNING, pino({ level: 'silent' }));
+  t.after(() => planner.stop());
   const context: AdminContext = {
     authority,
     stats: new Stats(ledger, slots),
@@ -196,8 +199,15 @@ export async function startAdmin(t: Pick<TestContext, 'after'>, options: AdminOp
     },
     certificates: { served: () => [], reload: async () => undefined },
     explain: async () => undefined,
-    parseConfig: (text) => parseForRunning(RUNNING, text),
-    exportConfig: (snapshot) => exportConfig(RUNNING, snapshot),
+    planner: {
+      plan: async (goal, state) => {
+        const planned = await planner.plan(goal, state);
+        await admin.onPlanned();
+        return planned;
+      },
+      export: (state) => planner.export(state),
+      retell: (before, changes) => planner.retell(before, changes),
+    },
     logLevel: {
       get: () => logLevel.current,
       set: (level) => {
@@ -262,6 +272,7 @@ export async function startAdmin(t: Pick<TestContext, 'after'>, options: AdminOp
     closed,
     onClose: () => 0,
     enforced,
+    onPlanned: () => undefined,
     onEnforce: () => 0,
     live: [],
     context,

@@ -67,7 +67,11 @@ export function scriptedDashboard(first: Snapshot): ScriptedDashboard {
         version: '1.2.3',
       });
       const served = { metrics, dashboard: new Dashboard(sources) };
-      const endpoint = await MetricsEndpoint.start({ host: '127.0.0.1', port: 0 }, served, pino({ level: 'silent' }));
+      const endpoint = await MetricsEndpoint.start(
+        { address: { host: '127.0.0.1', port: 0 }, hosts: ['LB.example.com'] },
+        served,
+        pino({ level: 'silent' }),
+      );
       t.after(() => endpoint.stop());
       return `http://127.0.0.1:${endpoint.address.port}/`;
     },

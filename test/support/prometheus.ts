@@ -113,3 +113,8 @@ function belongs(sample: string, { name, type }: Family): boolean {
 function unescaped(text: string): string {
   return text.replace(/\\([\\"n])/g, (_, char: string) => (char === 'n' ? '\n' : char));
 }
+
+/** The text that comes in these parts. */
+export async function textOf(parts: Iterable<Buffer> | AsyncIterable<Buffer>): Promise<string> {
+  return Buffer.concat(await Array.fromAsync(parts)).toString();
+}

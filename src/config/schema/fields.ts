@@ -3,9 +3,9 @@ import { z } from 'zod';
 import { parseAddress } from '../../domain/address.ts';
 import { MAX_BANDWIDTH, MIN_BANDWIDTH } from '../../domain/checks.ts';
 import { parseCidr } from '../../domain/cidr.ts';
+import { DURATION_PATTERN, formatDuration, parseDuration } from '../../domain/durations.ts';
 import { type Address, formatAddress } from '../../domain/model.ts';
 import { SUITE_NAMES, suiteName } from '../ciphers.ts';
-import { DURATION_PATTERN, formatDuration, parseDuration } from '../durations.ts';
 import { found } from '../problems.ts';
 
 type Refused = { readonly problem: string };
@@ -188,6 +188,14 @@ export function serverName() {
   return parsed<string>('a host name such as "db.example.com" or "*.example.com"', (text) => {
     const host = parseAddress(`${text.replace(/^\*\./, '')}:1`);
     return isRefused(host) || /^[\d.]+$/.test(text) || text.startsWith('[') ? { problem: '' } : text.toLowerCase().replace(/\.$/, '');
+  });
+}
+
+/** One host name, not an address. */
+export function hostName() {
+  return parsed<string>('a host name such as "lb.example.com"', (text) => {
+    const host = parseAddress(`${text}:1`);
+    return isRefused(host) || /^[\d.]+$/.test(text) || text.startsWith('[') ? { problem: '' } : host.host.replace(/\.$/, '');
   });
 }
 

@@ -1,6 +1,6 @@
 /** Where metrics are read. */
 import { z } from 'zod';
-import { documented, expecting, listenAddress, mapping } from './fields.ts';
+import { documented, expecting, hostName, list, listenAddress, mapping } from './fields.ts';
 
 export const metrics = mapping({
   address: documented(
@@ -14,5 +14,12 @@ export const metrics = mapping({
     'Serves a read-only page for people there too, at GET /: whoever reaches the address sees names, addresses and rates.',
     'false',
     true,
+  ),
+  hosts: documented(
+    list(hostName(), 'host names').prefault([]),
+    'Host names under which it is asked for. Those of others are answered with 421: a page from elsewhere must not read what is here ' +
+      '(DNS rebinding).',
+    'addresses, "localhost", the name in address and the name of the machine always do',
+    ['lb.example.com'],
   ),
 });

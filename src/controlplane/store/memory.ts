@@ -1,5 +1,7 @@
 import { EMPTY_SNAPSHOT, type Revision, type Snapshot } from '../../domain/model.ts';
-import { apply } from '../../domain/state.ts';
+import { inTurns } from '../turns.ts';
+import { encodeCommand, snapshotParts } from './codec.ts';
+import type { Recorded } from './replay.ts';
 import {
   type AuditEntry,
   type AuditQuery,
@@ -56,12 +58,12 @@ export class MemoryStore implements Store {
     return this.#changes.slice(Math.max(0, end - limit), end).reverse();
   }
 
-  async stateAt(revision: Revision): Promise<Snapshot | undefined> {
+  async recorded(revision: Revision): Promise<Recorded | undefined> {
     const base = this.#bases.findLast((each) => each.revision <= revision);
     if (base === undefined || revision > (this.#state?.snapshot.revision ?? 0)) return undefined;
-    return this.#changes
-      .filter((change) => change.revision > base.revision && change.revision <= revision)
-      .reduce((snapshot, { command }) => apply(snapshot, command), base);
+    const changes = this.#changes.filter((change) => change.revision > base.revision && change.revision <= revision);
+    const snapshot = base === EMPTY_SNAPSHOT ? undefined : (await Array.fromAsync(inTurns(snapshotParts(base)))).join('');
+    return { snapshot, commands: await Array.fromAsync(inTurns(changes), ({ command }) => encodeCommand(command)) };
   }
 
   async recordAudit(records: readonly AuditRecord[]): Promise<void> {

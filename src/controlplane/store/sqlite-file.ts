@@ -95,11 +95,14 @@ export function openStateFile(path: string, openDatabase: OpenDatabase): StateFi
   const { size, dev, ino } = statSync(path);
   if (size === 0) throw corrupt(path, 'it is empty');
   for (const file of [path, `${path}-wal`]) makePrivate(file);
+  // With a write-ahead log beside it the file may end anywhere: the log has the rest.
+  const hasLog = (statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0;
   const database = openDatabase(path);
   try {
     // With exclusive locking set before the first access, WAL needs no shared memory, and the lock is kept between transactions.
     database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = FULL');
     checkKind(path, database);
+    if (!hasLog) checkLength(path, database, size);
     database.exec('PRAGMA journal_mode = WAL; BEGIN IMMEDIATE; COMMIT');
     const findings = database
       .prepare('PRAGMA quick_check')
@@ -129,7 +132,13 @@ function checkKind(path: string, database: DatabaseSync): void {
     throw corrupt(path, `its layout is version ${version}; this lbd reads versions up to ${LAYOUT_VERSION}`);
 }
 
-function pragma(database: DatabaseSync, name: 'application_id' | 'user_version'): unknown {
+/** A last page that nothing is stored in may be missing without the check of the contents noticing it. */
+function checkLength(path: string, database: DatabaseSync, size: number): void {
+  const whole = Number(pragma(database, 'page_count')) * Number(pragma(database, 'page_size'));
+  if (size < whole) throw corrupt(path, `it is cut short: ${size} of ${whole} bytes`);
+}
+
+function pragma(database: DatabaseSync, name: 'application_id' | 'user_version' | 'page_count' | 'page_size'): unknown {
   return database.prepare(`PRAGMA ${name}`).get()?.[name];
 }
 

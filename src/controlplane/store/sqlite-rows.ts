@@ -2,7 +2,8 @@
 import { crc32 } from 'node:zlib';
 import type { Snapshot } from '../../domain/model.ts';
 import { apply } from '../../domain/state.ts';
-import { decodeCommand, decodeSnapshot, encodeCommand, encodeSnapshot } from './codec.ts';
+import { inTurns } from '../turns.ts';
+import { decodeCommand, decodeSnapshot, encodeCommand, snapshotParts } from './codec.ts';
 import { DecodeError, object, text, whole } from './decode.ts';
 import { changedAtRunTimeAfter, type StoredChange } from './store.ts';
 
@@ -62,16 +63,23 @@ export function readChange(row: unknown): ChangeRow {
   return change;
 }
 
-export function snapshotRowOf(snapshot: Snapshot): SnapshotRow {
-  const json = encodeSnapshot(snapshot);
+/** Made a part each turn of the event loop. */
+export async function snapshotRowOf(snapshot: Snapshot): Promise<SnapshotRow> {
+  const json = (await Array.fromAsync(inTurns(snapshotParts(snapshot)))).join('');
   return { revision: snapshot.revision, json, crc32: snapshotCrc(snapshot.revision, json) };
 }
 
 /** @throws DecodeError when it is not as it was written. */
+export function readSnapshotRow(row: unknown): SnapshotRow {
+  const snapshot = snapshotRow(row, 'snapshots');
+  if (snapshotCrc(snapshot.revision, snapshot.json) !== snapshot.crc32)
+    throw new DecodeError(`snapshot ${snapshot.revision}`, 'its checksum to match');
+  return snapshot;
+}
+
+/** @throws DecodeError when it is not as it was written. */
 export function readSnapshot(row: unknown): Snapshot {
-  const { revision, json, crc32 } = snapshotRow(row, 'snapshots');
-  if (snapshotCrc(revision, json) !== crc32) throw new DecodeError(`snapshot ${revision}`, 'its checksum to match');
-  return decodeSnapshot(json);
+  return decodeSnapshot(readSnapshotRow(row).json);
 }
 
 /** The state after the change. @throws DecodeError when it does not fit the state before. */

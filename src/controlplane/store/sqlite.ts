@@ -1,9 +1,10 @@
 import { EMPTY_SNAPSHOT, type Revision, type Snapshot } from '../../domain/model.ts';
-import { DecodeError, text, whole } from './decode.ts';
+import { DecodeError, object, text, whole } from './decode.ts';
+import type { Recorded } from './replay.ts';
 import { deleteAuditOf, insertAudit, selectAudit } from './sqlite-audit.ts';
 import { isPassing, storeErrorOf } from './sqlite-errors.ts';
 import { createIfMissing, type OpenDatabase, openDatabaseSync, openStateFile, type StateFile } from './sqlite-file.ts';
-import { type ChangeRow, changeOf, changeRowOf, readChange, readSnapshot, replay, snapshotRowOf } from './sqlite-rows.ts';
+import { type ChangeRow, changeOf, changeRowOf, readChange, readSnapshot, readSnapshotRow, replay, snapshotRowOf } from './sqlite-rows.ts';
 import {
   type AuditEntry,
   type AuditQuery,
@@ -60,7 +61,7 @@ export class SqliteStore implements Store {
   }
 
   async compareAndSet(expected: Revision, change: StoredChange, next: Snapshot, audit?: AuditRecord): Promise<void> {
-    this.#using((file) => {
+    const isDue = this.#using((file) => {
       this.#refuseIfMoved(file);
       const { database } = file;
       database.exec('BEGIN IMMEDIATE');
@@ -69,11 +70,12 @@ export class SqliteStore implements Store {
       const row = changeRowOf(change, newest?.changed_at_run_time === 1);
       insertChange(file, row);
       if (audit !== undefined) insertAudit(database, [audit], this.#retention.auditEntriesKept);
-      this.#compactIfDue(file, next);
       this.#inDoubt = row;
       database.exec('COMMIT');
       this.#inDoubt = undefined;
+      return this.#isSnapshotDue(file, next.revision);
     });
+    if (isDue) await this.#compact(next);
   }
 
   async findRequest(requestId: string): Promise<StoredRequest | undefined> {
@@ -97,8 +99,8 @@ export class SqliteStore implements Store {
     );
   }
 
-  async stateAt(revision: Revision): Promise<Snapshot | undefined> {
-    return this.#using((file) => readStateAt(file, revision));
+  async recorded(revision: Revision): Promise<Recorded | undefined> {
+    return this.#using((file) => readRecorded(file, revision));
   }
 
   async recordAudit(records: readonly AuditRecord[]): Promise<void> {
@@ -172,19 +174,30 @@ export class SqliteStore implements Store {
     }
   }
 
-  #compactIfDue({ database }: StateFile, next: Snapshot): void {
-    const { snapshotEvery, changesKept } = this.#retention;
+  #isSnapshotDue({ database }: StateFile, revision: Revision): boolean {
     const newest = database.prepare('SELECT max(revision) AS revision FROM snapshots').get()?.['revision'] ?? 0;
-    if (next.revision - whole(newest, 'snapshots.revision') < snapshotEvery) return;
-    const { revision, json, crc32 } = snapshotRowOf(next);
-    database.prepare('INSERT INTO snapshots (revision, json, crc32) VALUES (?, ?, ?)').run(revision, json, crc32);
-    // Changes go up to a snapshot, which stays: every revision that is still kept can be had back.
-    const base = database.prepare('SELECT max(revision) AS revision FROM snapshots WHERE revision <= ?').get(revision - changesKept)?.[
-      'revision'
-    ];
-    if (typeof base !== 'number') return;
-    database.prepare('DELETE FROM snapshots WHERE revision < ?').run(base);
-    database.prepare('DELETE FROM changes WHERE revision <= ?').run(base);
+    return revision - whole(newest, 'snapshots.revision') >= this.#retention.snapshotEvery;
+  }
+
+  /** Writes a snapshot and drops what nobody needs any more. The change is kept by now: if this fails, the next one tries again. */
+  async #compact(snapshot: Snapshot): Promise<void> {
+    const { revision, json, crc32 } = await snapshotRowOf(snapshot);
+    try {
+      this.#using(({ database }) => {
+        database.exec('BEGIN IMMEDIATE');
+        database.prepare('INSERT INTO snapshots (revision, json, crc32) VALUES (?, ?, ?)').run(revision, json, crc32);
+        // Changes go up to a snapshot, which stays: every revision that is still kept can be had back.
+        const oldest = database.prepare('SELECT max(revision) AS revision FROM snapshots WHERE revision <= ?');
+        const base = oldest.get(revision - this.#retention.changesKept)?.['revision'];
+        if (typeof base === 'number') {
+          database.prepare('DELETE FROM snapshots WHERE revision < ?').run(base);
+          database.prepare('DELETE FROM changes WHERE revision <= ?').run(base);
+        }
+        database.exec('COMMIT');
+      });
+    } catch (error) {
+      if (!(error instanceof StoreUnavailableError)) throw error;
+    }
   }
 }
 
@@ -205,31 +218,34 @@ function readState({ database }: StateFile): StoredState | undefined {
   return { snapshot, changedAtRunTime: newest.changed_at_run_time === 1 };
 }
 
-/** Replays the changes on the nearest snapshot before them; undefined when either is no longer kept. */
-function readStateAt({ database }: StateFile, revision: Revision): Snapshot | undefined {
+/** The nearest snapshot before the revision and the changes after it; undefined when either is no longer kept. */
+function readRecorded({ database }: StateFile, revision: Revision): Recorded | undefined {
   const stored = database.prepare('SELECT * FROM snapshots WHERE revision <= ? ORDER BY revision DESC LIMIT 1').get(revision);
-  let snapshot = stored === undefined ? EMPTY_SNAPSHOT : readSnapshot(stored);
+  const snapshot = stored && readSnapshotRow(stored);
+  const base = snapshot?.revision ?? EMPTY_SNAPSHOT.revision;
   const changes = database.prepare('SELECT * FROM changes WHERE revision > ? AND revision <= ? ORDER BY revision');
-  for (const kept of changes.iterate(snapshot.revision, revision)) {
+  const commands: string[] = [];
+  for (const kept of changes.iterate(base, revision)) {
     const row = readChange(kept);
-    if (row.revision !== snapshot.revision + 1) return undefined;
-    snapshot = replay(snapshot, row);
+    if (row.revision !== base + commands.length + 1) return undefined;
+    commands.push(row.command);
   }
-  return snapshot.revision === revision ? snapshot : undefined;
+  return base + commands.length === revision ? { snapshot: snapshot?.json, commands } : undefined;
 }
 
-function newestChange({ database }: StateFile): ChangeRow | undefined {
-  const row = database.prepare('SELECT * FROM changes ORDER BY revision DESC LIMIT 1').get();
-  return row === undefined ? undefined : readChange(row);
+const newestRow = object<Pick<ChangeRow, 'revision' | 'changed_at_run_time'>>({ revision: whole, changed_at_run_time: whole });
+
+/** Without the command, which may be large. */
+function newestChange({ database }: StateFile): Pick<ChangeRow, 'revision' | 'changed_at_run_time'> | undefined {
+  const row = database.prepare('SELECT revision, changed_at_run_time FROM changes ORDER BY revision DESC LIMIT 1').get();
+  return row && newestRow(row, 'changes');
 }
 
-/** Removes the change that was refused, should it be in the file after all, with the snapshot that was written beside it. */
+/** Removes the change that was refused, should it be in the file after all. */
 function takeBack({ database }: StateFile, { revision, crc32 }: ChangeRow): void {
   database.exec('BEGIN IMMEDIATE');
-  if (database.prepare('DELETE FROM changes WHERE revision = ? AND crc32 = ?').run(revision, crc32).changes === 1) {
-    database.prepare('DELETE FROM snapshots WHERE revision = ?').run(revision);
-    deleteAuditOf(database, revision);
-  }
+  const { changes } = database.prepare('DELETE FROM changes WHERE revision = ? AND crc32 = ?').run(revision, crc32);
+  if (changes === 1) deleteAuditOf(database, revision);
   database.exec('COMMIT');
 }
 

@@ -1,5 +1,6 @@
 import type { Revision, Snapshot } from '../../domain/model.ts';
 import type { Command } from '../../domain/state.ts';
+import type { Recorded } from './replay.ts';
 
 /** The actor of changes that come from the config file rather than from an administrator. */
 export const BOOTSTRAP_ACTOR = 'bootstrap';
@@ -88,8 +89,8 @@ export const DEFAULT_RETENTION: Retention = { snapshotEvery: 1000, changesKept: 
 export interface Archive {
   /** The newest `limit` changes, newest first; with `before`, of those below that revision. */
   history(limit: number, before?: Revision): Promise<readonly StoredChange[]>;
-  /** The state as it was at a revision; undefined when the kept history does not reach it. */
-  stateAt(revision: Revision): Promise<Snapshot | undefined>;
+  /** How the state of a revision came about, for `replayed` to make it again; undefined when the kept history does not reach it. */
+  recorded(revision: Revision): Promise<Recorded | undefined>;
   /** Appends what changed nothing: refused attempts, and actions outside the state. Older entries make room. */
   recordAudit(records: readonly AuditRecord[]): Promise<void>;
   /** Newest first. */
@@ -106,7 +107,7 @@ export interface Archive {
  *   rejects with a plain Error, having written nothing. What the audit trail is to say of the change is kept with it, or
  *   neither is.
  * - `findRequest` gives what a request id made, if it did within the kept history.
- * - `stateAt` gives every revision of the kept history back.
+ * - `recorded` gives every revision of the kept history back.
  * - `watch` calls back for changes that OTHERS made to the same store; a driver with one writer never calls.
  * - Each of them rejects with a StoreUnavailableError while the store cannot do its work; nothing has changed then, and the
  *   next call tries anew.

@@ -1,3 +1,5 @@
+import type { Past } from './past.ts';
+
 /** A limiter's state: numbers by position, all zero at first. Who holds them (an array, shared memory) is not known here. */
 export interface Cells {
   [index: number]: number;
@@ -20,4 +22,8 @@ export interface RateLimiter {
   admit(cells: Cells, nowMs: number): Verdict;
   /** The same verdict without changing anything. `remaining` counts this arrival as not yet made. */
   peek(cells: Cells, nowMs: number): Verdict;
+  /** What the cells know of the admissions that they counted. */
+  past(cells: Cells, nowMs: number): Past;
+  /** The cells of a limiter that has counted these admissions, its own or another's; the rest of its cells are zero, or more than it needs. */
+  resume(past: Past): readonly number[];
 }

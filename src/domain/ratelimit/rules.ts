@@ -1,4 +1,5 @@
 import type { Cells, RateLimiter, Verdict } from './limiter.ts';
+import type { Past } from './past.ts';
 
 /** What makes one algorithm differ from the next. */
 export interface RateAlgorithmRules {
@@ -10,15 +11,21 @@ export interface RateAlgorithmRules {
   room(cells: Cells, nowMs: number): number;
   /** Counts one admitted arrival. */
   take(cells: Cells, nowMs: number): void;
+  /** As {@link RateLimiter.past}. */
+  past(cells: Cells, nowMs: number): Past;
+  /** As {@link RateLimiter.resume}; there is at least one run. */
+  resume(past: Past, newestMs: number): readonly number[];
 }
 
 /**
  * The limiter that these rules make. Admission is decided by a point in time that follows from the cells alone, and that
  * same point is what a refused arrival is told: the two can never disagree by a rounding error.
  */
-export function limiterOf({ words, opensAtMs, room, take }: RateAlgorithmRules): RateLimiter {
+export function limiterOf({ words, opensAtMs, room, take, past, resume }: RateAlgorithmRules): RateLimiter {
   return {
     words,
+    past,
+    resume: (known) => (known[0] === undefined ? [] : resume(known, known[0].newestMs)),
     admit(cells, nowMs) {
       const opensMs = opensAtMs(cells, nowMs);
       if (opensMs > nowMs) return refusedUntil(opensMs, nowMs);

@@ -1,5 +1,6 @@
-import type { ConnectionRate } from '../model.ts';
 import type { Cells, RateLimiter } from './limiter.ts';
+import { countSince, justBefore } from './past.ts';
+import type { RateRule } from './rate-rule.ts';
 import { limiterOf } from './rules.ts';
 
 /** Cells: when the window that was last counted in began, how many were admitted in it, and in the one before it. */
@@ -12,7 +13,7 @@ const PREVIOUS = 2;
  * its arrivals had come evenly: `previous * (windowMs - elapsed) / windowMs + current` never passes `limit`. Three cells, and no
  * burst at the boundary. After Cloudflare, "How we built rate limiting capable of scaling to millions of domains" (2017).
  */
-export function slidingWindowCounter({ limit, windowMs }: Pick<ConnectionRate, 'limit' | 'windowMs'>): RateLimiter {
+export function slidingWindowCounter({ limit, windowMs }: Pick<RateRule, 'limit' | 'windowMs'>): RateLimiter {
   const beginOf = (cells: Cells, nowMs: number) => Math.max(Math.floor(nowMs / windowMs) * windowMs, cells[BEGAN] ?? 0);
   const currentOf = (cells: Cells, beginMs: number) => (beginMs === cells[BEGAN] ? (cells[CURRENT] ?? 0) : 0);
   const previousOf = (cells: Cells, beginMs: number) => {
@@ -43,6 +44,20 @@ export function slidingWindowCounter({ limit, windowMs }: Pick<ConnectionRate, '
       cells[CURRENT] = currentOf(cells, beginMs) + 1;
       cells[PREVIOUS] = previous;
       cells[BEGAN] = beginMs;
+    },
+    past(cells, nowMs) {
+      const { [BEGAN]: beganMs = 0, [CURRENT]: current = 0, [PREVIOUS]: previous = 0 } = cells;
+      const newestMs = Math.max(beganMs, Math.min(nowMs, justBefore(beganMs + windowMs)));
+      const runs = [
+        { count: current, newestMs, spacingMs: 0 },
+        { count: previous, newestMs: justBefore(beganMs), spacingMs: 0 },
+      ];
+      return runs.filter(({ count }) => count > 0);
+    },
+    resume(past, newestMs) {
+      const beganMs = Math.floor(newestMs / windowMs) * windowMs;
+      const current = countSince(past, beganMs);
+      return [beganMs, current, countSince(past, beganMs - windowMs) - current];
     },
   });
 }

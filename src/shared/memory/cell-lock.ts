@@ -1,35 +1,50 @@
+import { type LimitState, TERMS_WORDS } from '../../domain/ratelimit/limit-state.ts';
+import { LONGEST_LOG } from '../../domain/ratelimit/sliding-window-log.ts';
 import type { SharedMemory } from './layout.ts';
 
 /** Holds a lock for the main thread; workers hold it as their lane plus 1. */
-const GLANCING = -1;
-const GLANCE_SPINS = 1_000;
+const MAIN = -1;
+const MAIN_SPINS = 1_000;
+
+const LOCK_BYTES = 8;
+const CELLS_AT = LOCK_BYTES + TERMS_WORDS * Float64Array.BYTES_PER_ELEMENT;
+/** What a log takes besides its times. */
+const MOST_WORDS = 1 + LONGEST_LOG;
 
 /**
- * A limiter's state: 64-bit cells behind a lock, so that a decision over several cells is one step for all workers. The lock
+ * A limiter's state: 64-bit cells behind a lock, so that a decision over several cells is one step for all threads. The lock
  * is held for the length of one arithmetic decision. It names its holder, so a worker that dies holding it can be cleared.
+ *
+ * The memory grows where it is when another rule needs more of it: everybody who has it sees the same cells at every moment, the
+ * one who has not heard of the edit too.
  */
 export class CellLock {
   readonly #lock: Int32Array;
-  readonly cells: Float64Array;
+  readonly #state: LimitState;
 
   constructor(buffer: SharedMemory) {
     this.#lock = new Int32Array(buffer, 0, 2);
-    this.cells = new Float64Array(buffer, 8);
+    const cells = new Float64Array(buffer, CELLS_AT);
+    const fit = (words: number) => {
+      if (cells.length < words) buffer.grow(bytesFor(words));
+    };
+    this.#state = { terms: new Float64Array(buffer, LOCK_BYTES, TERMS_WORDS), cells, fit };
   }
 
+  /** Memory for so many cells, all zero. What it may grow by is reserved only, and costs nothing. */
   static allocate(words: number): SharedMemory {
-    return new SharedArrayBuffer(8 + words * Float64Array.BYTES_PER_ELEMENT);
+    return new SharedArrayBuffer(bytesFor(words), { maxByteLength: bytesFor(MOST_WORDS) });
   }
 
   /** Runs `decide` alone among all threads. `lane` says who holds the lock meanwhile. */
-  withLock<T>(lane: number, decide: (cells: Float64Array) => T): T {
+  withLock<T>(lane: number, decide: (state: LimitState) => T): T {
     const holder = lane + 1;
     for (let spins = 0; Atomics.compareExchange(this.#lock, 0, 0, holder) !== 0; spins++) {
       // The holder may have been descheduled on a busy machine: give the processor away rather than burn it.
       if (spins > 100) Atomics.wait(this.#lock, 0, Atomics.load(this.#lock, 0), 1);
     }
     try {
-      return decide(this.cells);
+      return decide(this.#state);
     } finally {
       Atomics.store(this.#lock, 0, 0);
     }
@@ -39,15 +54,22 @@ export class CellLock {
    * Runs `look`, which changes nothing, without ever waiting for long: the main thread must not, because the holder may be a
    * worker that died, whose lock only the main thread frees. In that case what it sees may be in the middle of a change.
    */
-  glance<T>(look: (cells: Float64Array) => T): T {
-    let isMine = false;
-    for (let spins = 0; spins < GLANCE_SPINS && !isMine; spins++) {
-      isMine = Atomics.compareExchange(this.#lock, 0, 0, GLANCING) === 0;
-    }
+  glance<T>(look: (state: LimitState) => T): T {
+    const isMine = this.#takeForMain();
     try {
-      return look(this.cells);
+      return look(this.#state);
     } finally {
       if (isMine) Atomics.store(this.#lock, 0, 0);
+    }
+  }
+
+  /** Runs `change` for the main thread, unless somebody holds the lock for longer than it may wait: then it does nothing. */
+  attempt(change: (state: LimitState) => void): void {
+    if (!this.#takeForMain()) return;
+    try {
+      change(this.#state);
+    } finally {
+      Atomics.store(this.#lock, 0, 0);
     }
   }
 
@@ -55,4 +77,13 @@ export class CellLock {
   releaseIfHeldBy(lane: number): void {
     Atomics.compareExchange(this.#lock, 0, lane + 1, 0);
   }
+
+  #takeForMain(): boolean {
+    for (let spins = 0; spins < MAIN_SPINS; spins++) if (Atomics.compareExchange(this.#lock, 0, 0, MAIN) === 0) return true;
+    return false;
+  }
+}
+
+function bytesFor(words: number): number {
+  return CELLS_AT + words * Float64Array.BYTES_PER_ELEMENT;
 }

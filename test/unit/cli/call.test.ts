@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { findMethod, loadContract, readMessages, toJson } from '../../../cli/call.ts';
+import { durationFromJson, durationToJson, timestampFromJson, timestampToJson } from '../../../cli/well-known-json.ts';
 
 const contract = loadContract();
 
@@ -38,7 +39,7 @@ test('a request keeps every kind of field', () => {
     servers: [{ address: '127.0.0.1:1', weight: 0, maxConnections: 5, backup: true, mode: 'SERVER_MODE_DRAIN' }],
     healthCheck: {
       type: 'CHECK_TYPE_HTTP',
-      interval: '0.25s',
+      interval: '0.250s',
       unhealthyThreshold: 2,
       healthyThreshold: 0,
       http: { path: '/x', host: '', statusFrom: 0, statusTo: 0, body: '' },
@@ -55,7 +56,7 @@ test('a request keeps every kind of field', () => {
 test('takes the field names of the .proto files, numbers for 64 bits, and nothing at all', () => {
   assert.deepEqual(roundTrip('AddUpstreamServer', '{"target_group": "g", "expected_revision": 7}'), {
     targetGroup: 'g',
-    expectedRevision: 7,
+    expectedRevision: '7',
     requestId: '',
   });
   assert.deepEqual(roundTrip('GetState', ''), {});
@@ -73,7 +74,7 @@ test('a field mask is the paths with commas between them', () => {
 test('writes times in RFC 3339 and nested enums by name', () => {
   const rpc = findMethod(contract, 'WatchHealth');
   const reply = rpc.responseDeserialize(
-    rpc.responseSerialize({ kind: 'KIND_SYNCED', at: { seconds: 1_893_456_000, nanos: 500_000_000 }, revision: 3 }),
+    rpc.responseSerialize({ kind: 'KIND_SYNCED', at: { seconds: 1_893_456_000, nanos: 500_001_000 }, revision: 3 }),
   );
   assert.deepEqual(toJson(contract, rpc, reply), {
     kind: 'KIND_SYNCED',
@@ -82,9 +83,33 @@ test('writes times in RFC 3339 and nested enums by name', () => {
     from: 'HEALTH_STATE_UNSPECIFIED',
     to: 'HEALTH_STATE_UNSPECIFIED',
     cause: '',
-    at: '2030-01-01T00:00:00.500Z',
-    revision: 3,
+    at: '2030-01-01T00:00:00.500001Z',
+    revision: '3',
   });
+});
+
+test('durations and times keep every digit, and are written as proto3 JSON writes them', () => {
+  for (const [text, written] of [
+    ['0s', '0s'],
+    ['1.5s', '1.500s'],
+    ['-0.5s', '-0.500s'],
+    ['-3.000001s', '-3.000001s'],
+    ['0.000000001s', '0.000000001s'],
+    ['315576000000s', '315576000000s'],
+  ] as const) {
+    assert.deepEqual(durationToJson(durationFromJson(text) ?? assert.fail(text)), written);
+  }
+  for (const text of ['', '1', '1m', '1.s', '.5s', '1s ', '0.0000000001s', '315576000001s'])
+    assert.equal(durationFromJson(text), undefined, text);
+  for (const [text, written] of [
+    ['2030-01-31T12:00:00Z', '2030-01-31T12:00:00Z'],
+    ['1969-12-31T23:59:59.25Z', '1969-12-31T23:59:59.250Z'],
+    ['2030-01-31T12:00:00.000000001+02:00', '2030-01-31T10:00:00.000000001Z'],
+  ] as const) {
+    assert.deepEqual(timestampToJson(timestampFromJson(text) ?? assert.fail(text)), written);
+  }
+  for (const text of ['', '2030-01-31', '2030-13-31T12:00:00Z', '2030-01-31T12:00:00'])
+    assert.equal(timestampFromJson(text), undefined, text);
 });
 
 const REFUSED: readonly (readonly [string, string, RegExp])[] = [
@@ -96,6 +121,8 @@ const REFUSED: readonly (readonly [string, string, RegExp])[] = [
   ['AddClient', '{"client": {"limits": {"connectionRate": {"limit": -1}}}}', /connectionRate\.limit: expected an unsigned 32-bit number/],
   ['AddClient', '{"client": {"limits": {"connectionRate": {"limit": 1.5}}}}', /connectionRate\.limit: expected a whole number/],
   ['AddClient', '{"client": {"limits": {"connectionRate": {"window": 5}}}}', /connectionRate\.window: expected a duration in seconds/],
+  ['AddClient', '{"client": {"limits": {"connectionRate": {"window": "1m"}}}}', /connectionRate\.window: expected a duration in seconds/],
+  ['AddClient', '{"expectedRevision": 9007199254740993}', /expectedRevision: expected so large a number in quotes/],
   ['UpdateClient', '{"updateMask": ["match"]}', /updateMask: expected field names with commas between them/],
   ['AddTargetGroup', '{"targetGroup": {"algorithm": "roundRobin"}}', /algorithm: expected one of ALGORITHM_UNSPECIFIED, /],
   ['AddTargetGroup', '{"targetGroup": {"servers": [{}, {"backup": "yes"}]}}', /targetGroup\.servers\[1\]\.backup: expected true or false/],

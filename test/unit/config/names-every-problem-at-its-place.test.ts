@@ -32,6 +32,20 @@ const inBody: Readonly<Record<string, readonly [body: string, ...problems: RegEx
     'targetGroups:\n  - name: web\n    upstreamServers:\n      - address: "a:1"\n        wieght: 3',
     /^lb\.yaml:7:9: targetGroups\[0\]\.upstreamServers\[0\]\.wieght: unknown key \(did you mean weight\?\); expected one of address, weight, maxConnections, backup, mode$/,
   ],
+  'two clients that cannot be told apart': [
+    'clients:\n  - {clientId: a, match: {cn: x, ou: u}, allowedTargetGroup: w}\n  - {clientId: b, match: {cn: x}, allowedTargetGroup: w}\n  - {clientId: x, allowedTargetGroup: w}\ntargetGroups: [{name: w, upstreamServers: []}]',
+    /^lb\.yaml:5:26: clients\[1\]\.match: expected a match that tells it from "a" of line 4; every certificate of "a" would be one of "b" too, and refused as ambiguous_identity$/,
+    /^lb\.yaml:6:16: clients\[2\]\.clientId: expected a match that tells it from "b" of line 5; every certificate of "b" would be one of "x" too/,
+  ],
+  'a client with the certificate of a role': [
+    'admin: {roles: {viewer: [], operator: [{dns: ops, ou: u}], admin: [boss]}}\nclients: [{clientId: boss, allowedTargetGroup: w}, {clientId: x, match: {ou: u}, allowedTargetGroup: w}]\ntargetGroups: [{name: w, upstreamServers: []}]',
+    /^lb\.yaml:4:22: clients\[0\]\.clientId: expected a match that leaves administrators out; a certificate that has its role by line 3 would open nothing there$/,
+    /^lb\.yaml:4:73: clients\[1\]\.match: expected a match that leaves administrators out/,
+  ],
+  'a client with the certificate of a role that goes without saying': [
+    'clients: [{clientId: operator, allowedTargetGroup: w}]\ntargetGroups: [{name: w, upstreamServers: []}]',
+    /^lb\.yaml:3:22: clients\[0\]\.clientId: expected a match that leaves administrators out; a certificate that has its role without admin\.roles would/,
+  ],
   'keys of JavaScript objects': [
     '__proto__: {a: 1}\nconstructor: 2',
     /^lb\.yaml:3:1: __proto__: unknown key/,

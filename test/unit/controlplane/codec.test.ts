@@ -19,6 +19,13 @@ const commands: { readonly [K in Command['kind']]: Extract<Command, { readonly k
     clients: [sampleClient('a', ['web'])],
     revocations: [{ fingerprint: 'ab'.repeat(32), comment: '', atMs: 0 }],
   },
+  replaceSome: {
+    kind: 'replaceSome',
+    targetGroups: { put: [sampleGroup('mail')], removed: [] },
+    clients: { put: [sampleClient('a', ['web', 'mail'])], removed: [] },
+    revocations: [{ fingerprint: 'ef'.repeat(32), comment: 'x', atMs: 1 }],
+    makes: { targetGroups: 2, servers: 1, clients: 1 },
+  },
   setListeners: {
     kind: 'setListeners',
     listeners: [sampleListener('main', { routes: [{ sni: undefined, alpn: 'h2', targetGroup: 'web' }] })],

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it, mock } from 'node:test';
-import { DelayLine, type Waited } from '../../../src/dataplane/delay-line.ts';
+import { DelayLine, DelayLines, type Waited } from '../../../src/dataplane/delay-line.ts';
 
 const MOST_WAITING = 50;
 const STAYING = new AbortController().signal;
@@ -100,5 +100,22 @@ describe('a delay line', () => {
     await pass(MOST_WAITING + 1);
     assert.equal(done.length, MOST_WAITING + 3);
     assert.equal(done.at(-1), `late admitted at ${MOST_WAITING + 1}`);
+  });
+
+  it('of a client is forgotten with the last who stood in it', async () => {
+    const lines = new DelayLines();
+    const ask = pace(100);
+    const gone = new AbortController();
+    const join = (clientId: string, signal = STAYING) =>
+      lines.wait(clientId, ask, { maxDelayMs: 1000, mostWaiting: MOST_WAITING }, signal, Date.now);
+    const waits = [join('a'), join('a'), join('a', gone.signal), join('b')];
+    await settle();
+    assert.deepEqual([lines.size, lines.waiting('a'), lines.waiting('b')], [2, 2, 1]);
+    gone.abort();
+    await pass(1);
+    assert.deepEqual([lines.size, lines.waiting('a')], [2, 1]);
+    await pass(400);
+    assert.deepEqual(await Promise.all(waits), ['admitted', 'admitted', 'gone', 'admitted']);
+    assert.deepEqual([lines.size, lines.waiting('a')], [0, 0]);
   });
 });

@@ -28,6 +28,10 @@ test('a worker that merges the assignments of each change has those that the mai
   const limited = sampleClient('limited', ['group-9'], { limits: { ...NO_LIMITS, connectionRate } });
   change({ kind: 'addClient', client: limited });
   assert.ok(worker.limiters.has('limited'));
+  change({ kind: 'updateClient', client: sampleClient('limited', ['group-9']) });
+  assert.ok(!worker.limiters.has('limited'));
+  change({ kind: 'updateClient', client: limited });
+  assert.ok(worker.limiters.has('limited'));
   change({ kind: 'removeClient', clientId: 'limited' });
   const targetGroups = [sampleGroup('group-9', ['10.0.0.1:8009', '10.9.9.9:1']), sampleGroup('other', ['10.0.0.1:1'])];
   change({ kind: 'replaceAll', listeners: [], targetGroups, clients: [limited], revocations: [] });

@@ -2,15 +2,30 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { NO_LIMITS } from '../../../src/domain/defaults.ts';
-import { blastRadius, diff, type LiveConnection } from '../../../src/domain/diff.ts';
+import { blastRadius, type Difference, type LiveConnection } from '../../../src/domain/diff.ts';
 import { EMPTY_SNAPSHOT, type Snapshot } from '../../../src/domain/model.ts';
-import { apply, type Command } from '../../../src/domain/state.ts';
+import { type Plan, planOf } from '../../../src/domain/plan.ts';
+import { apply, assertInvariants, type Command } from '../../../src/domain/state.ts';
 import { client, RATE, targetGroup, upstream } from './snapshots.ts';
 
+/** RATE, as the configuration file writes it. */
+const RATE_IN_FILE = { algorithm: 'fixedWindow', limit: 10, window: '1s', burst: 10, action: 'reset', maxDelay: '5s' };
 const REVOKED = { fingerprint: 'ab'.repeat(32), comment: 'lost', atMs: 5 };
 
 function stateOf(given: Partial<Extract<Command, { kind: 'replaceAll' }>>): Snapshot {
   return apply(EMPTY_SNAPSHOT, { kind: 'replaceAll', listeners: [], targetGroups: [], clients: [], revocations: [], ...given });
+}
+
+function planTo(before: Snapshot, { targetGroups, clients, revocations }: Snapshot): Plan {
+  return planOf(before, {
+    targetGroups: [...targetGroups.values()],
+    clients: [...clients.values()],
+    revocations: [...revocations.values()],
+  });
+}
+
+function diff(before: Snapshot, after: Snapshot): readonly Difference[] {
+  return planTo(before, after).differences;
 }
 
 const BEFORE = stateOf({
@@ -44,14 +59,19 @@ describe('the differences between two states', () => {
       byPath(told.filter(([, path]) => path !== 'targetGroups/db' && path !== 'clients/bob')),
       byPath([
         ['changed', 'targetGroups/web/algorithm', '"leastConnections"', '"random"'],
-        ['changed', 'targetGroups/web/healthCheck/intervalMs', '5000', '9000'],
+        ['changed', 'targetGroups/web/healthCheck/interval', '"5s"', '"9s"'],
         ['changed', 'targetGroups/web/upstreamServers/10.0.0.1:80/weight', '1', '7'],
         ['added', 'targetGroups/web/upstreamServers/10.0.0.1:80/maxConnections', '', '5'],
         ['removed', 'targetGroups/web/upstreamServers/10.0.0.2:80', JSON.stringify(server), ''],
         ['added', 'targetGroups/web/upstreamServers/10.0.0.3:80', '', JSON.stringify(server)],
         ['changed', 'clients/alice/allowedTargetGroups', '["web","db"]', '["web"]'],
-        ['added', 'clients/alice/limits/connectionRate', '', JSON.stringify(RATE)],
-        ['added', `revokedCertificates/${REVOKED.fingerprint}`, '', JSON.stringify({ comment: 'lost', atMs: 5 })],
+        ['added', 'clients/alice/limits/connectionRate', '', JSON.stringify(RATE_IN_FILE)],
+        [
+          'added',
+          `revokedCertificates/${REVOKED.fingerprint}`,
+          '',
+          JSON.stringify({ comment: 'lost', revokedAt: '1970-01-01T00:00:00.005Z' }),
+        ],
       ]),
     );
     assert.deepEqual(
@@ -108,19 +128,47 @@ describe('the differences between two states', () => {
     );
   });
 
-  test('are none once the state that they lead to has been taken in', () => {
+  test('are none once the plan has been carried out, in one change that holds nothing else', () => {
     fc.assert(
-      fc.property(anyState, anyState, (before, { listeners, targetGroups, clients }) => {
-        const target = { kind: 'replaceAll', listeners, targetGroups: [...targetGroups.values()], clients: [...clients.values()] } as const;
-        const planned = apply(before, { ...target, revocations: [] });
-        assert.deepEqual(diff(apply(before, { ...target, revocations: [] }), planned), []);
-        assert.deepEqual(
-          diff(planned, before)
-            .map(({ kind }) => kind)
-            .filter((kind) => kind === 'added').length,
-          diff(before, planned).filter(({ kind }) => kind === 'removed').length,
-        );
+      fc.property(anyState, anyState, (before, wanted) => {
+        const { command, differences } = planTo(before, wanted);
+        const after = apply(before, command);
+        assertInvariants(after);
+        assert.deepEqual(contents(after), contents(wanted));
+        assert.deepEqual(diff(after, wanted), []);
+        const touched = new Set(differences.map(({ path }) => path.split('/').slice(0, 2).join('/')));
+        const { targetGroups, clients } = command;
+        const held = [
+          ...[...targetGroups.put.map(({ name }) => name), ...targetGroups.removed].map((name) => `targetGroups/${name}`),
+          ...[...clients.put.map(({ clientId }) => clientId), ...clients.removed].map((clientId) => `clients/${clientId}`),
+        ];
+        assert.deepEqual(new Set(held), touched);
+        for (const [name, group] of before.targetGroups)
+          if (!touched.has(`targetGroups/${name}`)) assert.equal(after.targetGroups.get(name), group);
       }),
+    );
+  });
+
+  test('have the keys and the spelling of the configuration file', () => {
+    const http = { path: '/', host: undefined, statusFrom: 200, statusTo: 299, body: undefined };
+    const [before] = BEFORE.clients.values();
+    assert.ok(before);
+    const limits = { ...NO_LIMITS, connectionRate: RATE };
+    const limited = stateOf({ targetGroups: [...BEFORE.targetGroups.values()], clients: [{ ...before, limits }] });
+    const [web, db] = BEFORE.targetGroups.values();
+    assert.ok(web && db);
+    const after = stateOf({
+      targetGroups: [{ ...web, connectTimeoutMs: 90_000, healthCheck: { ...web.healthCheck, type: 'http', http } }, db],
+      clients: [{ ...before, limits: { ...limits, connectionRate: { ...RATE, windowMs: 60_000 } } }],
+    });
+    assert.deepEqual(
+      new Map(diff(limited, after).map(({ path, after: now }) => [path, now])),
+      new Map([
+        ['targetGroups/web/connectTimeout', '"1m30s"'],
+        ['targetGroups/web/healthCheck/type', '"http"'],
+        ['targetGroups/web/healthCheck/http', '{"path":"/","status":"200-299"}'],
+        ['clients/alice/limits/connectionRate/window', '"1m"'],
+      ]),
     );
   });
 });

@@ -14,6 +14,13 @@ const SETUP: readonly Command[] = [
   { kind: 'addClient', client: client('alice', ['web']) },
   { kind: 'setListeners', listeners: [listener('l', { targetGroup: 'db' })] },
 ];
+const REPLACE_SOME = {
+  kind: 'replaceSome',
+  targetGroups: { put: [], removed: [] },
+  clients: { put: [], removed: [] },
+  revocations: [],
+  makes: { targetGroups: 0, servers: 0, clients: 0 },
+} as const;
 const WEB_AND_DB = SETUP.reduce(apply, EMPTY_SNAPSHOT);
 
 describe('a command that fits', () => {
@@ -34,6 +41,18 @@ describe('a command that fits', () => {
   test('removes a group once nothing refers to it', () => {
     const next = apply(apply(WEB_AND_DB, { kind: 'removeClient', clientId: 'alice' }), { kind: 'removeTargetGroup', name: 'web' });
     assert.deepEqual([...next.targetGroups.keys()], ['db', 'spare']);
+  });
+
+  test('replaces some entries, and leaves the others as they are', () => {
+    const next = apply(WEB_AND_DB, {
+      ...REPLACE_SOME,
+      targetGroups: { put: [targetGroup('spare', { retries: 0 }), targetGroup('new')], removed: ['web'] },
+      clients: { put: [client('bob', ['new'])], removed: ['alice'] },
+    });
+    assert.deepEqual([[...next.targetGroups.keys()], [...next.clients.keys()]], [['db', 'spare', 'new'], ['bob']]);
+    assert.deepEqual([next.targetGroups.get('spare')?.retries, next.revision], [0, WEB_AND_DB.revision + 1]);
+    assert.equal(next.targetGroups.get('db'), WEB_AND_DB.targetGroups.get('db'));
+    assert.equal(apply(WEB_AND_DB, REPLACE_SOME).clients, WEB_AND_DB.clients);
   });
 
   test('replaces everything at once', () => {
@@ -58,6 +77,36 @@ describe('a command that does not fit is refused', () => {
     { name: 'a group that exists', command: { kind: 'addTargetGroup', group: targetGroup('web') }, code: 'already_exists', field: 'name' },
     { name: 'a group that a client may reach', command: { kind: 'removeTargetGroup', name: 'web' }, code: 'in_use', field: 'name' },
     { name: 'a group that a listener serves', command: { kind: 'removeTargetGroup', name: 'db' }, code: 'in_use', field: 'name' },
+    {
+      name: 'a replacement without the group of a client that stays',
+      command: { ...REPLACE_SOME, targetGroups: { put: [], removed: ['web'] } },
+      code: 'not_found',
+      field: 'allowedTargetGroups',
+    },
+    {
+      name: 'a replacement without the group of a listener',
+      command: { ...REPLACE_SOME, targetGroups: { put: [], removed: ['db'] } },
+      code: 'not_found',
+      field: 'listeners.l.targetGroup',
+    },
+    {
+      name: 'a replacement that removes what is not there',
+      command: { ...REPLACE_SOME, clients: { put: [], removed: ['bob'] } },
+      code: 'not_found',
+      field: 'clients',
+    },
+    {
+      name: 'a replacement with one client twice',
+      command: { ...REPLACE_SOME, clients: { put: [client('bob', ['web']), client('bob', ['db'])], removed: [] } },
+      code: 'already_exists',
+      field: 'clients',
+    },
+    {
+      name: 'a replacement with a bad value',
+      command: { ...REPLACE_SOME, targetGroups: { put: [targetGroup('web', { retries: 99 })], removed: [] } },
+      code: 'invalid',
+      field: 'retries',
+    },
     { name: 'a group that is not there', command: { kind: 'removeTargetGroup', name: 'Web' }, code: 'not_found', field: 'name' },
     {
       name: 'a server for no group',

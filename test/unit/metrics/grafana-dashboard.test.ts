@@ -7,7 +7,7 @@ import { EMPTY_SNAPSHOT } from '../../../src/domain/model.ts';
 import { Metrics } from '../../../src/metrics/metrics.ts';
 import { createSharedBuffers } from '../../../src/shared/memory/layout.ts';
 import { SharedLedger } from '../../../src/shared/memory/ledger.ts';
-import { parseMetrics } from '../../support/prometheus.ts';
+import { parseMetrics, textOf } from '../../support/prometheus.ts';
 
 const DASHBOARD = new URL('../../../examples/grafana-dashboard.json', import.meta.url);
 
@@ -31,7 +31,7 @@ test('the dashboard asks for metrics that there are, and shows every one of ours
     workers: 1,
     version: '0',
   });
-  const names = new Set(parseMetrics(await metrics.text()).map(({ name }) => name));
+  const names = new Set(parseMetrics(await textOf(await metrics.parts())).map(({ name }) => name));
   const text = JSON.stringify(dashboard);
   const used = new Set(
     [...text.matchAll(/\b(?:portcullis|process|nodejs)_\w+/g)].map(([name]) => name.replace(/_(?:bucket|sum|count)$/, '')),

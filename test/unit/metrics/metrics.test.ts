@@ -11,7 +11,7 @@ import { LATENCY_BOUNDS_S } from '../../../src/shared/latency.ts';
 import { LaneWriter } from '../../../src/shared/memory/lane-writer.ts';
 import { createSharedBuffers } from '../../../src/shared/memory/layout.ts';
 import { SharedLedger } from '../../../src/shared/memory/ledger.ts';
-import { lintMetrics, parseMetrics, seriesValue } from '../../support/prometheus.ts';
+import { lintMetrics, parseMetrics, seriesValue, textOf } from '../../support/prometheus.ts';
 import { sampleClient, sampleGroup } from '../../support/sample-state.ts';
 
 /** Everything that a certificate or an administrator could call himself. */
@@ -61,7 +61,7 @@ describe('the metrics', () => {
     for (const [index, clientId] of HOSTILE.entries()) {
       for (let times = 0; times <= index; times++) lanes[0].countRefused(slots.clientSlot(clientId) ?? assert.fail(), 'rate_limited');
     }
-    const families = parseMetrics(await metrics.text());
+    const families = parseMetrics(await textOf(await metrics.parts()));
     assert.deepEqual(lintMetrics(families), []);
     for (const [index, client] of HOSTILE.entries()) {
       assert.equal(seriesValue(families, 'portcullis_client_refused_total', { client, reason: 'rate_limited' }), index + 1);
@@ -84,7 +84,7 @@ describe('the metrics', () => {
     }
     lanes[1].countHandshake(99);
     lanes[1].countConnect(0.001);
-    const families = parseMetrics(await metrics.text());
+    const families = parseMetrics(await textOf(await metrics.parts()));
     const server = { target_group: 'web', server: '127.0.0.1:8081' };
     const expected: readonly [name: string, labels: Readonly<Record<string, string>>, value: number][] = [
       ['portcullis_connections_active', server, 2],
@@ -131,8 +131,8 @@ describe('the linter', () => {
       sumSeconds: 0,
     }));
     const texts = [
-      await familyText({ name: 'portcullis_things', help: 'Things.' }, 'counter', []),
-      await familyText({ name: 'portcullis_time_ms_total', help: 'Time.' }, 'counter', [{ labels: { Bad: 'x' }, value: -1 }]),
+      await textOf(familyText({ name: 'portcullis_things', help: 'Things.' }, 'counter', [])),
+      await textOf(familyText({ name: 'portcullis_time_ms_total', help: 'Time.' }, 'counter', [{ labels: { Bad: 'x' }, value: -1 }])),
       await registry.metrics(),
     ];
     assert.deepEqual(lintMetrics(parseMetrics(texts.join(''))), [

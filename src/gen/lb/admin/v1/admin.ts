@@ -1056,13 +1056,24 @@ export interface GetStateRequest {
 
 export interface GetStateResponse {
   revision: bigint;
+  /** Of groups, servers and clients, the first page of what ListTargetGroups, ListUpstreamServers and ListClients give. */
   targetGroups: TargetGroup[];
   servers: UpstreamServerStatus[];
   clients: ClientStatus[];
   listeners: Listener[];
   workers: number;
   version: string;
-  startedAt: Date | undefined;
+  startedAt:
+    | Date
+    | undefined;
+  /** How many there are, whether they are all here or not. */
+  targetGroupCount: number;
+  serverCount: number;
+  clientCount: number;
+  /** Empty: all are here. Otherwise the page_token with which the list of the same name goes on. */
+  targetGroupsNextPageToken: string;
+  serversNextPageToken: string;
+  clientsNextPageToken: string;
 }
 
 export interface Listener {
@@ -1141,11 +1152,17 @@ export interface SetUpstreamServerResponse {
 }
 
 export interface ListTargetGroupsRequest {
+  /** 0: 500, which is also the most. A page has fewer where the groups have many servers. */
+  pageSize: number;
+  /** The next_page_token of the page before. */
+  pageToken: string;
 }
 
 export interface ListTargetGroupsResponse {
   targetGroups: TargetGroup[];
   revision: bigint;
+  /** Empty: this is the last page. */
+  nextPageToken: string;
 }
 
 export interface AddUpstreamServerRequest {
@@ -1181,7 +1198,7 @@ export interface RemoveUpstreamServerResponse {
 export interface ListUpstreamServersRequest {
   /** Empty: every group. */
   targetGroup: string;
-  /** 0: all in one page. */
+  /** 0: 500, which is also the most. */
   pageSize: number;
   /** The next_page_token of the page before. */
   pageToken: string;
@@ -1202,6 +1219,8 @@ export interface AddClientRequest {
 
 export interface AddClientResponse {
   revision: bigint;
+  /** What was accepted and may not be what was meant: clients that a certificate could belong to both of. */
+  warnings: string[];
 }
 
 export interface RemoveClientRequest {
@@ -1239,10 +1258,12 @@ export interface UpdateClientResponse {
   revision: bigint;
   /** Live connections that are not allowed any more: reset, or with time until the deadline. */
   connectionsClosed: bigint;
+  /** What was accepted and may not be what was meant: clients that a certificate could belong to both of. */
+  warnings: string[];
 }
 
 export interface ListClientsRequest {
-  /** 0: all in one page. */
+  /** 0: 500, which is also the most. */
   pageSize: number;
   /** The next_page_token of the page before. */
   pageToken: string;
@@ -1258,11 +1279,18 @@ export interface ListClientsResponse {
 export interface GetActiveConnectionsRequest {
   /** Empty: every group. */
   targetGroup: string;
+  /** 0: 500, which is also the most. */
+  pageSize: number;
+  /** The next_page_token of the page before. */
+  pageToken: string;
 }
 
 export interface GetActiveConnectionsResponse {
+  /** Over all pages. */
   total: bigint;
   servers: ServerCount[];
+  /** Empty: this is the last page. */
+  nextPageToken: string;
 }
 
 export interface ServerCount {
@@ -1284,12 +1312,19 @@ export interface GetDroppedRequestsResponse {
 export interface GetFailedConnectionsRequest {
   /** host:port; empty: every server. */
   server: string;
+  /** 0: 500, which is also the most. */
+  pageSize: number;
+  /** The next_page_token of the page before. */
+  pageToken: string;
 }
 
 export interface GetFailedConnectionsResponse {
+  /** Over all pages. */
   total: bigint;
   /** A server that is in several groups has one entry for each. */
   servers: ServerCount[];
+  /** Empty: this is the last page. */
+  nextPageToken: string;
 }
 
 export interface WatchStatsRequest {
@@ -1311,8 +1346,11 @@ export interface WatchStatsResponse {
   refused: bigint;
   /** Refusals and closes since the start. */
   byReason: ReasonCount[];
+  /** At most 500 servers and clients together come in one message. */
   servers: ServerStats[];
   clients: ClientStats[];
+  /** Further servers and clients of the same moment follow in the next message, which has the same time and totals. */
+  more: boolean;
 }
 
 export interface ServerStats {
@@ -1470,6 +1508,8 @@ export interface PlanConfigResponse {
     | undefined;
   /** What in the configuration takes effect only when lbd starts with it. */
   needsRestart: string[];
+  /** What can be applied and may not be what was meant: clients that a certificate could belong to both of. */
+  warnings: string[];
 }
 
 export interface Difference {
@@ -1583,6 +1623,10 @@ export interface ApplyConfigResponse {
   differences: Difference[];
   connectionsClosed: bigint;
   needsRestart: string[];
+  /** What was accepted and may not be what was meant: clients that a certificate could belong to both of. */
+  warnings: string[];
+  /** This request id was accepted before, and made `revision` then: nothing was changed now, and there are no differences to tell. */
+  alreadyApplied: boolean;
 }
 
 export interface RollbackConfigRequest {
@@ -1598,6 +1642,10 @@ export interface RollbackConfigResponse {
   revision: bigint;
   differences: Difference[];
   connectionsClosed: bigint;
+  /** What was accepted and may not be what was meant: clients that a certificate could belong to both of. */
+  warnings: string[];
+  /** As in ApplyConfigResponse. */
+  alreadyApplied: boolean;
 }
 
 export interface ListRevisionsRequest {
@@ -1869,10 +1917,14 @@ export interface AuditEntry {
   /** host:port */
   from: string;
   method: string;
-  /** The request as JSON, bounded. */
+  /**
+   * The request as proto3 JSON. What is long is cut, with a mark; a certificate is named by its fingerprint and subject. Empty for
+   * a caller without any role, whose requests are not read.
+   */
   request: string;
   /** OK, or the status code of the refusal. */
   result: string;
+  /** Why. The same refusal again is counted, and told here when some time has passed. */
   message: string;
   revisionBefore: bigint;
   revisionAfter: bigint;
@@ -1930,6 +1982,8 @@ export interface RevokeCertificateRequest {
   deadline: Duration | undefined;
   expectedRevision: bigint;
   requestId: string;
+  /** The certificate may be the one that this call is made with. */
+  allowSelf: boolean;
 }
 
 export interface RevokeCertificateResponse {
@@ -5037,6 +5091,12 @@ function createBaseGetStateResponse(): GetStateResponse {
     workers: 0,
     version: "",
     startedAt: undefined,
+    targetGroupCount: 0,
+    serverCount: 0,
+    clientCount: 0,
+    targetGroupsNextPageToken: "",
+    serversNextPageToken: "",
+    clientsNextPageToken: "",
   };
 }
 
@@ -5068,6 +5128,24 @@ export const GetStateResponse: MessageFns<GetStateResponse> = {
     }
     if (message.startedAt !== undefined) {
       Timestamp.encode(toTimestamp(message.startedAt), writer.uint32(66).fork()).join();
+    }
+    if (message.targetGroupCount !== 0) {
+      writer.uint32(72).uint32(message.targetGroupCount);
+    }
+    if (message.serverCount !== 0) {
+      writer.uint32(80).uint32(message.serverCount);
+    }
+    if (message.clientCount !== 0) {
+      writer.uint32(88).uint32(message.clientCount);
+    }
+    if (message.targetGroupsNextPageToken !== "") {
+      writer.uint32(98).string(message.targetGroupsNextPageToken);
+    }
+    if (message.serversNextPageToken !== "") {
+      writer.uint32(106).string(message.serversNextPageToken);
+    }
+    if (message.clientsNextPageToken !== "") {
+      writer.uint32(114).string(message.clientsNextPageToken);
     }
     return writer;
   },
@@ -5149,6 +5227,54 @@ export const GetStateResponse: MessageFns<GetStateResponse> = {
             message.startedAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.targetGroupCount = reader.uint32();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.serverCount = reader.uint32();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.clientCount = reader.uint32();
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.targetGroupsNextPageToken = reader.string();
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.serversNextPageToken = reader.string();
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.clientsNextPageToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5185,6 +5311,36 @@ export const GetStateResponse: MessageFns<GetStateResponse> = {
         : isSet(object.started_at)
         ? fromJsonTimestamp(object.started_at)
         : undefined,
+      targetGroupCount: isSet(object.targetGroupCount)
+        ? globalThis.Number(object.targetGroupCount)
+        : isSet(object.target_group_count)
+        ? globalThis.Number(object.target_group_count)
+        : 0,
+      serverCount: isSet(object.serverCount)
+        ? globalThis.Number(object.serverCount)
+        : isSet(object.server_count)
+        ? globalThis.Number(object.server_count)
+        : 0,
+      clientCount: isSet(object.clientCount)
+        ? globalThis.Number(object.clientCount)
+        : isSet(object.client_count)
+        ? globalThis.Number(object.client_count)
+        : 0,
+      targetGroupsNextPageToken: isSet(object.targetGroupsNextPageToken)
+        ? globalThis.String(object.targetGroupsNextPageToken)
+        : isSet(object.target_groups_next_page_token)
+        ? globalThis.String(object.target_groups_next_page_token)
+        : "",
+      serversNextPageToken: isSet(object.serversNextPageToken)
+        ? globalThis.String(object.serversNextPageToken)
+        : isSet(object.servers_next_page_token)
+        ? globalThis.String(object.servers_next_page_token)
+        : "",
+      clientsNextPageToken: isSet(object.clientsNextPageToken)
+        ? globalThis.String(object.clientsNextPageToken)
+        : isSet(object.clients_next_page_token)
+        ? globalThis.String(object.clients_next_page_token)
+        : "",
     };
   },
 
@@ -5214,6 +5370,24 @@ export const GetStateResponse: MessageFns<GetStateResponse> = {
     if (message.startedAt !== undefined) {
       obj.startedAt = message.startedAt.toISOString();
     }
+    if (message.targetGroupCount !== 0) {
+      obj.targetGroupCount = Math.round(message.targetGroupCount);
+    }
+    if (message.serverCount !== 0) {
+      obj.serverCount = Math.round(message.serverCount);
+    }
+    if (message.clientCount !== 0) {
+      obj.clientCount = Math.round(message.clientCount);
+    }
+    if (message.targetGroupsNextPageToken !== "") {
+      obj.targetGroupsNextPageToken = message.targetGroupsNextPageToken;
+    }
+    if (message.serversNextPageToken !== "") {
+      obj.serversNextPageToken = message.serversNextPageToken;
+    }
+    if (message.clientsNextPageToken !== "") {
+      obj.clientsNextPageToken = message.clientsNextPageToken;
+    }
     return obj;
   },
 
@@ -5230,6 +5404,12 @@ export const GetStateResponse: MessageFns<GetStateResponse> = {
     message.workers = object.workers ?? 0;
     message.version = object.version ?? "";
     message.startedAt = object.startedAt ?? undefined;
+    message.targetGroupCount = object.targetGroupCount ?? 0;
+    message.serverCount = object.serverCount ?? 0;
+    message.clientCount = object.clientCount ?? 0;
+    message.targetGroupsNextPageToken = object.targetGroupsNextPageToken ?? "";
+    message.serversNextPageToken = object.serversNextPageToken ?? "";
+    message.clientsNextPageToken = object.clientsNextPageToken ?? "";
     return message;
   },
 };
@@ -6346,11 +6526,17 @@ export const SetUpstreamServerResponse: MessageFns<SetUpstreamServerResponse> = 
 };
 
 function createBaseListTargetGroupsRequest(): ListTargetGroupsRequest {
-  return {};
+  return { pageSize: 0, pageToken: "" };
 }
 
 export const ListTargetGroupsRequest: MessageFns<ListTargetGroupsRequest> = {
-  encode(_: ListTargetGroupsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+  encode(message: ListTargetGroupsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pageSize !== 0) {
+      writer.uint32(8).uint32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(18).string(message.pageToken);
+    }
     return writer;
   },
 
@@ -6367,6 +6553,22 @@ export const ListTargetGroupsRequest: MessageFns<ListTargetGroupsRequest> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.pageSize = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -6379,26 +6581,45 @@ export const ListTargetGroupsRequest: MessageFns<ListTargetGroupsRequest> = {
     }
   },
 
-  fromJSON(_: any): ListTargetGroupsRequest {
-    return {};
+  fromJSON(object: any): ListTargetGroupsRequest {
+    return {
+      pageSize: isSet(object.pageSize)
+        ? globalThis.Number(object.pageSize)
+        : isSet(object.page_size)
+        ? globalThis.Number(object.page_size)
+        : 0,
+      pageToken: isSet(object.pageToken)
+        ? globalThis.String(object.pageToken)
+        : isSet(object.page_token)
+        ? globalThis.String(object.page_token)
+        : "",
+    };
   },
 
-  toJSON(_: ListTargetGroupsRequest): unknown {
+  toJSON(message: ListTargetGroupsRequest): unknown {
     const obj: any = {};
+    if (message.pageSize !== 0) {
+      obj.pageSize = Math.round(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      obj.pageToken = message.pageToken;
+    }
     return obj;
   },
 
   create(base?: DeepPartial<ListTargetGroupsRequest>): ListTargetGroupsRequest {
     return ListTargetGroupsRequest.fromPartial(base ?? {});
   },
-  fromPartial(_: DeepPartial<ListTargetGroupsRequest>): ListTargetGroupsRequest {
+  fromPartial(object: DeepPartial<ListTargetGroupsRequest>): ListTargetGroupsRequest {
     const message = createBaseListTargetGroupsRequest();
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
     return message;
   },
 };
 
 function createBaseListTargetGroupsResponse(): ListTargetGroupsResponse {
-  return { targetGroups: [], revision: 0n };
+  return { targetGroups: [], revision: 0n, nextPageToken: "" };
 }
 
 export const ListTargetGroupsResponse: MessageFns<ListTargetGroupsResponse> = {
@@ -6411,6 +6632,9 @@ export const ListTargetGroupsResponse: MessageFns<ListTargetGroupsResponse> = {
         throw new globalThis.Error("value provided for field message.revision of type uint64 too large");
       }
       writer.uint32(16).uint64(message.revision);
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(26).string(message.nextPageToken);
     }
     return writer;
   },
@@ -6444,6 +6668,14 @@ export const ListTargetGroupsResponse: MessageFns<ListTargetGroupsResponse> = {
             message.revision = reader.uint64() as bigint;
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -6464,6 +6696,11 @@ export const ListTargetGroupsResponse: MessageFns<ListTargetGroupsResponse> = {
         ? object.target_groups.map((e: any) => TargetGroup.fromJSON(e))
         : [],
       revision: isSet(object.revision) ? BigInt(object.revision) : 0n,
+      nextPageToken: isSet(object.nextPageToken)
+        ? globalThis.String(object.nextPageToken)
+        : isSet(object.next_page_token)
+        ? globalThis.String(object.next_page_token)
+        : "",
     };
   },
 
@@ -6475,6 +6712,9 @@ export const ListTargetGroupsResponse: MessageFns<ListTargetGroupsResponse> = {
     if (message.revision !== 0n) {
       obj.revision = message.revision.toString();
     }
+    if (message.nextPageToken !== "") {
+      obj.nextPageToken = message.nextPageToken;
+    }
     return obj;
   },
 
@@ -6485,6 +6725,7 @@ export const ListTargetGroupsResponse: MessageFns<ListTargetGroupsResponse> = {
     const message = createBaseListTargetGroupsResponse();
     message.targetGroups = object.targetGroups?.map((e) => TargetGroup.fromPartial(e)) || [];
     message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+    message.nextPageToken = object.nextPageToken ?? "";
     return message;
   },
 };
@@ -7352,7 +7593,7 @@ export const AddClientRequest: MessageFns<AddClientRequest> = {
 };
 
 function createBaseAddClientResponse(): AddClientResponse {
-  return { revision: 0n };
+  return { revision: 0n, warnings: [] };
 }
 
 export const AddClientResponse: MessageFns<AddClientResponse> = {
@@ -7362,6 +7603,9 @@ export const AddClientResponse: MessageFns<AddClientResponse> = {
         throw new globalThis.Error("value provided for field message.revision of type uint64 too large");
       }
       writer.uint32(8).uint64(message.revision);
+    }
+    for (const v of message.warnings) {
+      writer.uint32(18).string(v!);
     }
     return writer;
   },
@@ -7387,6 +7631,14 @@ export const AddClientResponse: MessageFns<AddClientResponse> = {
             message.revision = reader.uint64() as bigint;
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.warnings.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -7400,13 +7652,19 @@ export const AddClientResponse: MessageFns<AddClientResponse> = {
   },
 
   fromJSON(object: any): AddClientResponse {
-    return { revision: isSet(object.revision) ? BigInt(object.revision) : 0n };
+    return {
+      revision: isSet(object.revision) ? BigInt(object.revision) : 0n,
+      warnings: globalThis.Array.isArray(object?.warnings) ? object.warnings.map((e: any) => globalThis.String(e)) : [],
+    };
   },
 
   toJSON(message: AddClientResponse): unknown {
     const obj: any = {};
     if (message.revision !== 0n) {
       obj.revision = message.revision.toString();
+    }
+    if (message.warnings?.length) {
+      obj.warnings = message.warnings;
     }
     return obj;
   },
@@ -7417,6 +7675,7 @@ export const AddClientResponse: MessageFns<AddClientResponse> = {
   fromPartial(object: DeepPartial<AddClientResponse>): AddClientResponse {
     const message = createBaseAddClientResponse();
     message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+    message.warnings = object.warnings?.map((e) => e) || [];
     return message;
   },
 };
@@ -7848,7 +8107,7 @@ export const UpdateClientRequest: MessageFns<UpdateClientRequest> = {
 };
 
 function createBaseUpdateClientResponse(): UpdateClientResponse {
-  return { revision: 0n, connectionsClosed: 0n };
+  return { revision: 0n, connectionsClosed: 0n, warnings: [] };
 }
 
 export const UpdateClientResponse: MessageFns<UpdateClientResponse> = {
@@ -7864,6 +8123,9 @@ export const UpdateClientResponse: MessageFns<UpdateClientResponse> = {
         throw new globalThis.Error("value provided for field message.connectionsClosed of type uint64 too large");
       }
       writer.uint32(16).uint64(message.connectionsClosed);
+    }
+    for (const v of message.warnings) {
+      writer.uint32(26).string(v!);
     }
     return writer;
   },
@@ -7897,6 +8159,14 @@ export const UpdateClientResponse: MessageFns<UpdateClientResponse> = {
             message.connectionsClosed = reader.uint64() as bigint;
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.warnings.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -7917,6 +8187,7 @@ export const UpdateClientResponse: MessageFns<UpdateClientResponse> = {
         : isSet(object.connections_closed)
         ? BigInt(object.connections_closed)
         : 0n,
+      warnings: globalThis.Array.isArray(object?.warnings) ? object.warnings.map((e: any) => globalThis.String(e)) : [],
     };
   },
 
@@ -7927,6 +8198,9 @@ export const UpdateClientResponse: MessageFns<UpdateClientResponse> = {
     }
     if (message.connectionsClosed !== 0n) {
       obj.connectionsClosed = message.connectionsClosed.toString();
+    }
+    if (message.warnings?.length) {
+      obj.warnings = message.warnings;
     }
     return obj;
   },
@@ -7940,6 +8214,7 @@ export const UpdateClientResponse: MessageFns<UpdateClientResponse> = {
     message.connectionsClosed = (object.connectionsClosed !== undefined && object.connectionsClosed !== null)
       ? BigInt(object.connectionsClosed)
       : 0n;
+    message.warnings = object.warnings?.map((e) => e) || [];
     return message;
   },
 };
@@ -8148,13 +8423,19 @@ export const ListClientsResponse: MessageFns<ListClientsResponse> = {
 };
 
 function createBaseGetActiveConnectionsRequest(): GetActiveConnectionsRequest {
-  return { targetGroup: "" };
+  return { targetGroup: "", pageSize: 0, pageToken: "" };
 }
 
 export const GetActiveConnectionsRequest: MessageFns<GetActiveConnectionsRequest> = {
   encode(message: GetActiveConnectionsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.targetGroup !== "") {
       writer.uint32(10).string(message.targetGroup);
+    }
+    if (message.pageSize !== 0) {
+      writer.uint32(16).uint32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(26).string(message.pageToken);
     }
     return writer;
   },
@@ -8180,6 +8461,22 @@ export const GetActiveConnectionsRequest: MessageFns<GetActiveConnectionsRequest
             message.targetGroup = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.pageSize = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -8199,6 +8496,16 @@ export const GetActiveConnectionsRequest: MessageFns<GetActiveConnectionsRequest
         : isSet(object.target_group)
         ? globalThis.String(object.target_group)
         : "",
+      pageSize: isSet(object.pageSize)
+        ? globalThis.Number(object.pageSize)
+        : isSet(object.page_size)
+        ? globalThis.Number(object.page_size)
+        : 0,
+      pageToken: isSet(object.pageToken)
+        ? globalThis.String(object.pageToken)
+        : isSet(object.page_token)
+        ? globalThis.String(object.page_token)
+        : "",
     };
   },
 
@@ -8206,6 +8513,12 @@ export const GetActiveConnectionsRequest: MessageFns<GetActiveConnectionsRequest
     const obj: any = {};
     if (message.targetGroup !== "") {
       obj.targetGroup = message.targetGroup;
+    }
+    if (message.pageSize !== 0) {
+      obj.pageSize = Math.round(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      obj.pageToken = message.pageToken;
     }
     return obj;
   },
@@ -8216,12 +8529,14 @@ export const GetActiveConnectionsRequest: MessageFns<GetActiveConnectionsRequest
   fromPartial(object: DeepPartial<GetActiveConnectionsRequest>): GetActiveConnectionsRequest {
     const message = createBaseGetActiveConnectionsRequest();
     message.targetGroup = object.targetGroup ?? "";
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
     return message;
   },
 };
 
 function createBaseGetActiveConnectionsResponse(): GetActiveConnectionsResponse {
-  return { total: 0n, servers: [] };
+  return { total: 0n, servers: [], nextPageToken: "" };
 }
 
 export const GetActiveConnectionsResponse: MessageFns<GetActiveConnectionsResponse> = {
@@ -8234,6 +8549,9 @@ export const GetActiveConnectionsResponse: MessageFns<GetActiveConnectionsRespon
     }
     for (const v of message.servers) {
       ServerCount.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(26).string(message.nextPageToken);
     }
     return writer;
   },
@@ -8267,6 +8585,14 @@ export const GetActiveConnectionsResponse: MessageFns<GetActiveConnectionsRespon
             message.servers.push(ServerCount.decode(reader, reader.uint32()));
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -8283,6 +8609,11 @@ export const GetActiveConnectionsResponse: MessageFns<GetActiveConnectionsRespon
     return {
       total: isSet(object.total) ? BigInt(object.total) : 0n,
       servers: globalThis.Array.isArray(object?.servers) ? object.servers.map((e: any) => ServerCount.fromJSON(e)) : [],
+      nextPageToken: isSet(object.nextPageToken)
+        ? globalThis.String(object.nextPageToken)
+        : isSet(object.next_page_token)
+        ? globalThis.String(object.next_page_token)
+        : "",
     };
   },
 
@@ -8294,6 +8625,9 @@ export const GetActiveConnectionsResponse: MessageFns<GetActiveConnectionsRespon
     if (message.servers?.length) {
       obj.servers = message.servers.map((e) => ServerCount.toJSON(e));
     }
+    if (message.nextPageToken !== "") {
+      obj.nextPageToken = message.nextPageToken;
+    }
     return obj;
   },
 
@@ -8304,6 +8638,7 @@ export const GetActiveConnectionsResponse: MessageFns<GetActiveConnectionsRespon
     const message = createBaseGetActiveConnectionsResponse();
     message.total = (object.total !== undefined && object.total !== null) ? BigInt(object.total) : 0n;
     message.servers = object.servers?.map((e) => ServerCount.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
     return message;
   },
 };
@@ -8582,13 +8917,19 @@ export const GetDroppedRequestsResponse: MessageFns<GetDroppedRequestsResponse> 
 };
 
 function createBaseGetFailedConnectionsRequest(): GetFailedConnectionsRequest {
-  return { server: "" };
+  return { server: "", pageSize: 0, pageToken: "" };
 }
 
 export const GetFailedConnectionsRequest: MessageFns<GetFailedConnectionsRequest> = {
   encode(message: GetFailedConnectionsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.server !== "") {
       writer.uint32(10).string(message.server);
+    }
+    if (message.pageSize !== 0) {
+      writer.uint32(16).uint32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(26).string(message.pageToken);
     }
     return writer;
   },
@@ -8614,6 +8955,22 @@ export const GetFailedConnectionsRequest: MessageFns<GetFailedConnectionsRequest
             message.server = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.pageSize = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -8627,13 +8984,31 @@ export const GetFailedConnectionsRequest: MessageFns<GetFailedConnectionsRequest
   },
 
   fromJSON(object: any): GetFailedConnectionsRequest {
-    return { server: isSet(object.server) ? globalThis.String(object.server) : "" };
+    return {
+      server: isSet(object.server) ? globalThis.String(object.server) : "",
+      pageSize: isSet(object.pageSize)
+        ? globalThis.Number(object.pageSize)
+        : isSet(object.page_size)
+        ? globalThis.Number(object.page_size)
+        : 0,
+      pageToken: isSet(object.pageToken)
+        ? globalThis.String(object.pageToken)
+        : isSet(object.page_token)
+        ? globalThis.String(object.page_token)
+        : "",
+    };
   },
 
   toJSON(message: GetFailedConnectionsRequest): unknown {
     const obj: any = {};
     if (message.server !== "") {
       obj.server = message.server;
+    }
+    if (message.pageSize !== 0) {
+      obj.pageSize = Math.round(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      obj.pageToken = message.pageToken;
     }
     return obj;
   },
@@ -8644,12 +9019,14 @@ export const GetFailedConnectionsRequest: MessageFns<GetFailedConnectionsRequest
   fromPartial(object: DeepPartial<GetFailedConnectionsRequest>): GetFailedConnectionsRequest {
     const message = createBaseGetFailedConnectionsRequest();
     message.server = object.server ?? "";
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
     return message;
   },
 };
 
 function createBaseGetFailedConnectionsResponse(): GetFailedConnectionsResponse {
-  return { total: 0n, servers: [] };
+  return { total: 0n, servers: [], nextPageToken: "" };
 }
 
 export const GetFailedConnectionsResponse: MessageFns<GetFailedConnectionsResponse> = {
@@ -8662,6 +9039,9 @@ export const GetFailedConnectionsResponse: MessageFns<GetFailedConnectionsRespon
     }
     for (const v of message.servers) {
       ServerCount.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(26).string(message.nextPageToken);
     }
     return writer;
   },
@@ -8695,6 +9075,14 @@ export const GetFailedConnectionsResponse: MessageFns<GetFailedConnectionsRespon
             message.servers.push(ServerCount.decode(reader, reader.uint32()));
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -8711,6 +9099,11 @@ export const GetFailedConnectionsResponse: MessageFns<GetFailedConnectionsRespon
     return {
       total: isSet(object.total) ? BigInt(object.total) : 0n,
       servers: globalThis.Array.isArray(object?.servers) ? object.servers.map((e: any) => ServerCount.fromJSON(e)) : [],
+      nextPageToken: isSet(object.nextPageToken)
+        ? globalThis.String(object.nextPageToken)
+        : isSet(object.next_page_token)
+        ? globalThis.String(object.next_page_token)
+        : "",
     };
   },
 
@@ -8722,6 +9115,9 @@ export const GetFailedConnectionsResponse: MessageFns<GetFailedConnectionsRespon
     if (message.servers?.length) {
       obj.servers = message.servers.map((e) => ServerCount.toJSON(e));
     }
+    if (message.nextPageToken !== "") {
+      obj.nextPageToken = message.nextPageToken;
+    }
     return obj;
   },
 
@@ -8732,6 +9128,7 @@ export const GetFailedConnectionsResponse: MessageFns<GetFailedConnectionsRespon
     const message = createBaseGetFailedConnectionsResponse();
     message.total = (object.total !== undefined && object.total !== null) ? BigInt(object.total) : 0n;
     message.servers = object.servers?.map((e) => ServerCount.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
     return message;
   },
 };
@@ -8873,6 +9270,7 @@ function createBaseWatchStatsResponse(): WatchStatsResponse {
     byReason: [],
     servers: [],
     clients: [],
+    more: false,
   };
 }
 
@@ -8913,6 +9311,9 @@ export const WatchStatsResponse: MessageFns<WatchStatsResponse> = {
     }
     for (const v of message.clients) {
       ClientStats.encode(v!, writer.uint32(66).fork()).join();
+    }
+    if (message.more !== false) {
+      writer.uint32(72).bool(message.more);
     }
     return writer;
   },
@@ -8994,6 +9395,14 @@ export const WatchStatsResponse: MessageFns<WatchStatsResponse> = {
             message.clients.push(ClientStats.decode(reader, reader.uint32()));
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.more = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -9024,6 +9433,7 @@ export const WatchStatsResponse: MessageFns<WatchStatsResponse> = {
         : [],
       servers: globalThis.Array.isArray(object?.servers) ? object.servers.map((e: any) => ServerStats.fromJSON(e)) : [],
       clients: globalThis.Array.isArray(object?.clients) ? object.clients.map((e: any) => ClientStats.fromJSON(e)) : [],
+      more: isSet(object.more) ? globalThis.Boolean(object.more) : false,
     };
   },
 
@@ -9053,6 +9463,9 @@ export const WatchStatsResponse: MessageFns<WatchStatsResponse> = {
     if (message.clients?.length) {
       obj.clients = message.clients.map((e) => ClientStats.toJSON(e));
     }
+    if (message.more !== false) {
+      obj.more = message.more;
+    }
     return obj;
   },
 
@@ -9071,6 +9484,7 @@ export const WatchStatsResponse: MessageFns<WatchStatsResponse> = {
     message.byReason = object.byReason?.map((e) => ReasonCount.fromPartial(e)) || [];
     message.servers = object.servers?.map((e) => ServerStats.fromPartial(e)) || [];
     message.clients = object.clients?.map((e) => ClientStats.fromPartial(e)) || [];
+    message.more = object.more ?? false;
     return message;
   },
 };
@@ -9921,7 +10335,7 @@ export const PlanConfigRequest: MessageFns<PlanConfigRequest> = {
 };
 
 function createBasePlanConfigResponse(): PlanConfigResponse {
-  return { revision: 0n, differences: [], blastRadius: undefined, needsRestart: [] };
+  return { revision: 0n, differences: [], blastRadius: undefined, needsRestart: [], warnings: [] };
 }
 
 export const PlanConfigResponse: MessageFns<PlanConfigResponse> = {
@@ -9940,6 +10354,9 @@ export const PlanConfigResponse: MessageFns<PlanConfigResponse> = {
     }
     for (const v of message.needsRestart) {
       writer.uint32(34).string(v!);
+    }
+    for (const v of message.warnings) {
+      writer.uint32(42).string(v!);
     }
     return writer;
   },
@@ -9989,6 +10406,14 @@ export const PlanConfigResponse: MessageFns<PlanConfigResponse> = {
             message.needsRestart.push(reader.string());
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.warnings.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -10017,6 +10442,7 @@ export const PlanConfigResponse: MessageFns<PlanConfigResponse> = {
         : globalThis.Array.isArray(object?.needs_restart)
         ? object.needs_restart.map((e: any) => globalThis.String(e))
         : [],
+      warnings: globalThis.Array.isArray(object?.warnings) ? object.warnings.map((e: any) => globalThis.String(e)) : [],
     };
   },
 
@@ -10034,6 +10460,9 @@ export const PlanConfigResponse: MessageFns<PlanConfigResponse> = {
     if (message.needsRestart?.length) {
       obj.needsRestart = message.needsRestart;
     }
+    if (message.warnings?.length) {
+      obj.warnings = message.warnings;
+    }
     return obj;
   },
 
@@ -10048,6 +10477,7 @@ export const PlanConfigResponse: MessageFns<PlanConfigResponse> = {
       ? BlastRadius.fromPartial(object.blastRadius)
       : undefined;
     message.needsRestart = object.needsRestart?.map((e) => e) || [];
+    message.warnings = object.warnings?.map((e) => e) || [];
     return message;
   },
 };
@@ -10555,7 +10985,14 @@ export const ApplyConfigRequest: MessageFns<ApplyConfigRequest> = {
 };
 
 function createBaseApplyConfigResponse(): ApplyConfigResponse {
-  return { revision: 0n, differences: [], connectionsClosed: 0n, needsRestart: [] };
+  return {
+    revision: 0n,
+    differences: [],
+    connectionsClosed: 0n,
+    needsRestart: [],
+    warnings: [],
+    alreadyApplied: false,
+  };
 }
 
 export const ApplyConfigResponse: MessageFns<ApplyConfigResponse> = {
@@ -10577,6 +11014,12 @@ export const ApplyConfigResponse: MessageFns<ApplyConfigResponse> = {
     }
     for (const v of message.needsRestart) {
       writer.uint32(34).string(v!);
+    }
+    for (const v of message.warnings) {
+      writer.uint32(42).string(v!);
+    }
+    if (message.alreadyApplied !== false) {
+      writer.uint32(48).bool(message.alreadyApplied);
     }
     return writer;
   },
@@ -10626,6 +11069,22 @@ export const ApplyConfigResponse: MessageFns<ApplyConfigResponse> = {
             message.needsRestart.push(reader.string());
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.warnings.push(reader.string());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.alreadyApplied = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -10654,6 +11113,12 @@ export const ApplyConfigResponse: MessageFns<ApplyConfigResponse> = {
         : globalThis.Array.isArray(object?.needs_restart)
         ? object.needs_restart.map((e: any) => globalThis.String(e))
         : [],
+      warnings: globalThis.Array.isArray(object?.warnings) ? object.warnings.map((e: any) => globalThis.String(e)) : [],
+      alreadyApplied: isSet(object.alreadyApplied)
+        ? globalThis.Boolean(object.alreadyApplied)
+        : isSet(object.already_applied)
+        ? globalThis.Boolean(object.already_applied)
+        : false,
     };
   },
 
@@ -10671,6 +11136,12 @@ export const ApplyConfigResponse: MessageFns<ApplyConfigResponse> = {
     if (message.needsRestart?.length) {
       obj.needsRestart = message.needsRestart;
     }
+    if (message.warnings?.length) {
+      obj.warnings = message.warnings;
+    }
+    if (message.alreadyApplied !== false) {
+      obj.alreadyApplied = message.alreadyApplied;
+    }
     return obj;
   },
 
@@ -10685,6 +11156,8 @@ export const ApplyConfigResponse: MessageFns<ApplyConfigResponse> = {
       ? BigInt(object.connectionsClosed)
       : 0n;
     message.needsRestart = object.needsRestart?.map((e) => e) || [];
+    message.warnings = object.warnings?.map((e) => e) || [];
+    message.alreadyApplied = object.alreadyApplied ?? false;
     return message;
   },
 };
@@ -10847,7 +11320,7 @@ export const RollbackConfigRequest: MessageFns<RollbackConfigRequest> = {
 };
 
 function createBaseRollbackConfigResponse(): RollbackConfigResponse {
-  return { revision: 0n, differences: [], connectionsClosed: 0n };
+  return { revision: 0n, differences: [], connectionsClosed: 0n, warnings: [], alreadyApplied: false };
 }
 
 export const RollbackConfigResponse: MessageFns<RollbackConfigResponse> = {
@@ -10866,6 +11339,12 @@ export const RollbackConfigResponse: MessageFns<RollbackConfigResponse> = {
         throw new globalThis.Error("value provided for field message.connectionsClosed of type uint64 too large");
       }
       writer.uint32(24).uint64(message.connectionsClosed);
+    }
+    for (const v of message.warnings) {
+      writer.uint32(34).string(v!);
+    }
+    if (message.alreadyApplied !== false) {
+      writer.uint32(40).bool(message.alreadyApplied);
     }
     return writer;
   },
@@ -10907,6 +11386,22 @@ export const RollbackConfigResponse: MessageFns<RollbackConfigResponse> = {
             message.connectionsClosed = reader.uint64() as bigint;
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.warnings.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.alreadyApplied = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -10930,6 +11425,12 @@ export const RollbackConfigResponse: MessageFns<RollbackConfigResponse> = {
         : isSet(object.connections_closed)
         ? BigInt(object.connections_closed)
         : 0n,
+      warnings: globalThis.Array.isArray(object?.warnings) ? object.warnings.map((e: any) => globalThis.String(e)) : [],
+      alreadyApplied: isSet(object.alreadyApplied)
+        ? globalThis.Boolean(object.alreadyApplied)
+        : isSet(object.already_applied)
+        ? globalThis.Boolean(object.already_applied)
+        : false,
     };
   },
 
@@ -10944,6 +11445,12 @@ export const RollbackConfigResponse: MessageFns<RollbackConfigResponse> = {
     if (message.connectionsClosed !== 0n) {
       obj.connectionsClosed = message.connectionsClosed.toString();
     }
+    if (message.warnings?.length) {
+      obj.warnings = message.warnings;
+    }
+    if (message.alreadyApplied !== false) {
+      obj.alreadyApplied = message.alreadyApplied;
+    }
     return obj;
   },
 
@@ -10957,6 +11464,8 @@ export const RollbackConfigResponse: MessageFns<RollbackConfigResponse> = {
     message.connectionsClosed = (object.connectionsClosed !== undefined && object.connectionsClosed !== null)
       ? BigInt(object.connectionsClosed)
       : 0n;
+    message.warnings = object.warnings?.map((e) => e) || [];
+    message.alreadyApplied = object.alreadyApplied ?? false;
     return message;
   },
 };
@@ -14247,6 +14756,7 @@ function createBaseRevokeCertificateRequest(): RevokeCertificateRequest {
     deadline: undefined,
     expectedRevision: 0n,
     requestId: "",
+    allowSelf: false,
   };
 }
 
@@ -14277,6 +14787,9 @@ export const RevokeCertificateRequest: MessageFns<RevokeCertificateRequest> = {
     }
     if (message.requestId !== "") {
       writer.uint32(58).string(message.requestId);
+    }
+    if (message.allowSelf !== false) {
+      writer.uint32(64).bool(message.allowSelf);
     }
     return writer;
   },
@@ -14350,6 +14863,14 @@ export const RevokeCertificateRequest: MessageFns<RevokeCertificateRequest> = {
             message.requestId = reader.string();
             continue;
           }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.allowSelf = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -14382,6 +14903,11 @@ export const RevokeCertificateRequest: MessageFns<RevokeCertificateRequest> = {
         : isSet(object.request_id)
         ? globalThis.String(object.request_id)
         : "",
+      allowSelf: isSet(object.allowSelf)
+        ? globalThis.Boolean(object.allowSelf)
+        : isSet(object.allow_self)
+        ? globalThis.Boolean(object.allow_self)
+        : false,
     };
   },
 
@@ -14406,6 +14932,9 @@ export const RevokeCertificateRequest: MessageFns<RevokeCertificateRequest> = {
     }
     if (message.requestId !== "") {
       obj.requestId = message.requestId;
+    }
+    if (message.allowSelf !== false) {
+      obj.allowSelf = message.allowSelf;
     }
     return obj;
   },
@@ -14438,6 +14967,7 @@ export const RevokeCertificateRequest: MessageFns<RevokeCertificateRequest> = {
       ? BigInt(object.expectedRevision)
       : 0n;
     message.requestId = object.requestId ?? "";
+    message.allowSelf = object.allowSelf ?? false;
     return message;
   },
 };
@@ -14541,7 +15071,7 @@ export const RevokeCertificateResponse: MessageFns<RevokeCertificateResponse> = 
 
 export type AdminServiceService = typeof AdminServiceService;
 export const AdminServiceService = {
-  /** The whole current state with live health and counters. Role: viewer. */
+  /** The current state with live health and counters: all of it, or of a large one the first servers and clients. Role: viewer. */
   getState: {
     path: "/lb.admin.v1.AdminService/GetState" as const,
     requestStream: false as const,
@@ -14709,8 +15239,9 @@ export const AdminServiceService = {
     responseDeserialize: (value: Buffer): ListUpstreamServersResponse => ListUpstreamServersResponse.decode(value),
   },
   /**
-   * Refused with FAILED_PRECONDITION when the client would match the caller's own certificate, which would then open nothing
-   * here. Role: admin.
+   * Refused with FAILED_PRECONDITION when the client would match the caller's own certificate or every certificate that a rule of
+   * admin.roles names (ADMIN_LOCKOUT), which would then open nothing here, and when one of two clients would match whatever the
+   * other does (CLIENT_OVERLAP), so that neither could be told. Role: admin.
    */
   addClient: {
     path: "/lb.admin.v1.AdminService/AddClient" as const,
@@ -14723,7 +15254,7 @@ export const AdminServiceService = {
   },
   /**
    * Changes what the mask names and leaves the rest. Live connections that are not allowed any more are closed; no other
-   * connection is touched. Role: admin.
+   * connection is touched. A match is refused as AddClient refuses it. Role: admin.
    */
   updateClient: {
     path: "/lb.admin.v1.AdminService/UpdateClient" as const,
@@ -14861,7 +15392,7 @@ export const AdminServiceService = {
     responseSerialize: (value: ExplainResponse): Buffer => Buffer.from(ExplainResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ExplainResponse => ExplainResponse.decode(value),
   },
-  /** Who changed what, and who was refused, newest first; kept across restarts. Role: admin. */
+  /** Who changed what, and who was refused, reads included, newest first; kept across restarts. Role: admin. */
   listAuditEntries: {
     path: "/lb.admin.v1.AdminService/ListAuditEntries" as const,
     requestStream: false as const,
@@ -14899,7 +15430,7 @@ export const AdminServiceService = {
   },
   /**
    * From now on nobody is admitted with this certificate, on any listener or on the admin API; its live connections are closed.
-   * Role: admin.
+   * Refused with FAILED_PRECONDITION (ADMIN_LOCKOUT) for the caller's own, unless allow_self is set. Role: admin.
    */
   revokeCertificate: {
     path: "/lb.admin.v1.AdminService/RevokeCertificate" as const,
@@ -14935,7 +15466,7 @@ export const AdminServiceService = {
 } as const;
 
 export interface AdminServiceServer extends UntypedServiceImplementation {
-  /** The whole current state with live health and counters. Role: viewer. */
+  /** The current state with live health and counters: all of it, or of a large one the first servers and clients. Role: viewer. */
   getState: handleUnaryCall<GetStateRequest, GetStateResponse>;
   /** What a configuration would change, and whom that would touch; nothing is changed. Role: viewer. */
   planConfig: handleUnaryCall<PlanConfigRequest, PlanConfigResponse>;
@@ -14971,13 +15502,14 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
   /** Role: viewer. */
   listUpstreamServers: handleUnaryCall<ListUpstreamServersRequest, ListUpstreamServersResponse>;
   /**
-   * Refused with FAILED_PRECONDITION when the client would match the caller's own certificate, which would then open nothing
-   * here. Role: admin.
+   * Refused with FAILED_PRECONDITION when the client would match the caller's own certificate or every certificate that a rule of
+   * admin.roles names (ADMIN_LOCKOUT), which would then open nothing here, and when one of two clients would match whatever the
+   * other does (CLIENT_OVERLAP), so that neither could be told. Role: admin.
    */
   addClient: handleUnaryCall<AddClientRequest, AddClientResponse>;
   /**
    * Changes what the mask names and leaves the rest. Live connections that are not allowed any more are closed; no other
-   * connection is touched. Role: admin.
+   * connection is touched. A match is refused as AddClient refuses it. Role: admin.
    */
   updateClient: handleUnaryCall<UpdateClientRequest, UpdateClientResponse>;
   /** Admission stops at once and the client's live connections are closed; no other connection is touched. Role: admin. */
@@ -15005,7 +15537,7 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
    * using up anything. Role: viewer.
    */
   explain: handleUnaryCall<ExplainRequest, ExplainResponse>;
-  /** Who changed what, and who was refused, newest first; kept across restarts. Role: admin. */
+  /** Who changed what, and who was refused, reads included, newest first; kept across restarts. Role: admin. */
   listAuditEntries: handleUnaryCall<ListAuditEntriesRequest, ListAuditEntriesResponse>;
   /** Reads certificates, keys, CA and CRL again from their files: all of them, or none when one is bad. Role: operator. */
   reloadCertificates: handleUnaryCall<ReloadCertificatesRequest, ReloadCertificatesResponse>;
@@ -15013,7 +15545,7 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
   listCertificates: handleUnaryCall<ListCertificatesRequest, ListCertificatesResponse>;
   /**
    * From now on nobody is admitted with this certificate, on any listener or on the admin API; its live connections are closed.
-   * Role: admin.
+   * Refused with FAILED_PRECONDITION (ADMIN_LOCKOUT) for the caller's own, unless allow_self is set. Role: admin.
    */
   revokeCertificate: handleUnaryCall<RevokeCertificateRequest, RevokeCertificateResponse>;
   /** Takes effect in every worker at once and is not kept across a restart. Role: operator. */
@@ -15023,7 +15555,7 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
 }
 
 export interface AdminServiceClient extends Client1 {
-  /** The whole current state with live health and counters. Role: viewer. */
+  /** The current state with live health and counters: all of it, or of a large one the first servers and clients. Role: viewer. */
   getState(
     request: GetStateRequest,
     callback: (error: ServiceError | null, response: GetStateResponse) => void,
@@ -15249,8 +15781,9 @@ export interface AdminServiceClient extends Client1 {
     callback: (error: ServiceError | null, response: ListUpstreamServersResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Refused with FAILED_PRECONDITION when the client would match the caller's own certificate, which would then open nothing
-   * here. Role: admin.
+   * Refused with FAILED_PRECONDITION when the client would match the caller's own certificate or every certificate that a rule of
+   * admin.roles names (ADMIN_LOCKOUT), which would then open nothing here, and when one of two clients would match whatever the
+   * other does (CLIENT_OVERLAP), so that neither could be told. Role: admin.
    */
   addClient(
     request: AddClientRequest,
@@ -15269,7 +15802,7 @@ export interface AdminServiceClient extends Client1 {
   ): ClientUnaryCall;
   /**
    * Changes what the mask names and leaves the rest. Live connections that are not allowed any more are closed; no other
-   * connection is touched. Role: admin.
+   * connection is touched. A match is refused as AddClient refuses it. Role: admin.
    */
   updateClient(
     request: UpdateClientRequest,
@@ -15441,7 +15974,7 @@ export interface AdminServiceClient extends Client1 {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ExplainResponse) => void,
   ): ClientUnaryCall;
-  /** Who changed what, and who was refused, newest first; kept across restarts. Role: admin. */
+  /** Who changed what, and who was refused, reads included, newest first; kept across restarts. Role: admin. */
   listAuditEntries(
     request: ListAuditEntriesRequest,
     callback: (error: ServiceError | null, response: ListAuditEntriesResponse) => void,
@@ -15491,7 +16024,7 @@ export interface AdminServiceClient extends Client1 {
   ): ClientUnaryCall;
   /**
    * From now on nobody is admitted with this certificate, on any listener or on the admin API; its live connections are closed.
-   * Role: admin.
+   * Refused with FAILED_PRECONDITION (ADMIN_LOCKOUT) for the caller's own, unless allow_self is set. Role: admin.
    */
   revokeCertificate(
     request: RevokeCertificateRequest,

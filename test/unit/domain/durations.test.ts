@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { DURATION_PATTERN, formatDuration, parseDuration } from '../../../src/config/durations.ts';
+import { DURATION_PATTERN, formatDuration, parseDuration } from '../../../src/domain/durations.ts';
 
 const table: readonly (readonly [string, number])[] = [
   ['250ms', 250],

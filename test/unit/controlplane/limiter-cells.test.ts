@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { LimiterCells } from '../../../src/controlplane/limiter-cells.ts';
+import { Slots } from '../../../src/controlplane/slots.ts';
+import { Stats } from '../../../src/controlplane/stats.ts';
+import { NO_LIMITS } from '../../../src/domain/defaults.ts';
+import { type Client, type ConnectionRate, EMPTY_SNAPSHOT, RATE_ALGORITHMS } from '../../../src/domain/model.ts';
+import { limitAt, limiterInForce } from '../../../src/domain/ratelimit/limit-state.ts';
+import { ruleOf } from '../../../src/domain/ratelimit/rate-rule.ts';
+import { apply, type Command } from '../../../src/domain/state.ts';
+import { monotonicMs } from '../../../src/shared/clock.ts';
+import { CellLock } from '../../../src/shared/memory/cell-lock.ts';
+import { createSharedBuffers, MAX_CLIENTS, type SharedMemory } from '../../../src/shared/memory/layout.ts';
+import { SharedLedger } from '../../../src/shared/memory/ledger.ts';
+import { sampleClient, sampleGroup } from '../../support/sample-state.ts';
+
+const DAY_MS = 86_400_000;
+
+const rateOf = (limit: number, algorithm: ConnectionRate['algorithm'] = 'fixedWindow'): ConnectionRate => ({
+  algorithm,
+  limit,
+  windowMs: DAY_MS,
+  burst: limit,
+  action: 'reset',
+  maxDelayMs: 0,
+});
+
+const clientWith = (clientId: string, connectionRate: ConnectionRate | undefined): Client =>
+  sampleClient(clientId, ['web'], { limits: { ...NO_LIMITS, connectionRate } });
+
+/** What a worker does that knows the limit from `revision` on. */
+function use(cells: SharedMemory, rate: ConnectionRate, revision: number, arrivals: number, nowMs = monotonicMs()): number {
+  const lock = new CellLock(cells);
+  const limit = limitAt(revision, ruleOf(rate));
+  const admit = () => lock.withLock(0, (state) => limiterInForce(state, limit, nowMs).admit(state.cells, nowMs).admitted);
+  return Array.from({ length: arrivals }, admit).filter(Boolean).length;
+}
+
+function follower() {
+  const ledger = new SharedLedger(createSharedBuffers(1));
+  const slots = new Slots(ledger);
+  const stats = new Stats(ledger, slots);
+  let snapshot = EMPTY_SNAPSHOT;
+  return {
+    change(command: Command): SharedMemory | undefined {
+      snapshot = apply(snapshot, command);
+      return slots.follow(snapshot).limiters.get('a');
+    },
+    revision: () => snapshot.revision,
+    headroom: () => stats.rateHeadroom(snapshot.clients.get('a') ?? assert.fail('there is no client a')),
+  };
+}
+
+test('what is left of a limit is right from the moment of an edit on, and after removing and adding it', () => {
+  for (const algorithm of RATE_ALGORITHMS) {
+    const { change, revision, headroom } = follower();
+    const update = (rate: ConnectionRate | undefined) => change({ kind: 'updateClient', client: clientWith('a', rate) });
+    change({ kind: 'addTargetGroup', group: sampleGroup('web') });
+    const cells = change({ kind: 'addClient', client: clientWith('a', rateOf(10)) }) ?? assert.fail();
+    assert.equal(headroom(), 10);
+    assert.equal(use(cells, rateOf(10), revision(), 6), 6);
+    assert.equal(headroom(), 4);
+    assert.equal(update(rateOf(500, algorithm)), undefined, 'everybody has the cells already');
+    assert.equal(headroom(), 494);
+    assert.equal(use(cells, rateOf(10), revision() - 1, 1), 1, 'a worker that has not heard of it');
+    assert.equal(headroom(), 493);
+    update(rateOf(12, algorithm));
+    assert.equal(headroom(), 5);
+    update(undefined);
+    assert.equal(headroom(), undefined);
+    assert.equal(update(rateOf(8)), cells, 'the same cells, for workers that dropped them');
+    assert.equal(headroom(), 1);
+    change({ kind: 'removeClient', clientId: 'a' });
+    assert.equal(change({ kind: 'addClient', client: clientWith('a', rateOf(9, algorithm)) }), cells);
+    assert.equal(headroom(), 2);
+  }
+});
+
+test('an edit takes effect when it is made, not when the next connection comes', () => {
+  let nowMs = 50 * DAY_MS;
+  const limiters = new LimiterCells(() => nowMs);
+  const [slow, fast] = [rateOf(1), { ...rateOf(1, 'tokenBucket'), windowMs: 1000 }];
+  const cells = limiters.follow(clientWith('a', slow), 1) ?? assert.fail();
+  assert.equal(use(cells, slow, 1, 1, nowMs), 1);
+  limiters.follow(clientWith('a', fast), 2);
+  nowMs += 1001;
+  assert.equal(use(cells, fast, 2, 1, nowMs), 1);
+});
+
+test('an edit waits for nobody who holds the lock; the first who decides carries the count over', () => {
+  const limiters = new LimiterCells(monotonicMs);
+  const cells = limiters.follow(clientWith('a', rateOf(10)), 1) ?? assert.fail();
+  assert.equal(use(cells, rateOf(10), 1, 10), 10);
+  new CellLock(cells).withLock(0, () => limiters.follow(clientWith('a', rateOf(12, 'slidingWindowLog')), 2));
+  assert.equal(use(cells, rateOf(12, 'slidingWindowLog'), 2, 5), 2);
+});
+
+test('cells of removed limits are kept until they are as good as new', () => {
+  let nowMs = 50 * DAY_MS;
+  const limiters = new LimiterCells(() => nowMs);
+  const followed = new Map<string, SharedMemory>();
+  const add = (clientId: string) => {
+    const cells = limiters.follow(clientWith(clientId, rateOf(10)), 1) ?? assert.fail();
+    followed.set(clientId, cells);
+    return cells;
+  };
+  const ids = Array.from({ length: 200 }, (_, index) => `client-${index}`);
+  for (const id of ids) use(add(id), rateOf(10), 1, 1, nowMs);
+  for (const id of ids) limiters.release(id);
+  for (const id of ids) assert.equal(followed.get(id), add(id), id);
+  assert.equal(limiters.all().size, ids.length);
+
+  for (const id of ids) limiters.release(id);
+  nowMs += 2 * DAY_MS;
+  const newcomers = Array.from({ length: 500 }, (_, index) => `other-${index}`);
+  for (const id of newcomers) {
+    add(id);
+    limiters.release(id);
+  }
+  const before = new Map(followed);
+  assert.deepEqual(
+    ids.filter((id) => before.get(id) === add(id)),
+    [],
+  );
+});
+
+test('there are never more cells than clients may be: those removed first are forgotten first', () => {
+  const nowMs = 50 * DAY_MS;
+  const limiters = new LimiterCells(() => nowMs);
+  const add = (clientId: string) => limiters.follow(clientWith(clientId, rateOf(10)), 1) ?? assert.fail();
+  const cells = Array.from({ length: MAX_CLIENTS + 2 }, (_, index) => {
+    const id = `client-${index}`;
+    const own = add(id);
+    use(own, rateOf(10), 1, 1, nowMs);
+    limiters.release(id);
+    return own;
+  });
+  assert.equal(add(`client-${MAX_CLIENTS + 1}`), cells[MAX_CLIENTS + 1]);
+  assert.equal(add('client-2'), cells[2]);
+  assert.notEqual(add('client-0'), cells[0]);
+});
