@@ -22,8 +22,8 @@ for (const page of PAGES) {
   test(`every link within ${page} leads to a heading`, () => {
     const text = readFileSync(path.join(path.dirname(README), page), 'utf8');
     const headings = [...text.matchAll(/^#+ (.*)$/gm)].map(([, title = '']) => anchorOf(title));
-    const anchors = new Set(headings);
-    for (const [, anchor = ''] of text.matchAll(/\]\(#([^)]*)\)/g)) assert.ok(anchors.has(anchor), `#${anchor} is no heading`);
+    for (const [, anchor = ''] of text.matchAll(/\]\(#([^)]*)\)/g))
+      assert.equal(headings.filter((heading) => heading === anchor).length, 1, `#${anchor} is no heading, or several`);
   });
 }
 

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import { NO_LIMITS } from '../../../src/domain/defaults.ts';
 import { blastRadius, diff, type LiveConnection } from '../../../src/domain/diff.ts';
 import { EMPTY_SNAPSHOT, type Snapshot } from '../../../src/domain/model.ts';
 import { apply, type Command } from '../../../src/domain/state.ts';
+import { anyClient, anyTargetGroup } from '../../support/any-state.ts';
 import { client, RATE, targetGroup, upstream } from './snapshots.ts';
 
 const REVOKED = { fingerprint: 'ab'.repeat(32), comment: 'lost', atMs: 5 };
@@ -108,6 +110,20 @@ describe('the differences between two states', () => {
     );
   });
 
+  test('name every field of a group and of a client in which two states differ', () => {
+    const one = anyTargetGroup.map((group) => ({ ...group, name: 'web', servers: [] }));
+    const user = anyClient(['web']).map((each) => ({ ...each, clientId: 'alice' }));
+    fc.assert(
+      fc.property(one, one, user, user, (group, otherGroup, who, otherWho) => {
+        const told = diff(stateOf({ targetGroups: [group], clients: [who] }), stateOf({ targetGroups: [otherGroup], clients: [otherWho] }));
+        const fieldsIn = (entry: string) =>
+          new Set(told.filter(({ path }) => path.startsWith(`${entry}/`)).map(({ path }) => path.slice(entry.length + 1).split('/')[0]));
+        assert.deepEqual(fieldsIn('targetGroups/web'), differing(group, otherGroup));
+        assert.deepEqual(fieldsIn('clients/alice'), differing(who, otherWho));
+      }),
+    );
+  });
+
   test('are none once the state that they lead to has been taken in', () => {
     fc.assert(
       fc.property(anyState, anyState, (before, { listeners, targetGroups, clients }) => {
@@ -124,6 +140,16 @@ describe('the differences between two states', () => {
     );
   });
 });
+
+/** The keys under which two objects hold something else. */
+function differing<T extends object>(one: T, other: T): ReadonlySet<string> {
+  const others = new Map(Object.entries(other));
+  return new Set(
+    Object.entries(one)
+      .filter(([key, value]) => !isDeepStrictEqual(value, others.get(key)))
+      .map(([key]) => key),
+  );
+}
 
 describe('the blast radius of a change', () => {
   const connection = (clientId: string, group: string, server: string, fingerprint = 'ff'.repeat(32)): LiveConnection => ({

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { NO_LIMITS } from '../../../src/domain/defaults.ts';
 import { DomainError, type DomainErrorCode } from '../../../src/domain/errors.ts';
-import { EMPTY_SNAPSHOT, type Listener, type Snapshot } from '../../../src/domain/model.ts';
+import { EMPTY_SNAPSHOT, type Limits, type Listener, type Snapshot, type TargetGroup } from '../../../src/domain/model.ts';
 import { apply, assertInvariants, type Command } from '../../../src/domain/state.ts';
+import { anyTargetGroup, anyClient as policyOfAClient } from '../../support/any-state.ts';
 import { client, listener, RATE, targetGroup, upstream } from './snapshots.ts';
 
 const SETUP: readonly Command[] = [
@@ -158,15 +158,34 @@ const address = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom('h', 'h:0\n') },
 );
 const server = fc.tuple(address, fc.constantFrom(1, 1, 1, 0, 256, 257, -1, 0.5)).map(([at, weight]) => upstream(at, { weight }));
+const good = { weight: 30, arbitrary: fc.constant({}) };
+/** One of its other fields out of its bounds, now and then. */
+const badPolicy: fc.Arbitrary<Partial<TargetGroup>> = fc.oneof(good, {
+  weight: 1,
+  arbitrary: fc.constantFrom<Partial<TargetGroup>>(
+    { slowStartMs: -1 },
+    { panicThreshold: 101 },
+    { queue: { maxLength: 0, timeoutMs: 1 } },
+    { hashBalanceFactor: 100 },
+    { algorithm: 'resource', agentCheck: undefined },
+    { rebalance: { perSecond: 0 } },
+    { resolveIntervalMs: 1 },
+  ),
+});
 const anyGroup = fc
-  .tuple(groupInAName, fc.array(server, { maxLength: 3 }), fc.constantFrom(0, 3, 3, 3, 11))
-  .map(([name, servers, retries]) => targetGroup(name, { servers, retries }));
-const anyClient = fc
+  .tuple(anyTargetGroup, groupInAName, fc.array(server, { maxLength: 3 }), fc.constantFrom(0, 3, 3, 3, 11), badPolicy)
+  .map(([policy, name, servers, retries, bad]) => ({ ...policy, name, servers, retries, ...bad }));
+const badLimits: fc.Arbitrary<Partial<Limits>> = fc.oneof(good, {
+  weight: 1,
+  arbitrary: fc.constant({ bandwidth: { uploadBytesPerSecond: 1, downloadBytesPerSecond: undefined } }),
+});
+const clientInFewWords = fc
   .tuple(clientId, fc.array(groupInAName, { maxLength: 2 }), fc.option(fc.constantFrom(1, 1, 10, 0), { nil: undefined }))
-  .map(([id, groups, limit]) =>
-    client(id, groups, {
-      limits: { ...NO_LIMITS, connectionRate: limit === undefined ? undefined : { ...RATE, limit } },
-    }),
+  .map(([id, groups, limit]) => ({ id, groups, connectionRate: limit === undefined ? undefined : { ...RATE, limit } }));
+const anyClient = fc
+  .tuple(policyOfAClient(['a']), clientInFewWords, badLimits)
+  .map(([{ match, limits }, { id, groups, connectionRate }, bad]) =>
+    client(id, groups, { match, limits: { ...limits, connectionRate, ...bad } }),
   );
 const anyListeners: fc.Arbitrary<Listener[]> = fc.array(
   fc
@@ -199,6 +218,7 @@ const anyCommand: fc.Arbitrary<Command> = fc.oneof(
   fc.record({ kind: fc.constant('removeClient' as const), clientId }),
   fc.record({ kind: fc.constant('updateTargetGroup' as const), group: anyGroup }),
   fc.record({ kind: fc.constant('setUpstreamServer' as const), group, server }),
+  fc.record({ kind: fc.constant('updateClient' as const), client: anyClient }),
   fc.record({ kind: fc.constant('updateClient' as const), client: anyClient }),
   fc.record({ kind: fc.constant('revokeCertificate' as const), revocation: anyRevocation }),
   fc.record({ kind: fc.constant('setListeners' as const), listeners: anyListeners }),
