@@ -192,6 +192,7 @@ function adminContext(balancer: LoadBalancer, certificates: ServedCertificates, 
     authority: balancer.authority,
     stats: balancer.stats,
     health: balancer.health,
+    agents: balancer.agents,
     journal: balancer.journal,
     connections: {
       close: (selector, reason) => balancer.closeConnections(selector, reason),

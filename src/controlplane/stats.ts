@@ -1,3 +1,5 @@
+import type { AgentState } from '../domain/agent-report.ts';
+import { slowStartShare } from '../domain/balancing/slow-start.ts';
 import type { Client } from '../domain/model.ts';
 import { limiterFor } from '../domain/ratelimit/algorithms.ts';
 import { REASONS, type Reason, type RefusalReason } from '../domain/reasons.ts';
@@ -9,6 +11,15 @@ import type { Slots } from './slots.ts';
 
 export interface ServerCounters extends ServerTotals {
   readonly active: number;
+}
+
+/** What balancing goes by, besides counters. */
+export interface ServerBalance {
+  /** How long connecting takes, as leastLatency averages it; undefined: nobody has tried yet. */
+  readonly connectMs: number | undefined;
+  readonly agent: AgentState;
+  /** 1: the server has all of its share. */
+  readonly slowStartShare: number;
 }
 
 export interface ClientCounters extends ClientTotals {
@@ -38,6 +49,18 @@ export class Stats {
     const slot = this.#slots.serverSlot(group, address);
     if (slot === undefined) return { active: 0, connected: 0, failed: 0, bytesToUpstream: 0, bytesFromUpstream: 0 };
     return { active: this.#ledger.serverActive(slot), ...this.#ledger.server(slot) };
+  }
+
+  /** What balancing goes by besides the counters; `slowStartMs` is that of the group. undefined: there is no such server. */
+  balance(group: string, address: string, slowStartMs: number): ServerBalance | undefined {
+    const slot = this.#slots.serverSlot(group, address);
+    if (slot === undefined) return undefined;
+    const { facts } = this.#ledger;
+    return {
+      connectMs: facts.latency(slot)?.averageMs,
+      agent: facts.agent(slot),
+      slowStartShare: slowStartShare(facts.recoveredAtMs(slot), monotonicMs(), slowStartMs),
+    };
   }
 
   /**
