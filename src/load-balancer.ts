@@ -4,6 +4,7 @@ import { type Logger, pino } from 'pino';
 import type { Config, StoreConfig } from './config/config.ts';
 import { type ClientDocument, clientFrom } from './config/document.ts';
 import { loadTlsMaterial } from './config/tls-files.ts';
+import { AgentChecker } from './controlplane/agent-checker.ts';
 import { type Accepted, Authority, type Intent } from './controlplane/authority.ts';
 import { type Seeding, seed } from './controlplane/bootstrap.ts';
 import { type ConnectionListing, listConnections } from './controlplane/connection-list.ts';
@@ -18,6 +19,7 @@ import { SqliteStore } from './controlplane/store/sqlite.ts';
 import type { Store } from './controlplane/store/store.ts';
 import { ListenError } from './controlplane/worker-thread.ts';
 import { Workers } from './controlplane/workers.ts';
+import { type AgentState, isAgentDown } from './domain/agent-report.ts';
 import {
   type Address,
   type BoundListener,
@@ -62,6 +64,7 @@ export class LoadBalancer {
   readonly stats: Stats;
   readonly journal: HealthJournal;
   readonly health: HealthChecker;
+  readonly agents: AgentChecker;
   readonly startedAtMs: number;
   readonly seeding: Seeding;
   readonly #workers: Workers;
@@ -73,7 +76,7 @@ export class LoadBalancer {
   #stopped: Promise<number> | undefined;
 
   private constructor(
-    parts: Pick<LoadBalancer, 'config' | 'authority' | 'stats' | 'journal' | 'health' | 'startedAtMs' | 'seeding'>,
+    parts: Pick<LoadBalancer, 'config' | 'authority' | 'stats' | 'journal' | 'health' | 'agents' | 'startedAtMs' | 'seeding'>,
     wiring: { workers: Workers; upstreamTls: UpstreamTlsFiles; store: Store; options: LoadBalancerOptions; log: Logger },
   ) {
     this.config = parts.config;
@@ -81,6 +84,7 @@ export class LoadBalancer {
     this.stats = parts.stats;
     this.journal = parts.journal;
     this.health = parts.health;
+    this.agents = parts.agents;
     this.startedAtMs = parts.startedAtMs;
     this.seeding = parts.seeding;
     this.#workers = wiring.workers;
@@ -137,9 +141,11 @@ export class LoadBalancer {
       const publishHealth = (group: string, address: string, health: HealthCode) => {
         const slot = slots.serverSlot(group, address);
         if (slot !== undefined) ledger.setHealth(slot, health, isRecovery(ledger.health(slot), health) ? monotonicMs() : undefined);
-        if (health === 'unhealthy' && authority.snapshot.targetGroups.get(group)?.onUnhealthy === 'close') {
-          void workers.close({ group, server: address }, 'upstream_unhealthy');
-        }
+        if (health === 'unhealthy') closeIfUnhealthy(group, address);
+      };
+      const closeIfUnhealthy = (group: string, server: string) => {
+        if (authority.snapshot.targetGroups.get(group)?.onUnhealthy === 'close')
+          void workers.close({ group, server }, 'upstream_unhealthy');
       };
       // A server that comes up while others serve starts slowly, a new one too, as in HAProxy and Envoy; at the start none does.
       let isServing = false;
@@ -147,18 +153,28 @@ export class LoadBalancer {
       // Slots first: who learns of a new server next must find its row.
       authority.subscribe((change) => workers.publish(change, slots.follow(change.next), upstreamTls.follow(change.next)));
       const health = new HealthChecker({ authority, journal, publish: publishHealth, log });
+      const publishAgent = (group: string, address: string, state: AgentState) => {
+        const slot = slots.serverSlot(group, address);
+        if (slot === undefined) return;
+        const recovers = isAgentDown(ledger.facts.agent(slot).standing) && !isAgentDown(state.standing);
+        ledger.setAgent(slot, state, recovers ? monotonicMs() : undefined);
+        if (isAgentDown(state.standing)) closeIfUnhealthy(group, address);
+      };
+      const agents = new AgentChecker({ authority, publish: publishAgent, log });
 
       try {
         await refuseTakenPorts(config);
+        agents.start();
         await health.start();
         await workers.start();
         isServing = true;
       } catch (error) {
         health.stop();
+        agents.stop();
         await workers.stop();
         throw error;
       }
-      const parts = { config, authority, stats: new Stats(ledger, slots), journal, health, startedAtMs, seeding };
+      const parts = { config, authority, stats: new Stats(ledger, slots), journal, health, agents, startedAtMs, seeding };
       return new LoadBalancer(parts, { workers, upstreamTls, store, options, log });
     } catch (error) {
       await store.close();
@@ -278,6 +294,7 @@ export class LoadBalancer {
   async #stop(deadlineMs: number): Promise<number> {
     const reset = await this.#workers.drain(deadlineMs);
     this.health.stop();
+    this.agents.stop();
     await this.#workers.stop();
     await this.#store.close();
     return reset;
