@@ -1,4 +1,4 @@
-/** Fills in the parts of README.md that come from the code. `node scripts/readme.ts` writes them; a test fails when they are out of date. */
+/** Fills in the parts of README.md and docs/ that come from the code. `node scripts/readme.ts` writes them; a test fails when they are out of date. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { NEEDED_ROLE } from '../src/admin/roles.ts';
@@ -9,7 +9,9 @@ import { lbctlReference } from './lbctl-reference.ts';
 import { markdownTable } from './markdown.ts';
 
 const ROOT = path.join(import.meta.dirname, '..');
-const README = path.join(ROOT, 'README.md');
+
+/** The pages that have parts from the code, from the root of the repository. */
+export const PAGES = ['README.md', 'docs/configuration.md'] as const;
 
 const SECTIONS: ReadonlyMap<string, () => string> = new Map([
   ['every config key', configReference],
@@ -22,14 +24,14 @@ const SECTIONS: ReadonlyMap<string, () => string> = new Map([
 const MARKED = /(?<begin><!-- from the code: (?<name>[^\n]+?) -->\n)[\s\S]*?(?<end><!-- end -->)/g;
 
 /** The text with each `<!-- from the code: NAME -->` part made anew. NAME is a section of this file, or a file to show. @throws Error for another */
-export function fillIn(readme: string): string {
-  return readme.replace(MARKED, (_, begin: string, name: string, end: string) => `${begin}${contentOf(name)}\n${end}`);
+export function fillIn(page: string): string {
+  return page.replace(MARKED, (_, begin: string, name: string, end: string) => `${begin}${contentOf(name)}\n${end}`);
 }
 
 function contentOf(name: string): string {
   const section = SECTIONS.get(name);
   if (section !== undefined) return section();
-  if (!/^examples\/[\w-]+\.(?:ts|mjs|yaml)$/.test(name)) throw new Error(`README.md wants "${name}", which no script makes`);
+  if (!/^examples\/[\w-]+\.(?:ts|mjs|yaml)$/.test(name)) throw new Error(`a page wants "${name}", which no script makes`);
   const text = readFileSync(path.join(ROOT, name), 'utf8');
   return `\`\`\`${path.extname(name).slice(1)}\n${text.trimEnd()}\n\`\`\``;
 }
@@ -50,4 +52,9 @@ function roleTable(): string {
   return markdownTable(['method', ...ROLES], rows);
 }
 
-if (import.meta.main) writeFileSync(README, fillIn(readFileSync(README, 'utf8')));
+if (import.meta.main) {
+  for (const page of PAGES) {
+    const file = path.join(ROOT, page);
+    writeFileSync(file, fillIn(readFileSync(file, 'utf8')));
+  }
+}

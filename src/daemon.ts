@@ -209,6 +209,7 @@ function adminContext(
     authority: balancer.authority,
     stats: balancer.stats,
     health: balancer.health,
+    agents: balancer.agents,
     journal: balancer.journal,
     connections: {
       close: (selector, reason) => balancer.closeConnections(selector, reason),

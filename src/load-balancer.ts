@@ -4,6 +4,7 @@ import { type Logger, pino } from 'pino';
 import type { Config, StoreConfig } from './config/config.ts';
 import { type ClientDocument, clientFrom } from './config/document.ts';
 import { loadTlsMaterial } from './config/tls-files.ts';
+import { AgentChecker } from './controlplane/agent-checker.ts';
 import { type Accepted, Authority, type Intent } from './controlplane/authority.ts';
 import { type Seeding, seed } from './controlplane/bootstrap.ts';
 import { type ConnectionListing, listConnections } from './controlplane/connection-list.ts';
@@ -18,6 +19,7 @@ import { SqliteStore } from './controlplane/store/sqlite.ts';
 import type { Store } from './controlplane/store/store.ts';
 import { ListenError } from './controlplane/worker-thread.ts';
 import { Workers } from './controlplane/workers.ts';
+import { type AgentState, isAgentDown } from './domain/agent-report.ts';
 import {
   type Address,
   type BoundListener,
@@ -34,6 +36,7 @@ import type { ExplainQuestion, Explanation } from './shared/explain.ts';
 import { createSharedBuffers, type HealthCode } from './shared/memory/layout.ts';
 import { SharedLedger } from './shared/memory/ledger.ts';
 import type { CloseMode, ConnectionSelector } from './shared/messages.ts';
+import { UpstreamTlsFiles } from './upstream-tls.ts';
 
 export interface LoadBalancerOptions {
   /** Where the log goes; nowhere unless given. */
@@ -67,9 +70,11 @@ export class LoadBalancer {
   readonly stats: Stats;
   readonly journal: HealthJournal;
   readonly health: HealthChecker;
+  readonly agents: AgentChecker;
   readonly startedAtMs: number;
   readonly seeding: Seeding;
   readonly #workers: Workers;
+  readonly #upstreamTls: UpstreamTlsFiles;
   readonly #connectionWatch: ConnectionWatch;
   readonly #store: Store;
   readonly #options: LoadBalancerOptions;
@@ -77,17 +82,19 @@ export class LoadBalancer {
   #stopped: Promise<number> | undefined;
 
   private constructor(
-    parts: Pick<LoadBalancer, 'config' | 'authority' | 'stats' | 'journal' | 'health' | 'startedAtMs' | 'seeding'>,
-    wiring: { workers: Workers; store: Store; options: LoadBalancerOptions; log: Logger },
+    parts: Pick<LoadBalancer, 'config' | 'authority' | 'stats' | 'journal' | 'health' | 'agents' | 'startedAtMs' | 'seeding'>,
+    wiring: { workers: Workers; upstreamTls: UpstreamTlsFiles; store: Store; options: LoadBalancerOptions; log: Logger },
   ) {
     this.config = parts.config;
     this.authority = parts.authority;
     this.stats = parts.stats;
     this.journal = parts.journal;
     this.health = parts.health;
+    this.agents = parts.agents;
     this.startedAtMs = parts.startedAtMs;
     this.seeding = parts.seeding;
     this.#workers = wiring.workers;
+    this.#upstreamTls = wiring.upstreamTls;
     this.#connectionWatch = new ConnectionWatch(wiring.workers);
     this.#store = wiring.store;
     this.#options = wiring.options;
@@ -106,9 +113,18 @@ export class LoadBalancer {
     try {
       const ledger = new SharedLedger(createSharedBuffers(config.workers));
       const slots = new Slots(ledger);
-      const authority = await Authority.open(store, { vet: (next) => slots.checkCapacity(next) });
+      const upstreamTls = new UpstreamTlsFiles({ allowInsecureKeyPermissions: options.allowInsecureKeyPermissions ?? false }, log);
+      let seeded = false;
+      const vet = (next: Snapshot) => {
+        slots.checkCapacity(next);
+        // Until then the state may name files of before, which the config file has replaced.
+        if (seeded) upstreamTls.check(next);
+      };
+      const authority = await Authority.open(store, { vet });
       const seeding = await seed(authority, config);
+      seeded = true;
       slots.follow(authority.snapshot);
+      upstreamTls.follow(authority.snapshot);
 
       const workers = new Workers({
         program: WORKER_PROGRAM,
@@ -122,6 +138,7 @@ export class LoadBalancer {
         slots,
         snapshot: () => authority.snapshot,
         tls,
+        upstreamTls: () => upstreamTls.served,
         logLevel: config.logLevel,
         writeLines: options.writeLogLines ?? (() => undefined),
         log,
@@ -130,29 +147,41 @@ export class LoadBalancer {
       const publishHealth = (group: string, address: string, health: HealthCode) => {
         const slot = slots.serverSlot(group, address);
         if (slot !== undefined) ledger.setHealth(slot, health, isRecovery(ledger.health(slot), health) ? monotonicMs() : undefined);
-        if (health === 'unhealthy' && authority.snapshot.targetGroups.get(group)?.onUnhealthy === 'close') {
-          void workers.close({ group, server: address }, 'upstream_unhealthy');
-        }
+        if (health === 'unhealthy') closeIfUnhealthy(group, address);
+      };
+      const closeIfUnhealthy = (group: string, server: string) => {
+        if (authority.snapshot.targetGroups.get(group)?.onUnhealthy === 'close')
+          void workers.close({ group, server }, 'upstream_unhealthy');
       };
       // A server that comes up while others serve starts slowly, a new one too, as in HAProxy and Envoy; at the start none does.
       let isServing = false;
       const isRecovery = (from: HealthCode, to: HealthCode) => isServing && to === 'healthy' && from !== 'healthy';
       // Slots first: who learns of a new server next must find its row.
-      authority.subscribe((change) => workers.publish(change, slots.follow(change.next)));
+      authority.subscribe((change) => workers.publish(change, slots.follow(change.next), upstreamTls.follow(change.next)));
       const health = new HealthChecker({ authority, journal, publish: publishHealth, log });
+      const publishAgent = (group: string, address: string, state: AgentState) => {
+        const slot = slots.serverSlot(group, address);
+        if (slot === undefined) return;
+        const recovers = isAgentDown(ledger.facts.agent(slot).standing) && !isAgentDown(state.standing);
+        ledger.setAgent(slot, state, recovers ? monotonicMs() : undefined);
+        if (isAgentDown(state.standing)) closeIfUnhealthy(group, address);
+      };
+      const agents = new AgentChecker({ authority, publish: publishAgent, log });
 
       try {
         await refuseTakenPorts(config);
+        agents.start();
         await health.start();
         await workers.start();
         isServing = true;
       } catch (error) {
         health.stop();
+        agents.stop();
         await workers.stop();
         throw error;
       }
-      const parts = { config, authority, stats: new Stats(ledger, slots), journal, health, startedAtMs, seeding };
-      return new LoadBalancer(parts, { workers, store, options, log });
+      const parts = { config, authority, stats: new Stats(ledger, slots), journal, health, agents, startedAtMs, seeding };
+      return new LoadBalancer(parts, { workers, upstreamTls, store, options, log });
     } catch (error) {
       await store.close();
       throw error;
@@ -253,7 +282,9 @@ export class LoadBalancer {
    * @throws TlsFileError when one of them is bad; the old ones all stay in force
    */
   async reloadCertificates(): Promise<void> {
-    await this.#workers.reloadTls(loadListenerTls(this.config, this.#options, this.#log));
+    const listenerTls = loadListenerTls(this.config, this.#options, this.#log);
+    const putIntoForce = this.#upstreamTls.reread();
+    await this.#workers.reloadTls(listenerTls, putIntoForce());
   }
 
   /**
@@ -269,6 +300,7 @@ export class LoadBalancer {
   async #stop(deadlineMs: number): Promise<number> {
     const reset = await this.#workers.drain(deadlineMs);
     this.health.stop();
+    this.agents.stop();
     await this.#workers.stop();
     await this.#store.close();
     return reset;

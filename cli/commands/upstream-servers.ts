@@ -112,8 +112,24 @@ function listCommand(program: Command, io: Io): void {
 /** Upstream servers as a table, or a sentence that says there are none. */
 export function upstreamServerTable(servers: readonly UpstreamServerStatus[], nowMs: number, paint: Paint): string {
   if (servers.length === 0) return 'no upstream servers';
+  // Most groups have none: a column for nobody would only take room.
+  const withAgents = servers.some(({ agent }) => agent !== undefined);
   return table(
-    ['TARGET GROUP', 'SERVER', 'HEALTH', 'FOR', 'WEIGHT', 'ACTIVE', 'CONNECTED', 'FAILED', 'MAX', 'BACKUP', 'PROBE TIME', 'LAST PROBE'],
+    [
+      'TARGET GROUP',
+      'SERVER',
+      'HEALTH',
+      'FOR',
+      'WEIGHT',
+      'ACTIVE',
+      'CONNECTED',
+      'FAILED',
+      'MAX',
+      'BACKUP',
+      'PROBE TIME',
+      'LAST PROBE',
+      ...(withAgents ? ['AGENT'] : []),
+    ],
     servers.map((status) => [
       status.targetGroup,
       status.server?.address ?? '',
@@ -127,9 +143,15 @@ export function upstreamServerTable(servers: readonly UpstreamServerStatus[], no
       status.server?.backup === true ? 'yes' : '',
       status.lastProbeLatency === undefined ? '' : formatDuration(fromDuration(status.lastProbeLatency)),
       status.lastProbe,
+      ...(withAgents ? [agentCell(status)] : []),
     ]),
     paint,
   );
+}
+
+function agentCell({ agent }: UpstreamServerStatus): Cell {
+  if (agent === undefined) return '';
+  return { text: agent.said, tone: !agent.understood ? 'unsure' : agent.standing === 'up' ? 'good' : 'bad' };
 }
 
 /** A health in its word and colour. */

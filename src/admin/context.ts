@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { AgentAnswer } from '../controlplane/agent-checker.ts';
 import type { Authority } from '../controlplane/authority.ts';
 import type { ConnectionListing, ConnectionSelector } from '../controlplane/connection-list.ts';
 import type { ConnectionReader, WatchFilter } from '../controlplane/connection-watch.ts';
@@ -53,6 +54,8 @@ export interface AdminContext {
   readonly authority: Authority;
   readonly stats: Stats;
   readonly health: HealthView;
+  /** What the agents say of servers. */
+  readonly agents: { answerOf(group: string, server: string): AgentAnswer | undefined };
   readonly journal: HealthJournal;
   readonly connections: LiveConnections;
   readonly certificates: Certificates;

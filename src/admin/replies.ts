@@ -1,4 +1,5 @@
 /** Answers put together from the state and the counters. Lists are in the order of names, whatever order the state has. */
+import type { AgentAnswer } from '../controlplane/agent-checker.ts';
 import type { HealthEvent, ServerHealth } from '../controlplane/health-journal.ts';
 import type { ServerCounters, Stats } from '../controlplane/stats.ts';
 import type { BoundListener, Client, Snapshot, UpstreamServer } from '../domain/model.ts';
@@ -16,8 +17,11 @@ const HEALTH: Readonly<Record<ServerHealth['health'], proto.HealthState>> = {
   unhealthy: proto.HealthState.UNHEALTHY,
 };
 
-export function serverStatus({ health, stats }: AdminContext, group: string, server: UpstreamServer): proto.UpstreamServerStatus {
+export function serverStatus(context: AdminContext, group: string, server: UpstreamServer): proto.UpstreamServerStatus {
+  const { health, stats, agents, authority } = context;
   const probed = health.statusOf(group, server.address);
+  const agent = agents.answerOf(group, server.address);
+  const balance = stats.balance(group, server.address, authority.snapshot.targetGroups.get(group)?.slowStartMs ?? 0);
   return {
     targetGroup: group,
     server: upstreamServerMessage(server),
@@ -26,7 +30,15 @@ export function serverStatus({ health, stats }: AdminContext, group: string, ser
     lastProbeLatency: probed === undefined ? undefined : durationMessage(probed.lastProbeMs),
     since: probed === undefined ? undefined : new Date(probed.sinceMs),
     counters: serverCounters(stats.server(group, server.address)),
+    agent: agent === undefined ? undefined : agentMessage(agent),
+    connectLatency: balance?.connectMs === undefined ? undefined : durationMessage(balance.connectMs),
+    slowStartPercent: Math.round((balance?.slowStartShare ?? 1) * 100),
   };
+}
+
+function agentMessage({ said, ok, atMs, state }: AgentAnswer): proto.AgentStatus {
+  const { percent, maxConnections, standing } = state;
+  return { said, understood: ok, at: new Date(atMs), percent, maxConnections, standing };
 }
 
 export function clientStatus({ stats }: AdminContext, client: Client): proto.ClientStatus {

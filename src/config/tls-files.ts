@@ -7,8 +7,8 @@ import { type RevocationList, readRevocationList } from './crl.ts';
 import { type PemBlock, pemBlocks } from './pem.ts';
 import { readBoundedFile, UnreadableFileError } from './read-file.ts';
 
-/** The keys of TlsParams that name files. */
-export type TlsFileKey = 'certificate' | 'privateKey' | 'caCert' | 'crl';
+/** The keys of TlsParams and UpstreamTls that name files. */
+export type TlsFileKey = 'certificate' | 'privateKey' | 'caCert' | 'crl' | 'ca';
 
 /** A TLS file that cannot be used: one line, `key file: reason and what to do`. */
 export class TlsFileError extends Error {
@@ -60,10 +60,10 @@ export function inspectTlsFiles(params: TlsParams, options: TlsFileOptions): Ins
   const errors: TlsFileError[] = [];
   const attempt = <T>(key: TlsFileKey, file: string, read: (file: string) => T): T | undefined => {
     try {
-      return read(file);
+      return attemptFile(key, file, read);
     } catch (error) {
-      if (!(error instanceof Refusal || error instanceof UnreadableFileError)) throw error;
-      errors.push(new TlsFileError(key, file, error.message));
+      if (!(error instanceof TlsFileError)) throw error;
+      errors.push(error);
       return undefined;
     }
   };
@@ -104,7 +104,18 @@ export function inspectTlsFiles(params: TlsParams, options: TlsFileOptions): Ins
 /** Why a file is refused. */
 class Refusal extends Error {}
 
-interface ParsedCertificate {
+/** What `read` makes of one file. @throws TlsFileError when it refuses it */
+export function attemptFile<T>(key: TlsFileKey, file: string, read: (file: string) => T): T {
+  try {
+    return read(file);
+  } catch (error) {
+    if (!(error instanceof Refusal || error instanceof UnreadableFileError)) throw error;
+    throw new TlsFileError(key, file, error.message);
+  }
+}
+
+/** One certificate of a file. */
+export interface ParsedCertificate {
   readonly pem: string;
   readonly certificate: X509Certificate;
 }
@@ -121,8 +132,8 @@ function readBlocks(file: string, expected: string): readonly PemBlock[] {
   );
 }
 
-/** The leaf, then its intermediates. Other blocks, such as the key in a combined file, are let be. */
-function readChain(file: string): readonly [ParsedCertificate, ...ParsedCertificate[]] {
+/** The leaf, then its intermediates. Other blocks, such as the key in a combined file, are let be. For {@link attemptFile}. */
+export function readChain(file: string): readonly [ParsedCertificate, ...ParsedCertificate[]] {
   const expected = 'the server certificate as -----BEGIN CERTIFICATE-----';
   const [leaf, ...intermediates] = readBlocks(file, expected)
     .filter(({ label }) => label === 'CERTIFICATE')
@@ -131,15 +142,14 @@ function readChain(file: string): readonly [ParsedCertificate, ...ParsedCertific
   return [leaf, ...intermediates];
 }
 
-function readAuthorities(file: string): readonly ParsedCertificate[] {
+/** Certificates of CAs, and nothing else. For {@link attemptFile}. */
+export function readAuthorities(file: string): readonly ParsedCertificate[] {
   const blocks = readBlocks(file, 'CA certificates as -----BEGIN CERTIFICATE-----');
   return blocks.map((block) => {
     if (block.label !== 'CERTIFICATE') throw new Refusal(`line ${block.line} begins a ${block.label}; expected CA certificates only`);
     const parsed = parseCertificate(block);
     if (!parsed.certificate.ca)
-      throw new Refusal(
-        `the certificate in line ${block.line} is not a CA certificate (CA:TRUE); name the CA that signs the clients' certificates`,
-      );
+      throw new Refusal(`the certificate in line ${block.line} is not a CA certificate (CA:TRUE); name the CA that signs the certificates`);
     return parsed;
   });
 }
@@ -152,7 +162,8 @@ function parseCertificate({ pem, line }: PemBlock): ParsedCertificate {
   }
 }
 
-function readPrivateKey(file: string, allowInsecurePermissions: boolean): { readonly pem: string; readonly object: KeyObject } {
+/** One key that no other user may read. For {@link attemptFile}. */
+export function readPrivateKey(file: string, allowInsecurePermissions: boolean): { readonly pem: string; readonly object: KeyObject } {
   const expected = 'a private key as -----BEGIN PRIVATE KEY-----';
   const [block, ...others] = readBlocks(file, expected).filter(({ label }) => KEY_LABEL.test(label));
   if (block === undefined) throw new Refusal(`there is no private key in it; expected ${expected}`);
@@ -237,7 +248,8 @@ function revocationWarnings(
   return [...ending, ...unlisted];
 }
 
-function refuseForeignKey(
+/** The key must be the leaf's. For {@link attemptFile}. */
+export function refuseForeignKey(
   [leaf, ...intermediates]: readonly [ParsedCertificate, ...ParsedCertificate[]],
   key: KeyObject,
   certificateFile: string,
@@ -258,7 +270,8 @@ function refuseWhatOpensslRefuses({ certificatePem, privateKeyPem, caPem, crlPem
   }
 }
 
-function validityWarnings(which: string, { validFromDate, validToDate, subject }: X509Certificate, nowMs: number): string[] {
+/** What is worth a line about when the certificate is valid. */
+export function validityWarnings(which: string, { validFromDate, validToDate, subject }: X509Certificate, nowMs: number): string[] {
   const day = (date: Date) => date.toISOString().slice(0, 10);
   const name = JSON.stringify(subject.replaceAll('\n', ', ').slice(0, 100));
   if (validToDate.getTime() <= nowMs) return [`${which}: ${name} expired on ${day(validToDate)}; renew it`];
@@ -268,6 +281,7 @@ function validityWarnings(which: string, { validFromDate, validToDate, subject }
   return [];
 }
 
-function joined(blocks: readonly { readonly pem: string }[]): string {
+/** One PEM text of several. */
+export function joined(blocks: readonly { readonly pem: string }[]): string {
   return blocks.map(({ pem }) => pem).join('');
 }

@@ -1,3 +1,5 @@
+import type { AgentState } from '../domain/agent-report.ts';
+import { slowStartShare } from '../domain/balancing/slow-start.ts';
 import type { Client } from '../domain/model.ts';
 import { limitAt, peekLimit } from '../domain/ratelimit/limit-state.ts';
 import { ruleOf } from '../domain/ratelimit/rate-rule.ts';
@@ -9,6 +11,15 @@ import type { Slots } from './slots.ts';
 
 export interface ServerCounters extends ServerTotals {
   readonly active: number;
+}
+
+/** What balancing goes by, besides counters. */
+export interface ServerBalance {
+  /** How long connecting takes, as leastLatency averages it; undefined: nobody has tried yet. */
+  readonly connectMs: number | undefined;
+  readonly agent: AgentState;
+  /** 1: the server has all of its share. */
+  readonly slowStartShare: number;
 }
 
 export interface ClientCounters extends ClientTotals {
@@ -44,6 +55,18 @@ export class Stats {
   activeOn(group: string, address: string): number {
     const slot = this.#slots.serverSlot(group, address);
     return slot === undefined ? 0 : this.#ledger.serverActive(slot);
+  }
+
+  /** What balancing goes by besides the counters; `slowStartMs` is that of the group. undefined: there is no such server. */
+  balance(group: string, address: string, slowStartMs: number): ServerBalance | undefined {
+    const slot = this.#slots.serverSlot(group, address);
+    if (slot === undefined) return undefined;
+    const { facts } = this.#ledger;
+    return {
+      connectMs: facts.latency(slot)?.averageMs,
+      agent: facts.agent(slot),
+      slowStartShare: slowStartShare(facts.recoveredAtMs(slot), monotonicMs(), slowStartMs),
+    };
   }
 
   /**

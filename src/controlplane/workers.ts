@@ -1,5 +1,5 @@
 /** The worker threads: born, published to, replaced when they die, drained at the end. */
-import type { LogLevel, Snapshot, TlsMaterial } from '../domain/model.ts';
+import type { LogLevel, Snapshot, TlsMaterial, UpstreamTlsMaterial } from '../domain/model.ts';
 import type { CloseReason } from '../domain/reasons.ts';
 import type { ExplainQuestion, Explanation } from '../shared/explain.ts';
 import type {
@@ -31,6 +31,8 @@ export interface WorkersOptions {
   /** The state that a worker starts from. */
   readonly snapshot: () => Snapshot;
   readonly tls: ReadonlyMap<string, TlsMaterial>;
+  /** What the groups' servers are spoken TLS to with. */
+  readonly upstreamTls: () => ReadonlyMap<string, UpstreamTlsMaterial>;
   readonly logLevel: LogLevel;
   /** Writes log lines that workers sent, as they are. */
   readonly writeLines: (lines: readonly string[]) => void;
@@ -97,10 +99,17 @@ export class Workers {
   }
 
   /** Hands a change to every worker; resolves when each has taken it over (or has died, and its successor starts from the new state). */
-  async publish({ command, previous, next }: Change, slots: SlotAssignments): Promise<void> {
+  async publish(
+    { command, previous, next }: Change,
+    slots: SlotAssignments,
+    upstreamTls: ReadonlyMap<string, UpstreamTlsMaterial> = new Map(),
+  ): Promise<void> {
     await Promise.all(
       this.#threads.map(async (thread, worker) => {
-        const taken = await thread?.publish({ kind: 'publish', from: previous.revision, commands: [command], slots }, next.revision);
+        const taken = await thread?.publish(
+          { kind: 'publish', from: previous.revision, commands: [command], slots, upstreamTls },
+          next.revision,
+        );
         if (taken !== false || this.#threads[worker] !== thread) return;
         this.#options.log.error(
           { worker, revision: next.revision },
@@ -110,9 +119,9 @@ export class Workers {
     );
   }
 
-  async reloadTls(material: ReadonlyMap<string, TlsMaterial>): Promise<void> {
+  async reloadTls(material: ReadonlyMap<string, TlsMaterial>, upstreamTls: ReadonlyMap<string, UpstreamTlsMaterial>): Promise<void> {
     this.#tls = material;
-    await Promise.all(this.#running().map((thread) => thread.request((requestId) => ({ kind: 'tls', requestId, material }))));
+    await Promise.all(this.#running().map((thread) => thread.request((requestId) => ({ kind: 'tls', requestId, material, upstreamTls }))));
   }
 
   /** Closes the live connections that are meant; resolves with how many they were. */
@@ -176,7 +185,7 @@ export class Workers {
   }
 
   #spawn(lane: number): WorkerThread {
-    const { program, upbringing, slots, snapshot, writeLines } = this.#options;
+    const { program, upbringing, slots, snapshot, upstreamTls, writeLines } = this.#options;
     const thread = new WorkerThread(
       program,
       {
@@ -185,6 +194,7 @@ export class Workers {
         snapshot: snapshot(),
         slots: slots.all(),
         tls: this.#tls,
+        upstreamTls: upstreamTls(),
         ports: this.#ports,
         logLevel: this.#logLevel,
         watched: this.#listener !== undefined,

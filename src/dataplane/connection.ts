@@ -8,10 +8,12 @@ import { type CloseReason, isRefusal, type Reason } from '../domain/reasons.ts';
 import type { LaneWriter } from '../shared/memory/lane-writer.ts';
 import { type ConnectionFacts, connectionId } from '../shared/messages.ts';
 import type { Admission, Place } from './admission.ts';
+import { dialWith } from './dial.ts';
 import type { EventFeed } from './event-feed.ts';
 import { clientOf, groupNamed, identityIn, listenerNamed, refuseIfRevoked, routeOf } from './gates.ts';
 import { endAndLinger } from './linger.ts';
 import type { LiveConnection, LiveConnections } from './live-connections.ts';
+import type { Openings, Presented } from './openings.ts';
 import type { Front } from './plain-front.ts';
 import { Refusal } from './refusal.ts';
 import { reset } from './reset.ts';
@@ -27,7 +29,7 @@ export interface ConnectionContext {
   readonly view: () => View;
   readonly lane: LaneWriter;
   readonly admission: Admission;
-  readonly dial: Dial;
+  readonly openings: Openings;
   readonly timeouts: Timeouts;
   /** Of PROXY protocol headers. */
   readonly headers: HeaderBounds;
@@ -64,7 +66,7 @@ interface Facts {
 
 /** Serves one accepted socket until it is closed. Never rejects: whatever happens ends in one reason, one log line and clean counters. */
 export async function handleConnection(raw: Socket, listenerName: string, front: Front, context: ConnectionContext): Promise<void> {
-  const { lane, admission, dial, nowMs } = context;
+  const { lane, admission, nowMs } = context;
   const acceptedMs = nowMs();
   const facts: Facts = { listener: listenerName, remote: `${raw.remoteAddress}:${raw.remotePort}`, bytesUp: 0, bytesDown: 0 };
   let downstream: Socket | undefined;
@@ -72,6 +74,7 @@ export async function handleConnection(raw: Socket, listenerName: string, front:
   let client: ClientView | undefined;
   let place: Place | undefined;
   let upstream: Upstream | undefined;
+  let served = false;
   let reason: Reason = 'internal_error';
   // A socket that fails says so by closing; each step below watches for that.
   raw.on('error', () => undefined);
@@ -94,6 +97,7 @@ export async function handleConnection(raw: Socket, listenerName: string, front:
     const ground = { ...peer, clientId: client.client.clientId, group: targetGroup };
     place = await admission.admit(client, givenUp);
     const dialledMs = nowMs();
+    const dial = dialFor(targetGroup, { source, identity, downstream }, facts, context);
     upstream = await connectUpstream(groupNamed(targetGroup, context.view()), ground, lane, dial, gone);
     facts.server = upstream.server.address;
     facts.attempts = upstream.attempts;
@@ -102,11 +106,13 @@ export async function handleConnection(raw: Socket, listenerName: string, front:
     lane.countConnect(connectMs / 1000);
     refuseIfWithdrawn(ground, context.view());
 
+    served = true;
     reason = await serve(raw, downstream, client, upstream, ground, facts, context);
   } catch (error) {
     reason = refuse(raw, downstream, error, facts, context);
     upstream?.socket.destroy();
-    tellRefused(reason, identity, facts, context);
+    // One that failed while it was being served has told its end.
+    if (!served) tellRefused(reason, identity, facts, context);
   } finally {
     upstream?.release();
     place?.release();
@@ -148,6 +154,20 @@ function authorise({ client }: ClientView, listenerName: string, downstream: Soc
   facts.detail = rule;
   facts.group = targetGroup;
   return targetGroup;
+}
+
+/** Connects to servers of the group, and tells them what the group's settings say they are told. @throws Refusal */
+function dialFor(
+  targetGroup: string,
+  client: Pick<Presented, 'source' | 'identity' | 'downstream'>,
+  facts: Facts,
+  context: ConnectionContext,
+): Dial {
+  const { lane, openings, view } = context;
+  // Before it is served it has no place in the order of those that are: its id is given now, its number then.
+  const id = () => (facts.id ??= connectionId(lane.lane, lane.nextNumber()));
+  const presented = { ...client, requested: requestedOf(client.downstream), id };
+  return dialWith(openings.of(groupNamed(targetGroup, view()).group, presented));
 }
 
 /** The state may have changed while the client waited or its server was dialled: what it is not allowed now is not served. */
@@ -195,7 +215,7 @@ async function serve(
     },
   });
   const number = lane.nextNumber();
-  facts.id = connectionId(lane.lane, number);
+  facts.id ??= connectionId(lane.lane, number);
   const openedAtMs = wallMs();
   const connection: LiveConnection = {
     id: facts.id,
@@ -223,10 +243,8 @@ async function serve(
 }
 
 function tellRefused(reason: Reason, identity: Identity | undefined, facts: Facts, { lane, events, wallMs }: ConnectionContext): void {
-  // One that failed while it was being served has told its end.
-  if (facts.id !== undefined) return;
   const number = lane.nextNumber();
-  facts.id = connectionId(lane.lane, number);
+  facts.id ??= connectionId(lane.lane, number);
   events.add(() => ({
     kind: 'refused',
     atMs: wallMs(),

@@ -11,35 +11,31 @@ const MOST_WEIGHT = 256;
 
 /** An upstream server as a worker sees it: as configured, with what shared memory says of it. */
 export class ServerView implements Candidate {
+  /** `host:port`, as configured. */
+  readonly address: string;
   readonly target: Address;
   readonly slot: number;
+  readonly weight: number;
+  readonly backup: boolean;
+  readonly mode: ServerMode;
   readonly #configured: UpstreamServer;
   readonly #lane: LaneWriter;
+  // Plain fields, since every choice reads them; refresh brings them up to date.
   #agent: AgentState = SILENT_AGENT;
+  #maxConnections: number;
+  #capacity = 1;
   #share = 1;
 
   constructor(configured: UpstreamServer, target: Address, slot: number, lane: LaneWriter) {
-    this.#configured = configured;
+    this.address = configured.address;
     this.target = target;
     this.slot = slot;
+    this.weight = configured.weight;
+    this.backup = configured.backup;
+    this.mode = configured.mode;
+    this.#configured = configured;
     this.#lane = lane;
-  }
-
-  /** `host:port`, as configured. */
-  get address(): string {
-    return this.#configured.address;
-  }
-
-  get weight(): number {
-    return this.#configured.weight;
-  }
-
-  get backup(): boolean {
-    return this.#configured.backup;
-  }
-
-  get mode(): ServerMode {
-    return this.#configured.mode;
+    this.#maxConnections = configured.maxConnections ?? Number.POSITIVE_INFINITY;
   }
 
   /** What its agent said when {@link refresh} was last called. */
@@ -48,12 +44,11 @@ export class ServerView implements Candidate {
   }
 
   get maxConnections(): number {
-    return (this.#agent.maxConnections ?? this.#configured.maxConnections) || Number.POSITIVE_INFINITY;
+    return this.#maxConnections;
   }
 
   get capacity(): number {
-    const { percent } = this.#agent;
-    return percent === undefined ? 1 : Math.min(percent / 100, MOST_WEIGHT / Math.max(1, this.weight));
+    return this.#capacity;
   }
 
   get share(): number {
@@ -62,8 +57,13 @@ export class ServerView implements Candidate {
 
   /** Looks at what changes seldom: the agent's word, and slow start. */
   refresh(nowMs: number, slowStartMs: number): void {
-    this.#agent = this.#lane.facts.agent(this.slot);
-    this.#share = slowStartShare(this.#lane.facts.recoveredAtMs(this.slot), nowMs, slowStartMs);
+    const { facts } = this.#lane;
+    const agent = facts.agent(this.slot);
+    this.#agent = agent;
+    // As HAProxy has it, an agent's 0 takes the bound away.
+    this.#maxConnections = (agent.maxConnections ?? this.#configured.maxConnections) || Number.POSITIVE_INFINITY;
+    this.#capacity = agent.percent === undefined ? 1 : Math.min(agent.percent / 100, MOST_WEIGHT / Math.max(1, this.weight));
+    this.#share = slowStartShare(facts.recoveredAtMs(this.slot), nowMs, slowStartMs);
   }
 
   health(): HealthCode {

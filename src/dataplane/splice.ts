@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net';
 import type { Timeouts } from '../domain/model.ts';
 import type { CloseReason } from '../domain/reasons.ts';
+import { tcpBelow } from '../shared/upstream-socket.ts';
 import { reset } from './reset.ts';
 
 export interface SpliceOptions {
@@ -93,14 +94,14 @@ export class Splice {
   #dropUpstream(): void {
     const { upstream } = this.#options;
     if (this.#firstEnd === 'client_closed') upstream.destroy();
-    else reset(upstream);
+    else reset(tcpBelow(upstream), upstream);
   }
 
   #afterClientFailed(): void {
     const { client, upstream } = this.#options;
     client.destroy();
     if (!upstream.writableEnded) {
-      reset(upstream);
+      reset(tcpBelow(upstream), upstream);
       return;
     }
     // It had said all it wanted before it stopped listening: that is an ordinary close.

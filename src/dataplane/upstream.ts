@@ -1,5 +1,5 @@
 /** Picks an upstream server, takes one of its places, dials it, and goes on to another when it does not answer. */
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { RefusalReason } from '../domain/reasons.ts';
 import { monotonicMs } from '../shared/clock.ts';
 import type { LaneWriter } from '../shared/memory/lane-writer.ts';
@@ -13,7 +13,7 @@ import type { GroupView } from './view.ts';
 export type Dial = (server: ServerView, timeoutMs: number, gone: AbortSignal) => Promise<Socket>;
 
 export class DialError extends Error {
-  readonly reason: Extract<RefusalReason, 'upstream_connect_failed' | 'upstream_timeout' | 'client_gone'>;
+  readonly reason: Extract<RefusalReason, 'upstream_connect_failed' | 'upstream_tls_failed' | 'upstream_timeout' | 'client_gone'>;
 
   constructor(reason: DialError['reason'], message: string) {
     super(message);
@@ -21,34 +21,6 @@ export class DialError extends Error {
     this.reason = reason;
   }
 }
-
-export const dialTcp: Dial = (server, timeoutMs, gone) =>
-  new Promise((resolve, reject) => {
-    const socket = connect({ ...server.target, allowHalfOpen: true, noDelay: true, keepAlive: true });
-    const fail = (reason: DialError['reason'], why: string) => {
-      settle();
-      socket.on('error', () => undefined);
-      socket.destroy();
-      reject(new DialError(reason, `${server.address}: ${why}`));
-    };
-    const timer = setTimeout(() => fail('upstream_timeout', `no answer in ${timeoutMs} ms`), timeoutMs);
-    const onError = (error: Error & { code?: string }) => fail('upstream_connect_failed', error.code ?? error.message);
-    const onGone = () => fail('client_gone', 'the client left');
-    const onConnect = () => {
-      settle();
-      resolve(socket);
-    };
-    const settle = () => {
-      clearTimeout(timer);
-      gone.removeEventListener('abort', onGone);
-      socket.removeListener('error', onError);
-      socket.removeListener('connect', onConnect);
-    };
-    socket.once('error', onError);
-    socket.once('connect', onConnect);
-    if (gone.aborted) onGone();
-    else gone.addEventListener('abort', onGone);
-  });
 
 /** A connected server, with one of its places taken. */
 export interface Upstream {

@@ -12,9 +12,9 @@ import { EventFeed } from './event-feed.ts';
 import { explain } from './explain.ts';
 import { LiveConnections } from './live-connections.ts';
 import { createWorkerLog } from './log.ts';
+import { Openings } from './openings.ts';
 import { type Front, plainFront } from './plain-front.ts';
 import { HandshakeBudget, offeredAlpn, TlsFront } from './tls.ts';
-import { dialTcp } from './upstream.ts';
 import { mergeSlots, View } from './view.ts';
 
 class Worker {
@@ -28,6 +28,7 @@ class Worker {
   readonly #context: ConnectionContext;
   /** Every accepted socket that is not closed yet, those in the handshake too. */
   readonly #sockets = new Set<Socket>();
+  readonly #openings: Openings;
   #view: View;
   #onIdle: (() => void) | undefined;
   #drainDeadline: NodeJS.Timeout | undefined;
@@ -36,6 +37,7 @@ class Worker {
     this.#port = port;
     this.#birth = birth;
     this.#lane = new LaneWriter(birth.memory, birth.lane);
+    this.#openings = new Openings(birth.upstreamTls);
     this.#view = new View(birth.snapshot, birth.slots, this.#lane);
     this.#events = new EventFeed(birth.watched, (events) => this.#send({ kind: 'events', ...events }));
     const budget = new HandshakeBudget(birth.maxPendingHandshakes);
@@ -43,7 +45,7 @@ class Worker {
       view: () => this.#view,
       lane: this.#lane,
       admission: new Admission(this.#lane, monotonicMs),
-      dial: dialTcp,
+      openings: this.#openings,
       timeouts: birth.timeouts,
       headers: { timeoutMs: birth.timeouts.handshakeMs, budget },
       nowMs: monotonicMs,
@@ -129,6 +131,7 @@ class Worker {
       case 'publish': {
         const { snapshot: previous, slots } = this.#view;
         const snapshot = message.commands.reduce(apply, previous);
+        this.#openings.use(message.upstreamTls);
         this.#view = new View(snapshot, mergeSlots(slots, message.slots, previous, snapshot), this.#lane, this.#view);
         this.#live.pardonTheAllowed();
         this.#send({ kind: 'published', revision: snapshot.revision });
@@ -136,6 +139,7 @@ class Worker {
       }
       case 'tls':
         for (const [name, material] of message.material) this.#fronts.get(name)?.reload(material);
+        this.#openings.use(message.upstreamTls);
         this.#send({ kind: 'done', requestId: message.requestId, count: message.material.size });
         break;
       case 'close':

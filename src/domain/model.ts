@@ -198,6 +198,13 @@ export interface UpstreamTls {
   readonly insecureSkipVerify: boolean;
 }
 
+/** What the files of UpstreamTls hold, read and verified: PEM text. */
+export interface UpstreamTlsMaterial {
+  /** undefined: the CAs that Node.js ships. */
+  readonly caPem: string | undefined;
+  readonly keyPair: KeyPair | undefined;
+}
+
 export interface UpstreamServer {
   /** `host:port`; unique within the group. */
   readonly address: string;

@@ -1,8 +1,9 @@
 /** Every metric of Portcullis: its name, what it means, and where its values are read. */
 import { setImmediate } from 'node:timers/promises';
 import { collectDefaultMetrics, Registry } from 'prom-client';
-import type { ServerCounters, Stats } from '../controlplane/stats.ts';
+import type { ServerBalance, ServerCounters, Stats } from '../controlplane/stats.ts';
 import type { StoreWriteTotals } from '../controlplane/store/store-writes.ts';
+import { SILENT_AGENT } from '../domain/agent-report.ts';
 import type { Snapshot } from '../domain/model.ts';
 import { CLOSE_REASONS, REFUSAL_REASONS, type Reason } from '../domain/reasons.ts';
 import { type ClientRow, ClientRows } from './client-rows.ts';
@@ -107,6 +108,29 @@ export class Metrics {
     this.#counter('upstream_sent_bytes_total', 'Bytes sent to the upstream server.', () => each(({ bytesToUpstream }) => bytesToUpstream));
     this.#counter('upstream_received_bytes_total', 'Bytes received from the upstream server.', () =>
       each(({ bytesFromUpstream }) => bytesFromUpstream),
+    );
+    const balance = function* (value: (balance: ServerBalance) => number | undefined): Generator<Sample> {
+      for (const { name, servers, slowStartMs } of snapshot().targetGroups.values()) {
+        for (const { address } of servers) {
+          const known = stats.balance(name, address, slowStartMs);
+          const shown = known === undefined ? undefined : value(known);
+          if (shown !== undefined) yield { labels: { target_group: name, server: address }, value: shown };
+        }
+      }
+    };
+    this.#gauge('upstream_connect_latency_seconds', 'How long connecting takes, averaged as by leastLatency.', () =>
+      balance(({ connectMs }) => (connectMs === undefined ? undefined : connectMs / 1000)),
+    );
+    this.#gauge(
+      'upstream_agent_capacity_ratio',
+      'The part of its weight that its agent says the server is good for, 1 for all of it.',
+      () => balance(({ agent }) => (agent.percent === undefined ? undefined : agent.percent / 100)),
+    );
+    this.#gauge('upstream_agent_available', '0 when the agent of the server keeps new connections away, 1 when it does not.', () =>
+      balance(({ agent }) => (agent === SILENT_AGENT ? undefined : agent.standing === 'up' ? 1 : 0)),
+    );
+    this.#gauge('upstream_slow_start_ratio', 'The part of its share that a server in slow start gets; only those have it.', () =>
+      balance(({ slowStartShare }) => (slowStartShare === 1 ? undefined : slowStartShare)),
     );
     this.#gauge('server_healthy', '1 when the upstream server is healthy, 0 when it is not or nothing is known yet.', function* () {
       for (const { name, servers } of snapshot().targetGroups.values()) {

@@ -1,5 +1,5 @@
 /** Everything that crosses the thread wall as a message, both ways. Fast facts cross in shared memory (memory/). */
-import type { LogLevel, Revision, Snapshot, Timeouts, TlsMaterial } from '../domain/model.ts';
+import type { LogLevel, Revision, Snapshot, Timeouts, TlsMaterial, UpstreamTlsMaterial } from '../domain/model.ts';
 import type { CloseReason, Reason } from '../domain/reasons.ts';
 import type { Command } from '../domain/state.ts';
 import type { ExplainQuestion, Explanation } from './explain.ts';
@@ -25,6 +25,8 @@ export interface WorkerBirth {
   readonly slots: SlotAssignments;
   /** Listener name -> its TLS material. */
   readonly tls: ReadonlyMap<string, TlsMaterial>;
+  /** Target group -> the TLS material for its servers, where they speak TLS. */
+  readonly upstreamTls: ReadonlyMap<string, UpstreamTlsMaterial>;
   /** Listener name -> the port the first worker was given, for listeners configured with port 0. */
   readonly ports: ReadonlyMap<string, number>;
   readonly timeouts: Timeouts;
@@ -117,9 +119,20 @@ export interface ConnectionEvents {
 export type CloseMode = 'reset' | 'drain';
 
 export type ToWorker =
-  /** Apply these commands to the snapshot of revision `from`; the slots are those that are new or changed. */
-  | { readonly kind: 'publish'; readonly from: Revision; readonly commands: readonly Command[]; readonly slots: SlotAssignments }
-  | { readonly kind: 'tls'; readonly requestId: number; readonly material: ReadonlyMap<string, TlsMaterial> }
+  /** Apply these commands to the snapshot of revision `from`; slots and TLS material are those that are new or changed. */
+  | {
+      readonly kind: 'publish';
+      readonly from: Revision;
+      readonly commands: readonly Command[];
+      readonly slots: SlotAssignments;
+      readonly upstreamTls: ReadonlyMap<string, UpstreamTlsMaterial>;
+    }
+  | {
+      readonly kind: 'tls';
+      readonly requestId: number;
+      readonly material: ReadonlyMap<string, TlsMaterial>;
+      readonly upstreamTls: ReadonlyMap<string, UpstreamTlsMaterial>;
+    }
   | { readonly kind: 'close'; readonly requestId: number; readonly selector: ConnectionSelector; readonly reason: CloseReason }
   /** End the connections that are not allowed any more by the state of now; the answer is how many they are. */
   | { readonly kind: 'enforce'; readonly requestId: number; readonly mode: CloseMode; readonly deadlineMs: number }

@@ -50,6 +50,7 @@ test('a connection is told with all its facts when it opens and when it closes',
     server: servers.db.address,
     bytesFromClient: 0n,
     bytesToClient: 0n,
+    via: '',
   });
 
   client.socket.end();

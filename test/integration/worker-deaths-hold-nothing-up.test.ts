@@ -52,6 +52,7 @@ async function startCrew(t: TestContext, count: number, stateAt: (birth: number)
     slots,
     snapshot: () => stateAt(births++),
     tls: new Map(),
+    upstreamTls: () => new Map(),
     logLevel: 'info',
     writeLines: log.write,
     log: log.log,
@@ -100,7 +101,7 @@ test('a change and a close wait neither for one that dies of them nor for one th
   await crew.log.waitFor(died);
   assert.equal(crew.births(), 1, 'its successor is not born yet');
   await crew.workers.publish(change, crew.slots.all());
-  await crew.workers.reloadTls(new Map());
+  await crew.workers.reloadTls(new Map(), new Map());
   assert.equal(await crew.workers.close({}, 'killed_by_admin'), 0);
   assert.equal(crew.births(), 1);
 });

@@ -183,6 +183,7 @@ export async function startAdmin(t: Pick<TestContext, 'after'>, options: AdminOp
   const context: AdminContext = {
     authority,
     stats: new Stats(ledger, slots),
+    agents: { answerOf: () => undefined },
     health,
     journal,
     connections: {

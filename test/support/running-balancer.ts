@@ -19,6 +19,7 @@ const PATIENCE_MS = 30_000;
 
 /** The line that every connection leaves in the log. */
 export interface ConnectionLine {
+  readonly id: string;
   readonly reason: Reason;
   readonly msg: 'connection refused' | 'connection closed';
   readonly listener: string;

@@ -2,16 +2,19 @@
 import { z } from 'zod';
 import { ROLES } from '../../domain/roles.ts';
 import { match, matchShape } from './clients.ts';
-import { documented, expecting, list, listenAddress, mapping, oneOf, plainText } from './fields.ts';
+import { documented, expecting, list, mapping, measured, oneOf } from './fields.ts';
+import { listenAddress, plainText } from './text-fields.ts';
 import { tlsParams } from './tls.ts';
 
-const roleEntries = list(
+const roleEntry = measured(
   z.union(
     [plainText('a common name'), match],
     expecting('the common name of a certificate, or a mapping with cn, dns, uri, ou, fingerprint'),
   ),
-  'certificates',
+  'certificate',
+  'common names, or mappings',
 );
+const roleEntries = list(roleEntry, 'certificates');
 
 const rolesByName = mapping({
   viewer: documented(roleEntries.prefault([]), 'Who may read: common names, or mappings with cn, dns, uri, ou, fingerprint.', 'nobody', [

@@ -1,5 +1,5 @@
 /** Clients: who they are, where they may go, how often. */
-import { z } from 'zod';
+import type { z } from 'zod';
 import { RATE_ALGORITHMS } from '../../domain/model.ts';
 import {
   bytesPerSecond,
@@ -7,16 +7,14 @@ import {
   documented,
   duration,
   expecting,
-  fingerprint,
+  flag,
   list,
   MAX_CONNECTIONS,
   mapping,
-  name,
-  network,
   oneOf,
-  plainText,
   wholeNumber,
 } from './fields.ts';
+import { fingerprint, name, network, plainText } from './text-fields.ts';
 
 export const matchShape = {
   cn: documented(
@@ -66,10 +64,15 @@ const clientMatch = mapping({
 
 const connectionRate = mapping({
   algorithm: documented(oneOf(RATE_ALGORITHMS).prefault('fixedWindow'), 'How connections are counted.', 'fixedWindow', 'tokenBucket'),
-  limit: documented(wholeNumber(1, 1_000_000), 'Connections per window; at most 100000 with slidingWindowLog.', undefined, 100),
+  limit: documented(
+    wholeNumber(1, 1_000_000, 'connections'),
+    'Connections per window; at most 100000 with slidingWindowLog.',
+    undefined,
+    100,
+  ),
   window: documented(duration(1, DAY_MS).prefault('1s'), 'The time that limit counts for.', '1s', '1m'),
   burst: documented(
-    wholeNumber(1, 1_000_000).optional(),
+    wholeNumber(1, 1_000_000, 'connections').optional(),
     'Bucket size of tokenBucket and leakyBucket; with leakyBucket and delay, how many may wait. In connections.',
     'limit',
     20,
@@ -104,7 +107,7 @@ export const client = mapping({
     ['FrontEndService', 'DBService'],
   ),
   requests_per_second: documented(
-    wholeNumber(1, 1_000_000).optional(),
+    wholeNumber(1, 1_000_000, 'connections per second').optional(),
     'New connections per second: short for limits.connectionRate with a fixed window of 1s.',
     'no limit',
     10,
@@ -113,7 +116,7 @@ export const client = mapping({
     mapping({
       connectionRate: documented(connectionRate.optional(), 'How many new connections in a time.', 'no limit', { limit: 10, window: '1s' }),
       concurrentConnections: documented(
-        wholeNumber(1, MAX_CONNECTIONS).optional(),
+        wholeNumber(1, MAX_CONNECTIONS, 'connections').optional(),
         'Connections that the client may hold at once.',
         'no limit',
         50,
@@ -127,12 +130,7 @@ export const client = mapping({
         'no limit',
         { download: '10MB' },
       ),
-      shadow: documented(
-        z.boolean(expecting('true or false')).prefault(false),
-        'Count what these limits would refuse or slow down, and do neither.',
-        'false',
-        true,
-      ),
+      shadow: documented(flag().prefault(false), 'Count what these limits would refuse or slow down, and do neither.', 'false', true),
     }).optional(),
     'What the client may use.',
     'no limits',

@@ -3,24 +3,11 @@ import type { z } from 'zod';
 import { LOG_LEVELS } from '../../domain/model.ts';
 import { admin } from './admin.ts';
 import { client } from './clients.ts';
-import {
-  DAY_MS,
-  documented,
-  duration,
-  durationOrNone,
-  filePath,
-  fingerprint,
-  list,
-  listenAddress,
-  mapping,
-  moment,
-  oneOf,
-  plainText,
-  wholeNumber,
-} from './fields.ts';
+import { DAY_MS, documented, duration, durationOrNone, list, mapping, oneOf, wholeNumber } from './fields.ts';
 import { listener } from './listeners.ts';
 import { metrics } from './metrics.ts';
 import { targetGroup } from './target-groups.ts';
+import { filePath, fingerprint, listenAddress, moment, plainText } from './text-fields.ts';
 import { tlsParams } from './tls.ts';
 
 /** Node.js timers hold no more than 2^31 - 1 ms. */
@@ -35,7 +22,7 @@ const timeouts = mapping({
     '2s',
   ),
   retries: documented(
-    wholeNumber(0, 10).prefault(3),
+    wholeNumber(0, 10, 'servers').prefault(3),
     'Other servers tried after the first refuses, where the target group does not say.',
     '3',
     1,
@@ -103,9 +90,9 @@ export const fileSchema = mapping({
     [{ fingerprint: 'a1'.repeat(32) }],
   ),
   timeouts: documented(timeouts.prefault({}), 'Time limits, each with its unit (ms, s, m, h, d).', 'as below', { idleTimeout: '10m' }),
-  workers: documented(wholeNumber(1, 64).optional(), 'Worker threads.', 'one for each processor, at most 64', 2),
+  workers: documented(wholeNumber(1, 64, 'threads').optional(), 'Worker threads.', 'one for each processor, at most 64', 2),
   maxPendingHandshakes: documented(
-    wholeNumber(1, 65_536).prefault(1024),
+    wholeNumber(1, 65_536, 'handshakes').prefault(1024),
     'Unfinished TLS handshakes that one worker holds at most; more are refused.',
     '1024',
     256,

@@ -1,18 +1,6 @@
 /** Where clients connect. */
-import { z } from 'zod';
-import {
-  documented,
-  expecting,
-  list,
-  listenAddress,
-  MAX_CONNECTIONS,
-  mapping,
-  name,
-  network,
-  plainText,
-  serverName,
-  wholeNumber,
-} from './fields.ts';
+import { documented, flag, list, MAX_CONNECTIONS, mapping, wholeNumber } from './fields.ts';
+import { listenAddress, name, network, plainText, serverName } from './text-fields.ts';
 import { tlsParams } from './tls.ts';
 
 const route = mapping({
@@ -40,7 +28,7 @@ export const listener = mapping({
     caCert: 'certs/rootCA.pem',
   }),
   plain: documented(
-    z.boolean(expecting('true or false')).prefault(false),
+    flag().prefault(false),
     'No TLS: a client is known by match.cidr, the network it connects from. For private networks only.',
     'false',
     true,
@@ -60,25 +48,25 @@ export const listener = mapping({
   perAddress: documented(
     mapping({
       connectionsPerSecond: documented(
-        wholeNumber(1, 1_000_000).optional(),
+        wholeNumber(1, 1_000_000, 'connections per second').optional(),
         'New connections per second from one address.',
         'no limit',
         50,
       ),
       burst: documented(
-        wholeNumber(1, 1_000_000).optional(),
+        wholeNumber(1, 1_000_000, 'connections').optional(),
         'How many may come at once before connectionsPerSecond tells.',
         'connectionsPerSecond',
         100,
       ),
       pendingHandshakes: documented(
-        wholeNumber(1, MAX_CONNECTIONS).optional(),
+        wholeNumber(1, MAX_CONNECTIONS, 'handshakes').optional(),
         'Unfinished TLS handshakes of one address.',
         'no limit',
         20,
       ),
       concurrentConnections: documented(
-        wholeNumber(1, MAX_CONNECTIONS).optional(),
+        wholeNumber(1, MAX_CONNECTIONS, 'connections').optional(),
         'Connections that one address may hold, in the handshake or served.',
         'no limit',
         1000,

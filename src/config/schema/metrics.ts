@@ -1,6 +1,6 @@
 /** Where metrics are read. */
-import { z } from 'zod';
-import { documented, expecting, hostName, list, listenAddress, mapping } from './fields.ts';
+import { documented, flag, list, mapping } from './fields.ts';
+import { hostName, listenAddress } from './text-fields.ts';
 
 export const metrics = mapping({
   address: documented(
@@ -10,7 +10,7 @@ export const metrics = mapping({
     '127.0.0.1:9100',
   ),
   dashboard: documented(
-    z.boolean(expecting('true or false')).prefault(false),
+    flag().prefault(false),
     'Serves a read-only page for people there too, at GET /: whoever reaches the address sees names, addresses and rates.',
     'false',
     true,

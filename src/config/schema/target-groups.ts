@@ -6,31 +6,27 @@ import {
   documented,
   duration,
   expecting,
-  filePath,
-  hostHeader,
+  flag,
   list,
   MAX_CONNECTIONS,
   mapping,
-  name,
+  measured,
   oneOf,
-  plainText,
-  requestPath,
-  serverAddress,
-  statusRange,
   wholeNumber,
   zeroOrWholeNumber,
 } from './fields.ts';
+import { filePath, hostHeader, name, plainText, probeText, requestPath, serverAddress, statusRange } from './text-fields.ts';
 
 const serverSettings = mapping({
   address: documented(serverAddress(), 'host:port of the server; IPv6 in brackets.', undefined, '127.0.0.1:8081'),
-  weight: documented(wholeNumber(0, 256).prefault(1), 'Share of the connections, 0 to 256; 0 takes no new ones.', '1', 5),
-  maxConnections: documented(wholeNumber(1, MAX_CONNECTIONS).optional(), 'Connections it may hold at once.', 'no limit', 100),
-  backup: documented(
-    z.boolean(expecting('true or false')).prefault(false),
-    'Takes connections only when no other server of the group can.',
-    'false',
-    true,
+  weight: documented(wholeNumber(0, 256, 'share').prefault(1), 'Share of the connections, 0 to 256; 0 takes no new ones.', '1', 5),
+  maxConnections: documented(
+    wholeNumber(1, MAX_CONNECTIONS, 'connections').optional(),
+    'Connections it may hold at once.',
+    'no limit',
+    100,
   ),
+  backup: documented(flag().prefault(false), 'Takes connections only when no other server of the group can.', 'false', true),
   mode: documented(
     oneOf(SERVER_MODES).prefault('ready'),
     'drain takes no new connections and is still probed; maintenance is not probed either.',
@@ -38,6 +34,12 @@ const serverSettings = mapping({
     'drain',
   ),
 });
+
+const upstreamServer = measured(
+  z.union([serverAddress(), serverSettings], expecting('host:port, or a mapping with address, weight, maxConnections, backup')),
+  'server',
+  'host:port, or mappings',
+);
 
 const healthCheck = mapping({
   type: documented(
@@ -48,8 +50,18 @@ const healthCheck = mapping({
   ),
   interval: documented(duration(10, DAY_MS).prefault('5s'), 'Time between probes.', '5s', '10s'),
   timeout: documented(duration(10, DAY_MS).prefault('5s'), 'A probe that takes longer has failed.', '5s', '2s'),
-  unhealthyThreshold: documented(wholeNumber(1, 1000).prefault(1), 'Failures in a row that make a healthy server unhealthy.', '1', 3),
-  healthyThreshold: documented(wholeNumber(1, 1000).prefault(3), 'Successes in a row that make an unhealthy server healthy.', '3', 2),
+  unhealthyThreshold: documented(
+    wholeNumber(1, 1000, 'probes').prefault(1),
+    'Failures in a row that make a healthy server unhealthy.',
+    '1',
+    3,
+  ),
+  healthyThreshold: documented(
+    wholeNumber(1, 1000, 'probes').prefault(3),
+    'Successes in a row that make an unhealthy server healthy.',
+    '3',
+    2,
+  ),
   maxInterval: documented(duration(10, DAY_MS).optional(), 'The interval grows to this while the server stays down.', '60s', '2m'),
   http: documented(
     mapping({
@@ -83,12 +95,7 @@ const healthCheck = mapping({
   ),
   sendExpect: documented(
     mapping({
-      send: documented(
-        probeText().prefault(''),
-        'Text that is sent after connecting; \\r and \\n in double quotes.',
-        'nothing',
-        'PING\r\n',
-      ),
+      send: documented(probeText().prefault(''), 'Text that is sent after connecting; \\r and \\n in double quotes.', '""', 'PING\r\n'),
       expect: documented(probeText(1), 'Text that the answer must hold within its first 64 KiB.', undefined, '+PONG'),
     }).optional(),
     'What type sendExpect sends, and what it expects.',
@@ -98,7 +105,12 @@ const healthCheck = mapping({
 });
 
 const outlierDetection = mapping({
-  consecutiveFailures: documented(wholeNumber(0, 1000).prefault(5), 'Failed connects in a row that eject a server; 0 ejects none.', '5', 3),
+  consecutiveFailures: documented(
+    wholeNumber(0, 1000, 'connects').prefault(5),
+    'Failed connects in a row that eject a server; 0 ejects none.',
+    '5',
+    3,
+  ),
   baseEjectionTime: documented(
     duration(1, DAY_MS).prefault('30s'),
     'How long the first ejection lasts; the second in a row lasts twice as long, and so on.',
@@ -107,7 +119,7 @@ const outlierDetection = mapping({
   ),
   maxEjectionTime: documented(duration(1, DAY_MS).prefault('300s'), 'No ejection lasts longer.', '5m', '10m'),
   maxEjectionPercent: documented(
-    wholeNumber(0, 100).prefault(50),
+    wholeNumber(0, 100, 'percent').prefault(50),
     'At most this part of the servers is ejected at once, and never the last that is usable.',
     '50',
     20,
@@ -115,12 +127,12 @@ const outlierDetection = mapping({
 });
 
 const queue = mapping({
-  maxLength: documented(wholeNumber(1, 1_000_000), 'Connections that may wait.', undefined, 100),
+  maxLength: documented(wholeNumber(1, 1_000_000, 'connections'), 'Connections that may wait.', undefined, 100),
   timeout: documented(duration(1, 600_000).prefault('5s'), 'A connection that has waited so long is refused.', '5s', '2s'),
 });
 
 const agentCheck = mapping({
-  port: documented(wholeNumber(1, 65_535), "Port of the agent on each server's host.", undefined, 9999),
+  port: documented(wholeNumber(1, 65_535, 'port'), "Port of the agent on each server's host.", undefined, 9999),
   interval: documented(duration(10, DAY_MS).prefault('5s'), 'Time between questions.', '5s', '2s'),
   timeout: documented(duration(10, DAY_MS).prefault('5s'), 'An agent that takes longer has not answered.', '5s', '1s'),
 });
@@ -146,7 +158,7 @@ const upstreamTls = mapping({
   ),
   privateKey: documented(filePath('its private key').optional(), 'PEM file with its private key.', 'none', 'certs/lb-client.key'),
   insecureSkipVerify: documented(
-    z.boolean(expecting('true or false')).prefault(false),
+    flag().prefault(false),
     'Take any certificate. Whoever can get between can read and change everything; lbd warns at each start.',
     'false',
     true,
@@ -161,15 +173,10 @@ export const targetGroup = mapping({
     'leastConnections',
     'weightedRoundRobin',
   ),
-  upstreamServers: documented(
-    list(
-      z.union([serverAddress(), serverSettings], expecting('host:port, or a mapping with address, weight, maxConnections, backup')),
-      'upstream servers',
-    ),
-    'The servers, each as host:port or as a mapping.',
-    undefined,
-    ['127.0.0.1:8081', { address: '127.0.0.1:8082', weight: 5 }],
-  ),
+  upstreamServers: documented(list(upstreamServer, 'upstream servers'), 'The servers, each as host:port or as a mapping.', undefined, [
+    '127.0.0.1:8081',
+    { address: '127.0.0.1:8082', weight: 5 },
+  ]),
   healthCheck: documented(healthCheck.prefault({}), 'How the servers are probed.', 'tcp every 5s', { type: 'http', interval: '10s' }),
   connectTimeout: documented(
     duration(1, 600_000).optional(),
@@ -177,7 +184,12 @@ export const targetGroup = mapping({
     'timeouts.connectTimeout',
     '2s',
   ),
-  retries: documented(wholeNumber(0, 10).optional(), 'How many other servers are tried after the first refuses.', 'timeouts.retries', 1),
+  retries: documented(
+    wholeNumber(0, 10, 'servers').optional(),
+    'How many other servers are tried after the first refuses.',
+    'timeouts.retries',
+    1,
+  ),
   onUnhealthy: documented(
     oneOf(['keep', 'close']).prefault('keep'),
     'What happens to live connections when their server turns unhealthy.',
@@ -191,7 +203,7 @@ export const targetGroup = mapping({
     '30s',
   ),
   panicThreshold: documented(
-    wholeNumber(0, 100).prefault(0),
+    wholeNumber(0, 100, 'percent').prefault(0),
     'When fewer than this percentage of the servers are healthy, all of them take connections; 0: never.',
     '0',
     50,
@@ -207,7 +219,7 @@ export const targetGroup = mapping({
     timeout: '2s',
   }),
   hashBalanceFactor: documented(
-    zeroOrWholeNumber(101, 10_000).prefault(125),
+    zeroOrWholeNumber(101, 10_000, 'percent').prefault(125),
     'With sourceHash and clientHash: a server takes at most this percentage of the average load; 0: no bound.',
     '125',
     150,
@@ -220,7 +232,7 @@ export const targetGroup = mapping({
   ),
   rebalance: documented(
     mapping({
-      perSecond: documented(wholeNumber(1, 10_000), 'Connections that are closed each second.', undefined, 5),
+      perSecond: documented(wholeNumber(1, 10_000, 'connections per second'), 'Connections that are closed each second.', undefined, 5),
     }).optional(),
     'After a server has recovered, closes connections of the others, the longest idle first, until the load is even.',
     'connections stay',
@@ -244,9 +256,3 @@ export const targetGroup = mapping({
 });
 
 export type TargetGroupInFile = z.output<typeof targetGroup>;
-
-/** Text of at most 4,096 characters; line ends and other control characters may stand in it. */
-function probeText(min = 0) {
-  const params = expecting(`text of ${min} to 4096 characters`);
-  return z.string(params).min(min, params).max(4096, params);
-}

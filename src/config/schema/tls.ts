@@ -1,6 +1,7 @@
 /** TLS parameters as the file has them. */
-import { z } from 'zod';
-import { ciphers, documented, expecting, filePath, list, mapping, oneOf } from './fields.ts';
+import type { z } from 'zod';
+import { documented, flag, list, mapping, oneOf } from './fields.ts';
+import { ciphers, filePath } from './text-fields.ts';
 
 /** A certificate and its key. */
 export const keyPair = mapping({
@@ -57,7 +58,7 @@ export const tlsParams = mapping({
     ['TLS_AES_128_GCM_SHA256', 'TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256'],
   ),
   sessionTickets: documented(
-    z.boolean(expecting('true or false')).prefault(false),
+    flag().prefault(false),
     'Let clients of a listener resume sessions; each resumed one is judged anew.',
     'false',
     true,

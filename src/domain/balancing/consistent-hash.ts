@@ -73,12 +73,14 @@ export class ConsistentHash<S extends Candidate> implements Balancer<S> {
     for (let step = 0, entry = key % size; step < size && left > 0; step++) {
       const place = this.#table[entry] ?? 0;
       entry = entry + 1 < size ? entry + 1 : 0;
-      if (this.#proposedTo[place] === question) continue;
-      this.#proposedTo[place] = question;
+      if (step > 0 && this.#proposedTo[place] === question) continue;
       const server = this.#servers[this.#positions[place] ?? -1];
-      if (server === undefined || !hasWeight(server)) continue;
-      left--;
-      yield server;
+      if (server !== undefined && hasWeight(server)) {
+        left--;
+        yield server;
+      }
+      // Afterwards, since most questions end with the first server.
+      this.#proposedTo[place] = question;
     }
   }
 

@@ -9,15 +9,13 @@ export interface TableEntry {
 
 /** Primes. The paper asks for a hundred entries a server, so that shares are even within 1 %. */
 const SIZES = [1009, 4099, 16_411, 65_537] as const;
-const LARGEST = 262_147;
+/** The paper's small table. Filling a larger one would hold a worker for tens of milliseconds: beyond 655 servers, shares are less even. */
+const LARGEST = 65_537;
 const ENTRIES_A_SERVER = 100;
-/** Above this many servers the larger table is worth the time it takes to fill. */
-const MANY_SERVERS = 4000;
 
 /** How many entries the table of so many servers has. */
 export function tableSize(servers: number): number {
-  if (servers > MANY_SERVERS) return LARGEST;
-  return SIZES.find((size) => size >= servers * ENTRIES_A_SERVER) ?? 65_537;
+  return SIZES.find((size) => size >= servers * ENTRIES_A_SERVER) ?? LARGEST;
 }
 
 const EMPTY = 0xffff;

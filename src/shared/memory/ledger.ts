@@ -48,7 +48,9 @@ export class SharedLedger {
     return HEALTH_CODES[Atomics.load(this.#totals, TOTAL.serverHealth + serverSlot)] ?? 'unknown';
   }
 
-  setAgent(serverSlot: number, agent: AgentState): void {
+  /** `recoveredAtMs`: as of {@link setHealth}. */
+  setAgent(serverSlot: number, agent: AgentState, recoveredAtMs?: number): void {
+    if (recoveredAtMs !== undefined) this.facts.setRecoveredAt(serverSlot, recoveredAtMs);
     this.facts.setAgent(serverSlot, agent);
     this.#changes.append(serverSlot, 'standing');
   }

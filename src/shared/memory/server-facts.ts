@@ -1,4 +1,4 @@
-import { AGENT_STANDINGS, type AgentState } from '../../domain/agent-report.ts';
+import { AGENT_STANDINGS, type AgentState, SILENT_AGENT } from '../../domain/agent-report.ts';
 import { type LatencyEstimate, observeLatency } from '../../domain/balancing/latency.ts';
 import { FACT, type SharedBuffers } from './layout.ts';
 
@@ -34,6 +34,7 @@ export class ServerFacts {
   agent(slot: number): AgentState {
     const percent = this.#get(slot, FACT.agentPercent);
     const maxConnections = this.#get(slot, FACT.agentMaxConnections);
+    if (percent === 0 && maxConnections === 0 && this.#get(slot, FACT.agentStanding) === 0) return SILENT_AGENT;
     return {
       percent: percent === 0 ? undefined : percent - 1,
       maxConnections: maxConnections === 0 ? undefined : maxConnections - 1,

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import { NO_LIMITS } from '../../../src/domain/defaults.ts';
 import { blastRadius, type Difference, type LiveConnection } from '../../../src/domain/diff.ts';
 import { EMPTY_SNAPSHOT, type Snapshot } from '../../../src/domain/model.ts';
 import { type Plan, planOf } from '../../../src/domain/plan.ts';
 import { apply, assertInvariants, type Command } from '../../../src/domain/state.ts';
+import { anyClient, anyTargetGroup } from '../../support/any-state.ts';
 import { client, RATE, targetGroup, upstream } from './snapshots.ts';
 
 /** RATE, as the configuration file writes it. */
@@ -128,6 +130,20 @@ describe('the differences between two states', () => {
     );
   });
 
+  test('name every field of a group and of a client in which two states differ', () => {
+    const one = anyTargetGroup.map((group) => ({ ...group, name: 'web', servers: [] }));
+    const user = anyClient(['web']).map((each) => ({ ...each, clientId: 'alice' }));
+    fc.assert(
+      fc.property(one, one, user, user, (group, otherGroup, who, otherWho) => {
+        const told = diff(stateOf({ targetGroups: [group], clients: [who] }), stateOf({ targetGroups: [otherGroup], clients: [otherWho] }));
+        const fieldsIn = (entry: string) =>
+          new Set(told.filter(({ path }) => path.startsWith(`${entry}/`)).map(({ path }) => path.slice(entry.length + 1).split('/')[0]));
+        assert.deepEqual(fieldsIn('targetGroups/web'), differing(group, otherGroup));
+        assert.deepEqual(fieldsIn('clients/alice'), differing(who, otherWho));
+      }),
+    );
+  });
+
   test('are none once the plan has been carried out, in one change that holds nothing else', () => {
     fc.assert(
       fc.property(anyState, anyState, (before, wanted) => {
@@ -172,6 +188,17 @@ describe('the differences between two states', () => {
     );
   });
 });
+
+/** The keys under which two objects hold something else. */
+function differing<T extends object>(one: T, other: T): ReadonlySet<string> {
+  const others = new Map(Object.entries(other));
+  return new Set(
+    Object.entries(one)
+      .filter(([key, value]) => !isDeepStrictEqual(value, others.get(key)))
+      // The file names durations without their unit.
+      .map(([key]) => key.replace(/Ms$/, '')),
+  );
+}
 
 describe('the blast radius of a change', () => {
   const connection = (clientId: string, group: string, server: string, fingerprint = 'ff'.repeat(32)): LiveConnection => ({

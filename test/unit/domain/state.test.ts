@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { NO_LIMITS } from '../../../src/domain/defaults.ts';
 import { DomainError, type DomainErrorCode } from '../../../src/domain/errors.ts';
-import { EMPTY_SNAPSHOT, type Listener, type Snapshot } from '../../../src/domain/model.ts';
+import { EMPTY_SNAPSHOT, type Limits, type Listener, type Snapshot, type TargetGroup } from '../../../src/domain/model.ts';
 import { apply, assertInvariants, type Command } from '../../../src/domain/state.ts';
+import { anyTargetGroup, anyClient as policyOfAClient } from '../../support/any-state.ts';
 import { client, listener, RATE, targetGroup, upstream } from './snapshots.ts';
 
 const SETUP: readonly Command[] = [
@@ -207,15 +207,34 @@ const address = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom('h', 'h:0\n') },
 );
 const server = fc.tuple(address, fc.constantFrom(1, 1, 1, 0, 256, 257, -1, 0.5)).map(([at, weight]) => upstream(at, { weight }));
+const good = { weight: 30, arbitrary: fc.constant({}) };
+/** One of its other fields out of its bounds, now and then. */
+const badPolicy: fc.Arbitrary<Partial<TargetGroup>> = fc.oneof(good, {
+  weight: 1,
+  arbitrary: fc.constantFrom<Partial<TargetGroup>>(
+    { slowStartMs: -1 },
+    { panicThreshold: 101 },
+    { queue: { maxLength: 0, timeoutMs: 1 } },
+    { hashBalanceFactor: 100 },
+    { algorithm: 'resource', agentCheck: undefined },
+    { rebalance: { perSecond: 0 } },
+    { resolveIntervalMs: 1 },
+  ),
+});
 const anyGroup = fc
-  .tuple(groupInAName, fc.array(server, { maxLength: 3 }), fc.constantFrom(0, 3, 3, 3, 11))
-  .map(([name, servers, retries]) => targetGroup(name, { servers, retries }));
-const anyClient = fc
+  .tuple(anyTargetGroup, groupInAName, fc.array(server, { maxLength: 3 }), fc.constantFrom(0, 3, 3, 3, 11), badPolicy)
+  .map(([policy, name, servers, retries, bad]) => ({ ...policy, name, servers, retries, ...bad }));
+const badLimits: fc.Arbitrary<Partial<Limits>> = fc.oneof(good, {
+  weight: 1,
+  arbitrary: fc.constant({ bandwidth: { uploadBytesPerSecond: 1, downloadBytesPerSecond: undefined } }),
+});
+const clientInFewWords = fc
   .tuple(clientId, fc.array(groupInAName, { maxLength: 2 }), fc.option(fc.constantFrom(1, 1, 10, 0), { nil: undefined }))
-  .map(([id, groups, limit]) =>
-    client(id, groups, {
-      limits: { ...NO_LIMITS, connectionRate: limit === undefined ? undefined : { ...RATE, limit } },
-    }),
+  .map(([id, groups, limit]) => ({ id, groups, connectionRate: limit === undefined ? undefined : { ...RATE, limit } }));
+const anyClient = fc
+  .tuple(policyOfAClient(['a']), clientInFewWords, badLimits)
+  .map(([{ match, limits }, { id, groups, connectionRate }, bad]) =>
+    client(id, groups, { match, limits: { ...limits, connectionRate, ...bad } }),
   );
 const anyListeners: fc.Arbitrary<Listener[]> = fc.array(
   fc
@@ -249,6 +268,7 @@ const anyCommand: fc.Arbitrary<Command> = fc.oneof(
   fc.record({ kind: fc.constant('updateTargetGroup' as const), group: anyGroup }),
   fc.record({ kind: fc.constant('setUpstreamServer' as const), group, server }),
   fc.record({ kind: fc.constant('updateClient' as const), client: anyClient }),
+  fc.record({ kind: fc.constant('updateClient' as const), client: anyClient }),
   fc.record({ kind: fc.constant('revokeCertificate' as const), revocation: anyRevocation }),
   fc.record({ kind: fc.constant('setListeners' as const), listeners: anyListeners }),
   fc.record({
@@ -260,29 +280,39 @@ const anyCommand: fc.Arbitrary<Command> = fc.oneof(
   }),
 );
 
+/** So that commands about what is there meet something. */
+const SOME = (['a', 'b'] as const)
+  .map((name): Command => ({ kind: 'addTargetGroup', group: targetGroup(name, { servers: [upstream('h:1')] }) }))
+  .concat({ kind: 'addClient', client: client('x', ['a']) }, { kind: 'addClient', client: client('y', ['b']) })
+  .reduce(apply, EMPTY_SNAPSHOT);
+
 test('whatever the commands, each one gives the next revision with every invariant kept, or is refused having changed nothing', () => {
   const seen = new Set<string>();
   fc.assert(
-    fc.property(fc.array(anyCommand, { minLength: 1, maxLength: 40, size: 'max' }), (commands) => {
-      let snapshot = EMPTY_SNAPSHOT;
-      for (const command of commands) {
-        const before = structuredClone(snapshot);
-        let next: Snapshot | undefined;
-        try {
-          next = apply(snapshot, command);
-        } catch (error) {
-          assert.ok(error instanceof DomainError, String(error));
-          assert.match(error.message, /^[\x20-\x7e]+$/);
-          seen.add(`${command.kind} ${error.code}`);
+    fc.property(
+      fc.constantFrom(EMPTY_SNAPSHOT, SOME),
+      fc.array(anyCommand, { minLength: 1, maxLength: 40, size: 'max' }),
+      (start, commands) => {
+        let snapshot = start;
+        for (const command of commands) {
+          const before = structuredClone(snapshot);
+          let next: Snapshot | undefined;
+          try {
+            next = apply(snapshot, command);
+          } catch (error) {
+            assert.ok(error instanceof DomainError, String(error));
+            assert.match(error.message, /^[\x20-\x7e]+$/);
+            seen.add(`${command.kind} ${error.code}`);
+          }
+          assert.deepEqual(snapshot, before);
+          if (next === undefined) continue;
+          assert.equal(next.revision, snapshot.revision + 1);
+          assertInvariants(next);
+          seen.add(command.kind);
+          snapshot = next;
         }
-        assert.deepEqual(snapshot, before);
-        if (next === undefined) continue;
-        assert.equal(next.revision, snapshot.revision + 1);
-        assertInvariants(next);
-        seen.add(command.kind);
-        snapshot = next;
-      }
-    }),
+      },
+    ),
     { numRuns: 600 },
   );
   // A run that never got anywhere would prove nothing.

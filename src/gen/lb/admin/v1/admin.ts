@@ -1016,7 +1016,41 @@ export interface UpstreamServerStatus {
     | undefined;
   /** When the health last changed. */
   since: Date | undefined;
-  counters: ServerCounters | undefined;
+  counters:
+    | ServerCounters
+    | undefined;
+  /** Left out: it is not asked, or has not been asked yet. */
+  agent:
+    | AgentStatus
+    | undefined;
+  /** How long connecting takes, as LEAST_LATENCY averages it. Left out: nobody has connected yet. */
+  connectLatency:
+    | Duration
+    | undefined;
+  /** How much of its share the server gets; below 100 in slow start only. */
+  slowStartPercent: number;
+}
+
+/** What a server's agent says. */
+export interface AgentStatus {
+  /** Its last answer: "75% up"; or why there was none. */
+  said: string;
+  /** False: the last answer meant nothing or did not come, and what it said before holds. */
+  understood: boolean;
+  /** When that was. */
+  at:
+    | Date
+    | undefined;
+  /** Of the server's weight. Left out: it has not said. */
+  percent?:
+    | number
+    | undefined;
+  /** In place of the configured bound; 0: none. Left out: it has not said. */
+  maxConnections?:
+    | number
+    | undefined;
+  /** up, down, drain, maintenance, drainAndDown or maintenanceAndDown: all but up keep new connections away. */
+  standing: string;
 }
 
 export interface ServerCounters {
@@ -4302,6 +4336,9 @@ function createBaseUpstreamServerStatus(): UpstreamServerStatus {
     lastProbeLatency: undefined,
     since: undefined,
     counters: undefined,
+    agent: undefined,
+    connectLatency: undefined,
+    slowStartPercent: 0,
   };
 }
 
@@ -4327,6 +4364,15 @@ export const UpstreamServerStatus: MessageFns<UpstreamServerStatus> = {
     }
     if (message.counters !== undefined) {
       ServerCounters.encode(message.counters, writer.uint32(58).fork()).join();
+    }
+    if (message.agent !== undefined) {
+      AgentStatus.encode(message.agent, writer.uint32(66).fork()).join();
+    }
+    if (message.connectLatency !== undefined) {
+      Duration.encode(message.connectLatency, writer.uint32(74).fork()).join();
+    }
+    if (message.slowStartPercent !== 0) {
+      writer.uint32(80).uint32(message.slowStartPercent);
     }
     return writer;
   },
@@ -4400,6 +4446,30 @@ export const UpstreamServerStatus: MessageFns<UpstreamServerStatus> = {
             message.counters = ServerCounters.decode(reader, reader.uint32());
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.agent = AgentStatus.decode(reader, reader.uint32());
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.connectLatency = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.slowStartPercent = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4433,6 +4503,17 @@ export const UpstreamServerStatus: MessageFns<UpstreamServerStatus> = {
         : undefined,
       since: isSet(object.since) ? fromJsonTimestamp(object.since) : undefined,
       counters: isSet(object.counters) ? ServerCounters.fromJSON(object.counters) : undefined,
+      agent: isSet(object.agent) ? AgentStatus.fromJSON(object.agent) : undefined,
+      connectLatency: isSet(object.connectLatency)
+        ? Duration.fromJSON(object.connectLatency)
+        : isSet(object.connect_latency)
+        ? Duration.fromJSON(object.connect_latency)
+        : undefined,
+      slowStartPercent: isSet(object.slowStartPercent)
+        ? globalThis.Number(object.slowStartPercent)
+        : isSet(object.slow_start_percent)
+        ? globalThis.Number(object.slow_start_percent)
+        : 0,
     };
   },
 
@@ -4459,6 +4540,15 @@ export const UpstreamServerStatus: MessageFns<UpstreamServerStatus> = {
     if (message.counters !== undefined) {
       obj.counters = ServerCounters.toJSON(message.counters);
     }
+    if (message.agent !== undefined) {
+      obj.agent = AgentStatus.toJSON(message.agent);
+    }
+    if (message.connectLatency !== undefined) {
+      obj.connectLatency = Duration.toJSON(message.connectLatency);
+    }
+    if (message.slowStartPercent !== 0) {
+      obj.slowStartPercent = Math.round(message.slowStartPercent);
+    }
     return obj;
   },
 
@@ -4480,6 +4570,166 @@ export const UpstreamServerStatus: MessageFns<UpstreamServerStatus> = {
     message.counters = (object.counters !== undefined && object.counters !== null)
       ? ServerCounters.fromPartial(object.counters)
       : undefined;
+    message.agent = (object.agent !== undefined && object.agent !== null)
+      ? AgentStatus.fromPartial(object.agent)
+      : undefined;
+    message.connectLatency = (object.connectLatency !== undefined && object.connectLatency !== null)
+      ? Duration.fromPartial(object.connectLatency)
+      : undefined;
+    message.slowStartPercent = object.slowStartPercent ?? 0;
+    return message;
+  },
+};
+
+function createBaseAgentStatus(): AgentStatus {
+  return { said: "", understood: false, at: undefined, percent: undefined, maxConnections: undefined, standing: "" };
+}
+
+export const AgentStatus: MessageFns<AgentStatus> = {
+  encode(message: AgentStatus, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.said !== "") {
+      writer.uint32(10).string(message.said);
+    }
+    if (message.understood !== false) {
+      writer.uint32(16).bool(message.understood);
+    }
+    if (message.at !== undefined) {
+      Timestamp.encode(toTimestamp(message.at), writer.uint32(26).fork()).join();
+    }
+    if (message.percent !== undefined) {
+      writer.uint32(32).uint32(message.percent);
+    }
+    if (message.maxConnections !== undefined) {
+      writer.uint32(40).uint32(message.maxConnections);
+    }
+    if (message.standing !== "") {
+      writer.uint32(50).string(message.standing);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AgentStatus {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAgentStatus();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.said = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.understood = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.at = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.percent = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.maxConnections = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.standing = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AgentStatus {
+    return {
+      said: isSet(object.said) ? globalThis.String(object.said) : "",
+      understood: isSet(object.understood) ? globalThis.Boolean(object.understood) : false,
+      at: isSet(object.at) ? fromJsonTimestamp(object.at) : undefined,
+      percent: isSet(object.percent) ? globalThis.Number(object.percent) : undefined,
+      maxConnections: isSet(object.maxConnections)
+        ? globalThis.Number(object.maxConnections)
+        : isSet(object.max_connections)
+        ? globalThis.Number(object.max_connections)
+        : undefined,
+      standing: isSet(object.standing) ? globalThis.String(object.standing) : "",
+    };
+  },
+
+  toJSON(message: AgentStatus): unknown {
+    const obj: any = {};
+    if (message.said !== "") {
+      obj.said = message.said;
+    }
+    if (message.understood !== false) {
+      obj.understood = message.understood;
+    }
+    if (message.at !== undefined) {
+      obj.at = message.at.toISOString();
+    }
+    if (message.percent !== undefined) {
+      obj.percent = Math.round(message.percent);
+    }
+    if (message.maxConnections !== undefined) {
+      obj.maxConnections = Math.round(message.maxConnections);
+    }
+    if (message.standing !== "") {
+      obj.standing = message.standing;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AgentStatus>): AgentStatus {
+    return AgentStatus.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AgentStatus>): AgentStatus {
+    const message = createBaseAgentStatus();
+    message.said = object.said ?? "";
+    message.understood = object.understood ?? false;
+    message.at = object.at ?? undefined;
+    message.percent = object.percent ?? undefined;
+    message.maxConnections = object.maxConnections ?? undefined;
+    message.standing = object.standing ?? "";
     return message;
   },
 };

@@ -1,0 +1,47 @@
+/** Reads the files of UpstreamTls and proves that they can be used, since Node.js itself takes a garbage CA in silence. */
+import { createSecureContext } from 'node:tls';
+import type { KeyPair, KeyPairFiles, UpstreamTls, UpstreamTlsMaterial } from '../domain/model.ts';
+import {
+  attemptFile,
+  joined,
+  readAuthorities,
+  readChain,
+  readPrivateKey,
+  refuseForeignKey,
+  type TlsFileOptions,
+  validityWarnings,
+} from './tls-files.ts';
+
+export interface LoadedUpstreamTls {
+  readonly material: UpstreamTlsMaterial;
+  /** One line each: what still works but will not for long, or is not safe. */
+  readonly warnings: readonly string[];
+}
+
+/** What the files hold, verified. @throws TlsFileError for the first thing that is wrong. */
+export function loadUpstreamTls(settings: UpstreamTls, options: TlsFileOptions): LoadedUpstreamTls {
+  const { ca, clientCertificate, insecureSkipVerify } = settings;
+  const nowMs = options.nowMs ?? Date.now();
+  const warnings = insecureSkipVerify
+    ? ['insecureSkipVerify: the certificates of the upstream servers are not verified; anybody between can read and change the bytes']
+    : [];
+  const authorities = ca === undefined ? undefined : attemptFile('ca', ca, readAuthorities);
+  for (const { certificate } of authorities ?? []) warnings.push(...validityWarnings(`upstreamTls.ca ${ca}`, certificate, nowMs));
+  const loaded = clientCertificate === undefined ? undefined : loadKeyPair(clientCertificate, options, nowMs);
+  return {
+    material: { caPem: authorities === undefined ? undefined : joined(authorities), keyPair: loaded?.keyPair },
+    warnings: [...warnings, ...(loaded?.warnings ?? [])],
+  };
+}
+
+function loadKeyPair({ certificate, privateKey }: KeyPairFiles, options: TlsFileOptions, nowMs: number) {
+  const chain = attemptFile('certificate', certificate, readChain);
+  const key = attemptFile('privateKey', privateKey, (file) => readPrivateKey(file, options.allowInsecureKeyPermissions));
+  attemptFile('privateKey', privateKey, () => refuseForeignKey(chain, key.object, certificate));
+  const keyPair: KeyPair = { certificatePem: joined(chain), privateKeyPem: key.pem };
+  createSecureContext({ cert: keyPair.certificatePem, key: keyPair.privateKeyPem });
+  return {
+    keyPair,
+    warnings: chain.flatMap((each) => validityWarnings(`upstreamTls.certificate ${certificate}`, each.certificate, nowMs)),
+  };
+}

@@ -1,0 +1,105 @@
+/** A connection to an upstream server as clients' connections and health checks both make it: TCP, PROXY protocol header, TLS. */
+import { connect, isIP, type Socket } from 'node:net';
+import { connect as connectTls, createSecureContext, type SecureContext } from 'node:tls';
+import type { Address, UpstreamTls, UpstreamTlsMaterial } from '../domain/model.ts';
+
+/** What goes before the bytes of whoever connects. */
+export interface Opening {
+  /** A PROXY protocol header, sent before everything else. */
+  readonly header: Uint8Array | undefined;
+  /** undefined: plain TCP. */
+  readonly tls: OpeningTls | undefined;
+}
+
+export interface OpeningTls {
+  readonly settings: Pick<UpstreamTls, 'serverName' | 'insecureSkipVerify'>;
+  readonly context: SecureContext;
+  /** The only application protocol that is offered. */
+  readonly alpn: string | undefined;
+}
+
+export const PLAIN_OPENING: Opening = { header: undefined, tls: undefined };
+
+/** The TLS handshake with a server failed; `cause` is what Node.js or OpenSSL said. */
+export class UpstreamTlsError extends Error {
+  override readonly cause: Error;
+
+  constructor(cause: Error) {
+    super(describe(cause));
+    this.name = 'UpstreamTlsError';
+    this.cause = cause;
+  }
+}
+
+/**
+ * Connects to `target`, which is where the server `host` is. Resolves when its bytes can be read and written; half-open connections
+ * are allowed. Rejects with the system's error, with UpstreamTlsError, or with the signal's reason when it is aborted.
+ */
+export async function openUpstream(target: Address, host: string, { header, tls }: Opening, signal: AbortSignal): Promise<Socket> {
+  const tcp = connect({ ...target, allowHalfOpen: true, noDelay: true, keepAlive: true });
+  await ready(tcp, 'connect', signal);
+  if (header !== undefined) tcp.write(header);
+  if (tls === undefined) return tcp;
+  const { settings, context, alpn } = tls;
+  const name = settings.serverName ?? host;
+  const secure = connectTls({
+    socket: tcp,
+    secureContext: context,
+    // Whom the certificate must be for; an address is not sent as SNI (RFC 6066).
+    host: name,
+    servername: isIP(name) === 0 ? name : '',
+    rejectUnauthorized: !settings.insecureSkipVerify,
+    ...(alpn === undefined ? {} : { ALPNProtocols: [alpn] }),
+  });
+  below.set(secure, tcp);
+  try {
+    await ready(secure, 'secureConnect', signal);
+  } catch (error) {
+    tcp.destroy();
+    throw signal.aborted || !(error instanceof Error) ? error : new UpstreamTlsError(error);
+  }
+  return secure;
+}
+
+const below = new WeakMap<Socket, Socket>();
+
+/** The TCP connection that carries the socket's TLS, for a reset; the socket itself when it is plain. */
+export function tcpBelow(socket: Socket): Socket {
+  return below.get(socket) ?? socket;
+}
+
+/** What connections to the servers of a group share. */
+export function upstreamContext({ caPem, keyPair }: UpstreamTlsMaterial): SecureContext {
+  return createSecureContext({
+    ...(caPem === undefined ? {} : { ca: caPem }),
+    ...(keyPair === undefined ? {} : { cert: keyPair.certificatePem, key: keyPair.privateKeyPem }),
+    minVersion: 'TLSv1.2',
+  });
+}
+
+function ready(socket: Socket, event: 'connect' | 'secureConnect', signal: AbortSignal): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const onAbort = () => reject(signal.reason);
+  const onClose = () => reject(new Error('the server closed the connection'));
+  socket.once(event, resolve).once('error', reject).once('close', onClose);
+  if (signal.aborted) onAbort();
+  else signal.addEventListener('abort', onAbort);
+  return promise
+    .catch((error: unknown) => {
+      // What a destroyed socket still has to say must not become an uncaught error.
+      socket.on('error', () => undefined);
+      socket.destroy();
+      throw error;
+    })
+    .finally(() => {
+      signal.removeEventListener('abort', onAbort);
+      socket.removeListener(event, resolve).removeListener('error', reject).removeListener('close', onClose);
+    });
+}
+
+/** `certificate has expired`, `no application protocol`: one line, without addresses, of printable characters. */
+function describe(error: Error & { code?: string; reason?: string }): string {
+  const text =
+    error.reason ?? (error.code === undefined || error.code.startsWith('ERR_SSL') ? error.message : `${error.code}: ${error.message}`);
+  return text.replace(/[^\x20-\x7e]/g, '?').slice(0, 200);
+}

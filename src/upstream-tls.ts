@@ -1,0 +1,87 @@
+import type { Logger } from 'pino';
+import { TlsFileError, type TlsFileOptions } from './config/tls-files.ts';
+import { loadUpstreamTls } from './config/upstream-tls-files.ts';
+import { DomainError } from './domain/errors.ts';
+import { EMPTY_SNAPSHOT, type Snapshot, type UpstreamTls, type UpstreamTlsMaterial } from './domain/model.ts';
+
+/** Target group -> what its TLS settings' files hold. */
+export type UpstreamMaterial = ReadonlyMap<string, UpstreamTlsMaterial>;
+
+/** What the groups' TLS files hold, read when settings come into the state and again at each reload; a bad file is refused before. */
+export class UpstreamTlsFiles {
+  readonly #options: TlsFileOptions;
+  readonly #log: Pick<Logger, 'warn'>;
+  /** Of settings that were checked; each change of settings is another object. */
+  readonly #checked = new WeakMap<UpstreamTls, UpstreamTlsMaterial>();
+  #served: UpstreamMaterial = new Map();
+  #followed: Snapshot = EMPTY_SNAPSHOT;
+
+  constructor(options: TlsFileOptions, log: Pick<Logger, 'warn'>) {
+    this.#options = options;
+    this.#log = log;
+  }
+
+  /** What connections to the servers of each group use. */
+  get served(): UpstreamMaterial {
+    return this.#served;
+  }
+
+  /** Reads the files of settings that are new in `next`. @throws DomainError `invalid` when one of them cannot be used */
+  check(next: Snapshot): void {
+    if (next.targetGroups === this.#followed.targetGroups) return;
+    for (const { name, upstreamTls } of next.targetGroups.values()) {
+      if (upstreamTls === undefined || this.#checked.has(upstreamTls)) continue;
+      try {
+        this.#checked.set(upstreamTls, this.#load(name, upstreamTls));
+      } catch (error) {
+        if (!(error instanceof TlsFileError)) throw error;
+        throw new DomainError('invalid', `upstreamTls.${error.key}`, `target group "${name}": upstreamTls.${error.message}`);
+      }
+    }
+  }
+
+  /** Serves what `next` names, and returns what is new. @throws as check does */
+  follow(next: Snapshot): UpstreamMaterial {
+    this.check(next);
+    const previous = this.#followed;
+    this.#followed = next;
+    if (next.targetGroups === previous.targetGroups) return new Map();
+    const served = new Map<string, UpstreamTlsMaterial>();
+    const fresh = new Map<string, UpstreamTlsMaterial>();
+    for (const [name, { upstreamTls }] of next.targetGroups) {
+      if (upstreamTls === undefined) continue;
+      const isOld = previous.targetGroups.get(name)?.upstreamTls === upstreamTls;
+      const material = (isOld ? this.#served.get(name) : undefined) ?? this.#checked.get(upstreamTls);
+      if (material === undefined) throw new Error(`the TLS files of target group ${name} were not read`);
+      served.set(name, material);
+      if (!isOld) fresh.set(name, material);
+    }
+    this.#served = served;
+    return fresh;
+  }
+
+  /** Takes every file anew, all or none: what is returned puts it into force. @throws TlsFileError */
+  reread(): () => UpstreamMaterial {
+    const state = this.#followed;
+    const renewed = new Map<string, UpstreamTlsMaterial>();
+    for (const [name, { upstreamTls }] of state.targetGroups) {
+      if (upstreamTls !== undefined) renewed.set(name, this.#load(name, upstreamTls));
+    }
+    return () => {
+      for (const [name, material] of renewed) {
+        const settings = this.#followed.targetGroups.get(name)?.upstreamTls;
+        // Settings that changed meanwhile have had their files read since.
+        if (settings === undefined || settings !== state.targetGroups.get(name)?.upstreamTls) renewed.delete(name);
+        else this.#checked.set(settings, material);
+      }
+      this.#served = new Map([...this.#served, ...renewed]);
+      return renewed;
+    };
+  }
+
+  #load(group: string, settings: UpstreamTls): UpstreamTlsMaterial {
+    const { material, warnings } = loadUpstreamTls(settings, this.#options);
+    for (const warning of warnings) this.#log.warn({ group }, warning);
+    return material;
+  }
+}
