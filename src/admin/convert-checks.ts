@@ -60,8 +60,9 @@ function sendExpectFrom(check: proto.SendExpectCheck | undefined, at: string): S
 
 function hostFrom(text: string | undefined, at: string): string | undefined {
   const host = unlessEmpty(text ?? '');
-  if (host !== undefined && !/^[\w.:[\]-]{1,255}$/.test(host))
-    throw new DomainError('invalid', at, 'expected a host name, with :port or without');
+  // It goes into a header as it is: nothing in it may end that.
+  if (host !== undefined && !/^[\x21-\x7e]{1,255}$/.test(host))
+    throw new DomainError('invalid', at, 'expected a host name, with :port or without; one word of printable characters');
   return host;
 }
 

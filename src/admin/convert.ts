@@ -112,7 +112,7 @@ function connectionRateFrom(rate: proto.ConnectionRate | undefined, at: string):
     windowMs: positiveMsFrom(rate.window, 1000, `${at}.window`),
     burst: atMost(MAX_RATE_LIMIT, orDefault(rate.burst, limit), `${at}.burst`),
     action: choiceFrom(LIMIT_ACTIONS, LIMIT_ACTION, rate.action, 'reset', `${at}.action`),
-    maxDelayMs: positiveMsFrom(rate.maxDelay, 5000, `${at}.maxDelay`),
+    maxDelayMs: msFrom(rate.maxDelay, `${at}.maxDelay`) ?? 5000,
   };
 }
 

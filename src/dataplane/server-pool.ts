@@ -28,7 +28,9 @@ interface Place {
   readonly position: number;
 }
 
-/** Sorting servers anew takes at most one part in so many of a worker's time, however often health changes. */
+/** Sorting so many servers anew takes microseconds: it is done as soon as something is known to have changed. */
+const FEW_SERVERS = 256;
+/** Sorting more of them takes at most one part in so many of a worker's time, however often health changes. */
 const REFRESH_PART = 20;
 /** In slow start shares are looked at again so many times. */
 const SLOW_START_STEPS = 100;
@@ -81,7 +83,8 @@ export class ServerPool {
     if (this.#isDue()) this.#refresh();
     const key = keyOf(this.#group, caller);
     const found = this.#first(key, tried);
-    if (found !== undefined || !this.#stale) return found;
+    // Before a connection is refused or a backup gets it, the others are looked at as they are now.
+    if (!this.#stale || (found !== undefined && preferenceOf(found, found.health()) === 'healthy')) return found;
     this.#refresh();
     return this.#first(key, tried);
   }
@@ -143,7 +146,7 @@ export class ServerPool {
     this.#stale = false;
     this.#nextStepMs = isStarting ? startedMs + Math.max(LEAST_STEP_MS, slowStartMs / SLOW_START_STEPS) : Number.POSITIVE_INFINITY;
     const nowMs = monotonicMs();
-    this.#freshUntilMs = nowMs + (nowMs - startedMs) * REFRESH_PART;
+    this.#freshUntilMs = this.#servers.length <= FEW_SERVERS ? 0 : nowMs + (nowMs - startedMs) * REFRESH_PART;
   }
 }
 

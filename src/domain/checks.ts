@@ -95,6 +95,8 @@ function checkHealthCheck(check: HealthCheck): void {
   checkWhole(check.maxIntervalMs, 'healthCheck.maxInterval', 'a whole number of milliseconds', 10, DAY_MS);
   checkWhole(check.unhealthyThreshold, 'healthCheck.unhealthyThreshold', 'a whole number of failures', 1, 1000);
   checkWhole(check.healthyThreshold, 'healthCheck.healthyThreshold', 'a whole number of successes', 1, 1000);
+  if (check.grpc !== undefined && (check.grpc.service.length > 253 || /\p{Cc}/u.test(check.grpc.service)))
+    throw new DomainError('invalid', 'healthCheck.grpc.service', 'expected a text of at most 253 characters without control characters');
   if (check.grpc?.authority !== undefined) checkPrintable(check.grpc.authority, 'healthCheck.grpc.authority');
   if (check.sendExpect !== undefined && (check.sendExpect.expect === '' || check.sendExpect.expect.length > MAX_PROBE_TEXT))
     throw new DomainError('invalid', 'healthCheck.sendExpect.expect', `expected a text of 1 to ${MAX_PROBE_TEXT} characters`);
@@ -116,8 +118,8 @@ function checkHealthCheck(check: HealthCheck): void {
 const MAX_PROBE_TEXT = 4096;
 
 function checkPrintable(host: string, field: string): void {
-  if (!/^[\x21-\x7e]+$/.test(host))
-    throw new DomainError('invalid', field, 'the host of a health check is one word of printable characters');
+  if (!/^[\x21-\x7e]{1,255}$/.test(host))
+    throw new DomainError('invalid', field, 'the host of a health check is one word of 1 to 255 printable characters');
 }
 
 function checkOutlierDetection({ consecutiveFailures, baseEjectionMs, maxEjectionMs, maxEjectionPercent }: OutlierDetection): void {
@@ -131,8 +133,9 @@ function checkOutlierDetection({ consecutiveFailures, baseEjectionMs, maxEjectio
 function checkUpstreamTls({ ca, serverName, clientCertificate }: UpstreamTls): void {
   const texts = { ca, serverName, certificate: clientCertificate?.certificate, privateKey: clientCertificate?.privateKey };
   for (const [key, text] of Object.entries(texts)) {
-    if (text !== undefined && (text === '' || text.length > 4096 || /\p{Cc}/u.test(text)))
-      throw new DomainError('invalid', `upstreamTls.${key}`, 'expected a text of 1 to 4096 characters without control characters');
+    const most = key === 'serverName' ? 253 : 4096;
+    if (text !== undefined && (text === '' || text.length > most || /\p{Cc}/u.test(text)))
+      throw new DomainError('invalid', `upstreamTls.${key}`, `expected a text of 1 to ${most} characters without control characters`);
   }
 }
 

@@ -45,10 +45,11 @@ const words = fc
 const probeText = fc
   .oneof(fc.string({ unit: 'binary', maxLength: 20 }), fc.constantFrom('PING\r\n', '\0', ' ', '\n', '\t', '\u0085', '\ufeff', 'null'))
   .filter((text) => text.isWellFormed());
+const expected = probeText.filter((text) => text !== '');
 const file = fc.stringMatching(/^\/[\w -]{1,20}\.pem$/);
 const fingerprint = fc.stringMatching(/^[\da-f]{64}$/);
 const network = fc.constantFrom('10.0.0.0/8', '192.0.2.7', '0.0.0.0/0', '2001:db8::/32', '::1', 'fe80::/10');
-const hostHeader = fc.stringMatching(/^[\w.:[\]-]{1,30}$/);
+const hostHeader = fc.stringMatching(/^[\x21-\x7e]{1,30}$/);
 
 const keyPairFiles: fc.Arbitrary<KeyPairFiles> = record<KeyPairFiles>({ certificate: file, privateKey: file });
 
@@ -64,10 +65,10 @@ const healthCheck: fc.Arbitrary<HealthCheck> = record<HealthCheck>({
     host: orNone(hostHeader),
     statusFrom: whole(100, 300),
     statusTo: whole(300, 599),
-    body: orNone(words),
+    body: orNone(expected),
   }),
   grpc: record<NonNullable<HealthCheck['grpc']>>({ service: fc.oneof(fc.constant(''), words), authority: orNone(hostHeader) }),
-  sendExpect: record<NonNullable<HealthCheck['sendExpect']>>({ send: probeText, expect: probeText.filter((text) => text !== '') }),
+  sendExpect: record<NonNullable<HealthCheck['sendExpect']>>({ send: probeText, expect: expected }),
 }).map(({ http, grpc, sendExpect, ...check }) => ({
   ...check,
   // The file takes no interval while down that is shorter than the one before.
@@ -145,7 +146,7 @@ const limits: fc.Arbitrary<Limits> = record<Limits>({
       windowMs: whole(1, DAY_MS),
       burst: whole(1, 1_000_000),
       action: fc.constantFrom('reset', 'close', 'delay'),
-      maxDelayMs: whole(1, 60_000),
+      maxDelayMs: whole(0, 60_000),
     }),
   ),
   concurrentConnections: orNone(whole(1, MAX_CONNECTIONS)),

@@ -68,12 +68,7 @@ const healthCheck = mapping({
       path: documented(requestPath().prefault('/'), 'Path of the request.', '/', '/healthz'),
       host: documented(hostHeader().optional(), 'Host header of the request.', "the server's address", 'app.example.com'),
       status: documented(statusRange().prefault('200-399'), 'Status, or range of them, that means healthy.', '200-399', 200),
-      body: documented(
-        plainText('text of the answer', 4096).optional(),
-        'Text that the body must hold within its first 64 KiB.',
-        'the body is not read',
-        'OK',
-      ),
+      body: documented(probeText(1).optional(), 'Text that the body must hold within its first 64 KiB.', 'the body is not read', 'OK'),
     }).optional(),
     'The request of type http.',
     'GET /, 200-399',

@@ -39,6 +39,12 @@ test('a client that says nothing but its name and groups gets the defaults', () 
   });
 });
 
+test('a delay of none is a delay, not the default', () => {
+  const connectionRate = { limit: 1, action: 'LIMIT_ACTION_DELAY' as const, maxDelay: durationMessage(0) };
+  const given = ClientMessage.fromPartial({ clientId: 'a', limits: { connectionRate } });
+  assert.equal(clientFrom(given, 'client').limits.connectionRate?.maxDelayMs, 0);
+});
+
 test('an HTTP check without particulars asks for / and takes 200 to 399', () => {
   const given = TargetGroupMessage.fromPartial({ name: 'a', healthCheck: { type: 'CHECK_TYPE_HTTP' } });
   assert.deepEqual(targetGroupFrom(given, 'g').healthCheck.http, {

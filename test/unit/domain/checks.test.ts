@@ -89,6 +89,12 @@ describe('a target group', () => {
       refused('healthCheck.grpc.authority', () => health({ type: 'grpc', grpc: { service: '', authority } }));
   });
 
+  test('asks about a gRPC service whose name is one line', () => {
+    const grpc = (service: string) => health({ type: 'grpc', grpc: { service, authority: undefined } });
+    for (const service of ['', 'shop.Cart', 'x'.repeat(253)]) grpc(service);
+    for (const service of ['a\n', 'x'.repeat(254)]) refused('healthCheck.grpc.service', () => grpc(service));
+  });
+
   test('names the files and the server of its TLS without control characters', () => {
     const tls = (changes: Partial<UpstreamTls>) =>
       group({ upstreamTls: { ca: undefined, serverName: undefined, clientCertificate: undefined, insecureSkipVerify: false, ...changes } });
