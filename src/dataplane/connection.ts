@@ -5,8 +5,10 @@ import type { Logger } from 'pino';
 import { displayName, type Identity, type Peer } from '../domain/identity.ts';
 import { formatAddress, type Timeouts } from '../domain/model.ts';
 import { type CloseReason, isRefusal, type Reason } from '../domain/reasons.ts';
+import type { AddressPlace, AddressTable } from '../shared/memory/address-table.ts';
 import type { LaneWriter } from '../shared/memory/lane-writer.ts';
 import { type ConnectionFacts, connectionId } from '../shared/messages.ts';
+import { enterAddress } from './address-guard.ts';
 import type { Admission, Place } from './admission.ts';
 import { dialWith } from './dial.ts';
 import type { EventFeed } from './event-feed.ts';
@@ -31,6 +33,7 @@ export interface ConnectionContext {
   readonly admission: Admission;
   readonly openings: Openings;
   readonly timeouts: Timeouts;
+  readonly addresses: AddressTable;
   /** Of PROXY protocol headers. */
   readonly headers: HeaderBounds;
   readonly nowMs: () => number;
@@ -69,6 +72,7 @@ export async function handleConnection(raw: Socket, listenerName: string, front:
   const { lane, admission, nowMs } = context;
   const acceptedMs = nowMs();
   const facts: Facts = { listener: listenerName, remote: `${raw.remoteAddress}:${raw.remotePort}`, bytesUp: 0, bytesDown: 0 };
+  let fromAddress: AddressPlace | undefined;
   let downstream: Socket | undefined;
   let identity: Identity | undefined;
   let client: ClientView | undefined;
@@ -81,7 +85,9 @@ export async function handleConnection(raw: Socket, listenerName: string, front:
   try {
     const source = await sourceOf(raw, listenerNamed(listenerName, context.view()), context.headers);
     tellSource(source, facts);
+    fromAddress = enterAddress(listenerNamed(listenerName, context.view()), source.bits, context.addresses, nowMs());
     downstream = await front.handshake(raw);
+    fromAddress.shaken();
     const handshakeMs = nowMs() - acceptedMs;
     facts.handshakeMs = roundMs(handshakeMs);
     if (downstream !== raw) lane.countHandshake(handshakeMs / 1000);
@@ -116,6 +122,7 @@ export async function handleConnection(raw: Socket, listenerName: string, front:
   } finally {
     upstream?.release();
     place?.release();
+    fromAddress?.release();
     account(reason, client, lane);
     report(reason, facts, nowMs() - acceptedMs, context.log);
   }

@@ -2,7 +2,10 @@
 import { X509Certificate } from 'node:crypto';
 import { displayName, type Identity } from '../domain/identity.ts';
 import type { TlsMaterial } from '../domain/model.ts';
+import { monotonicMs } from '../shared/clock.ts';
 import type { ExplainedCandidate, ExplainedStep, ExplainQuestion, Explanation } from '../shared/explain.ts';
+import type { AddressTable } from '../shared/memory/address-table.ts';
+import { peekAddress } from './address-guard.ts';
 import type { Admission } from './admission.ts';
 import { certificateVerdict } from './certificate-verdict.ts';
 import { clientOf, groupNamed, identityIn, refuseIfRevoked, routeOf } from './gates.ts';
@@ -16,6 +19,7 @@ import type { ClientView, GroupView, View } from './view.ts';
 export interface ExplainContext {
   readonly view: View;
   readonly admission: Admission;
+  readonly addresses: AddressTable;
   /** The TLS material that the listener serves with now; undefined: it is a plain one. */
   readonly material: TlsMaterial | undefined;
 }
@@ -35,12 +39,7 @@ export async function explain(question: ExplainQuestion, context: ExplainContext
         steps.push({ name, passed: true, detail });
         return value;
       } catch (error) {
-        if (error instanceof Refusal) {
-          // A certificate that was found trusted may be revoked: one verdict each.
-          const passed = steps.findIndex((step) => step.name === name);
-          if (passed !== -1) steps.splice(passed, 1);
-          steps.push({ name, passed: false, detail: error.message });
-        }
+        if (error instanceof Refusal) steps.push({ name, passed: false, detail: error.message });
         throw error;
       }
     });
@@ -73,8 +72,11 @@ async function walk(
   found: Draft,
   step: Step,
 ): Promise<void> {
-  const { view, admission } = context;
+  const { view, admission, addresses } = context;
   const configured = view.listener(listener);
+  const bounds = configured?.perAddress;
+  if (bounds !== undefined && source !== undefined)
+    await step('address', () => ({ value: undefined, detail: peekAddress(listener, bounds, source, addresses, monotonicMs()) }));
   const agree = () => agreedAlpn(configured === undefined ? [] : offeredAlpn(configured), alpn);
   // Shown only when it refuses: ALPN is agreed on before certificates are seen, and belongs to the route otherwise.
   const agreed = await silently('route', agree, step);

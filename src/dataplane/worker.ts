@@ -4,6 +4,7 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { formatAddress, type Listener } from '../domain/model.ts';
 import { apply } from '../domain/state.ts';
 import { monotonicMs } from '../shared/clock.ts';
+import { AddressTable } from '../shared/memory/address-table.ts';
 import { LaneWriter } from '../shared/memory/lane-writer.ts';
 import { type ConnectionQuery, connectionId, type FromWorker, type ToWorker, type WorkerBirth } from '../shared/messages.ts';
 import { Admission } from './admission.ts';
@@ -29,6 +30,7 @@ class Worker {
   /** Every accepted socket that is not closed yet, those in the handshake too. */
   readonly #sockets = new Set<Socket>();
   readonly #openings: Openings;
+  readonly #addresses: AddressTable;
   #view: View;
   #onIdle: (() => void) | undefined;
   #drainDeadline: NodeJS.Timeout | undefined;
@@ -38,6 +40,7 @@ class Worker {
     this.#birth = birth;
     this.#lane = new LaneWriter(birth.memory, birth.lane);
     this.#openings = new Openings(birth.upstreamTls);
+    this.#addresses = new AddressTable(birth.memory.addresses, birth.lane);
     this.#view = new View(birth.snapshot, birth.slots, this.#lane);
     this.#events = new EventFeed(birth.watched, (events) => this.#send({ kind: 'events', ...events }));
     const budget = new HandshakeBudget(birth.maxPendingHandshakes);
@@ -47,6 +50,7 @@ class Worker {
       admission: new Admission(this.#lane, monotonicMs),
       openings: this.#openings,
       timeouts: birth.timeouts,
+      addresses: this.#addresses,
       headers: { timeoutMs: birth.timeouts.handshakeMs, budget },
       nowMs: monotonicMs,
       wallMs: Date.now,
@@ -179,7 +183,7 @@ class Worker {
       throw new Error(`main asked about a listener ${question.listener}, which this worker does not serve`);
     const material = this.#fronts.get(question.listener)?.material;
     const { admission } = this.#context;
-    const explanation = await explain(question, { view: this.#view, admission, material });
+    const explanation = await explain(question, { view: this.#view, addresses: this.#addresses, admission, material });
     this.#send({ kind: 'explained', requestId, explanation });
   }
 

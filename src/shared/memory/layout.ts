@@ -11,6 +11,7 @@
  */
 import { REASONS, REFUSAL_REASONS } from '../../domain/reasons.ts';
 import { LATENCY_WORDS } from '../latency.ts';
+import { type AddressMemory, createAddressMemory } from './address-table.ts';
 
 export const MAX_SERVERS = 16_384;
 export const MAX_CLIENTS = 16_384;
@@ -25,6 +26,8 @@ export interface SharedBuffers {
   readonly facts: SharedMemory;
   /** One for each worker, by lane number. */
   readonly lanes: readonly SharedMemory[];
+  /** What source addresses hold: address-table.ts. */
+  readonly addresses: AddressMemory;
 }
 
 /** The log of changes (change-log.ts): its head, then its entries. */
@@ -86,5 +89,6 @@ export function createSharedBuffers(lanes: number): SharedBuffers {
     totals: new SharedArrayBuffer(TOTAL.width * Int32Array.BYTES_PER_ELEMENT),
     facts: new SharedArrayBuffer(MAX_SERVERS * FACT.width * Float64Array.BYTES_PER_ELEMENT),
     lanes: Array.from({ length: lanes }, () => new SharedArrayBuffer(LANE.width * Float64Array.BYTES_PER_ELEMENT)),
+    addresses: createAddressMemory(lanes),
   };
 }

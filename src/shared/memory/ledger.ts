@@ -1,6 +1,7 @@
 import type { AgentState } from '../../domain/agent-report.ts';
 import { REFUSAL_REASONS, type Reason, type RefusalReason, reasonIndex } from '../../domain/reasons.ts';
 import { type LatencyTotals, readLatency } from '../latency.ts';
+import { releaseAddressLane } from './address-table.ts';
 import { ChangeLog } from './change-log.ts';
 import { CLIENT, HEALTH_CODES, type HealthCode, LANE, MAX_CLIENTS, MAX_SERVERS, SERVER, type SharedBuffers, TOTAL } from './layout.ts';
 import { ServerFacts } from './server-facts.ts';
@@ -110,6 +111,7 @@ export class SharedLedger {
 
   /** Gives back every place that a dead worker still held. Its counters of what was stay. */
   releaseLane(lane: number): void {
+    releaseAddressLane(this.buffers.addresses, lane);
     const servers = this.#releaseGauges(lane, LANE.servers + SERVER.active, SERVER.width, MAX_SERVERS, TOTAL.serverActive);
     for (const slot of servers) this.#changes.append(slot, 'changed');
     this.#releaseGauges(lane, LANE.clients + CLIENT.active, CLIENT.width, MAX_CLIENTS, TOTAL.clientActive);

@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict';
+import { connect } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import { addressBits } from '../../src/domain/cidr.ts';
+import { proxyHeaderV1 } from '../../src/domain/proxy-protocol.ts';
+import { echoServer } from '../support/echo-servers.ts';
+import { type RunningBalancer, startBalancer, uncheckedGroup } from '../support/running-balancer.ts';
+import { tcpClient } from '../support/tcp-client.ts';
+
+async function start(t: TestContext, perAddress: object, more: object = {}): Promise<RunningBalancer> {
+  const upstream = await echoServer(t);
+  return startBalancer(t, {
+    config: {
+      listenAddress: undefined,
+      listeners: [{ name: 'main', address: '127.0.0.1:0', perAddress, ...more }],
+      targetGroups: [uncheckedGroup('web', [upstream.address])],
+      clients: [
+        { clientId: 'alice', allowedTargetGroups: ['web'] },
+        { clientId: 'lan', match: { cidr: '127.0.0.0/8' }, allowedTargetGroups: ['web'] },
+      ],
+    },
+  });
+}
+
+test('concurrent connections of one address are bounded exactly over two workers, and places come back', async (t) => {
+  const balancer = await start(t, { concurrentConnections: 5 }, { plain: true });
+  const clients = await Promise.all(Array.from({ length: 20 }, () => tcpClient(t, balancer.port())));
+  const refused = await balancer.nextLines(15);
+  assert.deepEqual([...new Set(refused.map(({ reason }) => reason))], ['address_limited']);
+  assert.match(refused[0]?.detail ?? '', /^127\.0\.0\.1 is over perAddress\.concurrentConnections: 5$/);
+  await balancer.until(({ stats }) => stats.totals().active === 5);
+  for (const { socket } of clients) socket.end();
+  const served = await balancer.nextLines(5);
+  assert.deepEqual([...new Set(served.map(({ reason }) => reason))], ['client_closed']);
+  const again = await tcpClient(t, balancer.port());
+  again.socket.end();
+  assert.equal((await balancer.nextLine()).reason, 'client_closed');
+  balancer.assertIdle();
+});
+
+test('handshakes under way of one address are bounded, and another address is not', async (t) => {
+  const balancer = await start(t, { pendingHandshakes: 3 });
+  const idle = await Promise.all(Array.from({ length: 8 }, () => tcpClient(t, balancer.port())));
+  const refused = await balancer.nextLines(5);
+  assert.deepEqual(
+    refused.map(({ reason }) => reason),
+    Array(5).fill('address_limited'),
+  );
+  const other = connect({ port: balancer.port(), host: '127.0.0.1', localAddress: '127.0.0.2' });
+  t.after(() => other.destroy());
+  other.end('not TLS');
+  assert.equal((await balancer.nextLine()).reason, 'handshake_failed');
+  for (const { socket } of idle) socket.destroy();
+  await balancer.nextLines(3);
+  balancer.assertIdle();
+});
+
+test('new connections of one address are bounded by a bucket, and Explain says so', async (t) => {
+  const balancer = await start(t, { connectionsPerSecond: 1, burst: 4 }, { plain: true });
+  for (let count = 0; count < 6; count++) (await tcpClient(t, balancer.port())).socket.end();
+  const lines = await balancer.nextLines(6);
+  const limited = lines.filter(({ reason }) => reason === 'address_limited');
+  assert.ok(limited.length === 2 || limited.length === 1, 'a second may have passed meanwhile');
+  let refusal: string | undefined;
+  for (let tries = 0; refusal === undefined && tries < 20; tries++) {
+    const explained = await balancer.lb.explain({
+      peer: { kind: 'nobody' },
+      source: addressBits('127.0.0.1'),
+      listener: 'main',
+      sni: undefined,
+      alpn: undefined,
+    });
+    const [step] = explained?.steps ?? [];
+    assert.equal(step?.name, 'address');
+    refusal = explained?.refusal;
+    if (refusal !== undefined) break;
+    // The bucket has refilled: use it up.
+    (await tcpClient(t, balancer.port())).socket.end();
+    await balancer.nextLine();
+  }
+  assert.equal(refusal, 'address_limited');
+});
+
+test('behind a proxy it is the client that is bounded, not the proxy', async (t) => {
+  const balancer = await start(t, { concurrentConnections: 1 }, { plain: true, acceptProxyProtocol: ['127.0.0.1'] });
+  const through = async (host: string) => {
+    const client = await tcpClient(t, balancer.port());
+    client.socket.write(proxyHeaderV1({ source: { host, port: 1 }, destination: { host: '127.0.0.1', port: 2 } }));
+    return client;
+  };
+  await through('127.1.0.1');
+  await through('127.1.0.2');
+  await balancer.until(({ stats }) => stats.totals().active === 2);
+  await through('127.1.0.2');
+  const line = await balancer.nextLine();
+  assert.deepEqual([line.reason, line.remote], ['address_limited', '127.1.0.2:1']);
+});
