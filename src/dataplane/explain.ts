@@ -39,7 +39,12 @@ export async function explain(question: ExplainQuestion, context: ExplainContext
         steps.push({ name, passed: true, detail });
         return value;
       } catch (error) {
-        if (error instanceof Refusal) steps.push({ name, passed: false, detail: error.message });
+        if (error instanceof Refusal) {
+          // A certificate that was found trusted may be revoked: one verdict each.
+          const passed = steps.findIndex((step) => step.name === name);
+          if (passed !== -1) steps.splice(passed, 1);
+          steps.push({ name, passed: false, detail: error.message });
+        }
         throw error;
       }
     });

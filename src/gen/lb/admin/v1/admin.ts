@@ -1908,7 +1908,7 @@ export interface ExplainResponse {
 }
 
 export interface ExplainStep {
-  /** certificate, identity, client, route, connections, rate, server */
+  /** address, certificate, identity, client, route, connections, rate, server */
   name: string;
   passed: boolean;
   detail: string;
