@@ -6,12 +6,13 @@ import { CLOSE_REASONS, REASON_MEANING, REFUSAL_REASONS } from '../src/domain/re
 import { ROLES } from '../src/domain/roles.ts';
 import { configReference } from './config-reference.ts';
 import { lbctlReference } from './lbctl-reference.ts';
+import { maglevFigures } from './maglev-figures.ts';
 import { markdownTable } from './markdown.ts';
 
 const ROOT = path.join(import.meta.dirname, '..');
 
 /** The pages that have parts from the code, from the root of the repository. */
-export const PAGES = ['README.md', 'docs/configuration.md'] as const;
+export const PAGES = ['README.md', 'docs/configuration.md', 'docs/balancing.md'] as const;
 
 const SECTIONS: ReadonlyMap<string, () => string> = new Map([
   ['every config key', configReference],
@@ -19,6 +20,7 @@ const SECTIONS: ReadonlyMap<string, () => string> = new Map([
   ['why a connection was refused', () => reasonTable(REFUSAL_REASONS)],
   ['why a connection ended', () => reasonTable(CLOSE_REASONS)],
   ['which role opens which method', roleTable],
+  ['how even and how stable the Maglev tables are', maglevFigures],
 ]);
 
 const MARKED = /(?<begin><!-- from the code: (?<name>[^\n]+?) -->\n)[\s\S]*?(?<end><!-- end -->)/g;

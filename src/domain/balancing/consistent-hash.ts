@@ -16,8 +16,8 @@ export class ConsistentHash<S extends Candidate> implements Balancer<S> {
   #table: Uint16Array = new Uint16Array();
   /** What the table was made from. */
   #madeFrom = '';
-  /** Where each server of the roster is among those that can be proposed; -1: it is not. */
-  #positions = new Int32Array();
+  /** The roster, without those that cannot be proposed now. */
+  #open: readonly (S | undefined)[] = [];
   #servers: readonly S[] = [];
   /** Connections of each server as last seen, and of all. */
   #loads = new Int32Array();
@@ -34,8 +34,8 @@ export class ConsistentHash<S extends Candidate> implements Balancer<S> {
 
   update(servers: readonly S[], roster = servers): void {
     this.#tabulate(roster);
-    const places = new Map(servers.map((server, position) => [server, position]));
-    this.#positions = Int32Array.from(this.#roster, (server) => places.get(server) ?? -1);
+    const open = new Set(servers);
+    this.#open = roster.map((server) => (open.has(server) ? server : undefined));
     this.#servers = servers;
     this.#loads = Int32Array.from(servers, (server) => server.active());
     this.#loadOfAll = this.#loads.reduce((sum, load) => sum + load, 0);
@@ -74,7 +74,7 @@ export class ConsistentHash<S extends Candidate> implements Balancer<S> {
       const place = this.#table[entry] ?? 0;
       entry = entry + 1 < size ? entry + 1 : 0;
       if (step > 0 && this.#proposedTo[place] === question) continue;
-      const server = this.#servers[this.#positions[place] ?? -1];
+      const server = this.#open[place];
       if (server !== undefined && hasWeight(server)) {
         left--;
         yield server;
