@@ -158,7 +158,8 @@ export class LoadBalancer {
       const isRecovery = (from: HealthCode, to: HealthCode) => isServing && to === 'healthy' && from !== 'healthy';
       // Slots first: who learns of a new server next must find its row.
       authority.subscribe((change) => workers.publish(change, slots.follow(change.next), upstreamTls.follow(change.next)));
-      const health = new HealthChecker({ authority, journal, publish: publishHealth, log });
+      const openingForChecks = (group: string) => upstreamTls.openingForChecks(authority.snapshot.targetGroups.get(group));
+      const health = new HealthChecker({ authority, journal, publish: publishHealth, opening: openingForChecks, log });
       const publishAgent = (group: string, address: string, state: AgentState) => {
         const slot = slots.serverSlot(group, address);
         if (slot === undefined) return;

@@ -1,8 +1,11 @@
+import type { SecureContext } from 'node:tls';
 import type { Logger } from 'pino';
 import { TlsFileError, type TlsFileOptions } from './config/tls-files.ts';
 import { loadUpstreamTls } from './config/upstream-tls-files.ts';
 import { DomainError } from './domain/errors.ts';
-import { EMPTY_SNAPSHOT, type Snapshot, type UpstreamTls, type UpstreamTlsMaterial } from './domain/model.ts';
+import { EMPTY_SNAPSHOT, type Snapshot, type TargetGroup, type UpstreamTls, type UpstreamTlsMaterial } from './domain/model.ts';
+import { localHeader } from './domain/proxy-protocol.ts';
+import { type Opening, type OpeningTls, PLAIN_OPENING, upstreamContext } from './shared/upstream-socket.ts';
 
 /** Target group -> what its TLS settings' files hold. */
 export type UpstreamMaterial = ReadonlyMap<string, UpstreamTlsMaterial>;
@@ -13,6 +16,7 @@ export class UpstreamTlsFiles {
   readonly #log: Pick<Logger, 'warn'>;
   /** Of settings that were checked; each change of settings is another object. */
   readonly #checked = new WeakMap<UpstreamTls, UpstreamTlsMaterial>();
+  readonly #contexts = new WeakMap<UpstreamTlsMaterial, SecureContext>();
   #served: UpstreamMaterial = new Map();
   #followed: Snapshot = EMPTY_SNAPSHOT;
 
@@ -77,6 +81,24 @@ export class UpstreamTlsFiles {
       this.#served = new Map([...this.#served, ...renewed]);
       return renewed;
     };
+  }
+
+  /** How the balancer begins with a server of the group to look at it: a PROXY protocol header that speaks for nobody, TLS as for clients. */
+  openingForChecks(group: TargetGroup | undefined): Opening {
+    if (group === undefined) return PLAIN_OPENING;
+    const { name, sendProxyProtocol, upstreamTls } = group;
+    return {
+      header: sendProxyProtocol === undefined ? undefined : localHeader(sendProxyProtocol),
+      tls: upstreamTls === undefined ? undefined : this.#tlsForChecks(name, upstreamTls),
+    };
+  }
+
+  #tlsForChecks(name: string, settings: UpstreamTls): OpeningTls | undefined {
+    const material = this.#served.get(name);
+    if (material === undefined) return undefined;
+    const context = this.#contexts.get(material) ?? upstreamContext(material);
+    this.#contexts.set(material, context);
+    return { settings, context, alpn: undefined };
   }
 
   #load(group: string, settings: UpstreamTls): UpstreamTlsMaterial {

@@ -4,6 +4,7 @@ import { type Health, nextIntervalMs, observe, UNKNOWN_HEALTH } from '../domain/
 import { type Address, EMPTY_SNAPSHOT, type HealthCheck, type Snapshot, serverKey, type TargetGroup } from '../domain/model.ts';
 import { monotonicMs } from '../shared/clock.ts';
 import type { HealthCode } from '../shared/memory/layout.ts';
+import { type Opening, PLAIN_OPENING } from '../shared/upstream-socket.ts';
 import type { Subscriber } from './authority.ts';
 import type { HealthJournal, ServerHealth } from './health-journal.ts';
 import { type Probe, type ProbeResult, probe as probeOverSockets } from './probes.ts';
@@ -16,6 +17,8 @@ export interface HealthCheckerParts {
   readonly publish: (group: string, address: string, health: HealthCode) => void;
   readonly log: HealthLog;
   readonly probe?: Probe;
+  /** How connections begin with the servers of the group; plain TCP unless given. */
+  readonly opening?: (group: string) => Opening;
   readonly nowMs?: () => number;
   /** From 0 up to 1. */
   readonly random?: () => number;
@@ -193,7 +196,8 @@ export class HealthChecker {
     signal.addEventListener('abort', () => given.resolve(), { once: true });
     const timer = setTimeout(() => running.abort(), check.timeoutMs).unref();
     try {
-      const result = await Promise.race([this.#probe(address, check, signal), given.promise]);
+      const opening = this.#parts.opening?.(group) ?? PLAIN_OPENING;
+      const result = await Promise.race([this.#probe(address, check, signal, opening), given.promise]);
       if (result !== undefined && !signal.aborted) return result;
       return { ok: false, cause: `timed out after ${check.timeoutMs / 1000}s` };
     } catch (err) {

@@ -1,7 +1,8 @@
 /** One look at an upstream server, by the kind of its group's health check. */
-import { connect, isIP, type Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
+import type { Socket } from 'node:net';
+import { createSecureContext } from 'node:tls';
 import { type Address, formatAddress, type HealthCheck } from '../domain/model.ts';
+import { type Opening, openUpstream, UpstreamTlsError } from '../shared/upstream-socket.ts';
 
 export interface ProbeResult {
   readonly ok: boolean;
@@ -9,49 +10,44 @@ export interface ProbeResult {
   readonly cause: string;
 }
 
-/** Looks once. Settles soon after `signal` is aborted, if not before, and leaves no socket open. The caller keeps the time. */
-export type Probe = (address: Address, check: HealthCheck, signal: AbortSignal) => Promise<ProbeResult>;
+/** Looks once; `opening` is how the group's connections begin with its servers. Settles soon after `signal` is aborted, if not before, and leaves no socket open. The caller keeps the time. */
+export type Probe = (address: Address, check: HealthCheck, signal: AbortSignal, opening: Opening) => Promise<ProbeResult>;
 
 /** Over real sockets. Never rejects. */
-export const probe: Probe = async (address, check, signal) => {
+export const probe: Probe = async (address, check, signal, opening) => {
   switch (check.type) {
     case 'none':
       return { ok: true, cause: 'not checked' };
     case 'tcp':
-      return probeTcp(address, signal);
+      return probeTcp(address, opening, signal);
     case 'tls':
-      return probeTls(address, signal);
+      return probeTls(address, opening, signal);
     case 'http':
-      return probeHttp(address, check, signal);
+      return probeHttp(address, check, opening, signal);
   }
 };
 
-function probeTcp(address: Address, signal: AbortSignal): Promise<ProbeResult> {
-  return watch(connect(address), signal, (socket, settle) => {
-    socket.once('connect', () => settle({ ok: true, cause: 'connected' }));
-    socket.once('error', (error) => settle({ ok: false, cause: wordsOf(error) }));
-  });
+function probeTcp(address: Address, opening: Opening, signal: AbortSignal): Promise<ProbeResult> {
+  return look(address, { ...opening, tls: undefined }, signal, (_, settle) => settle({ ok: true, cause: 'connected' }));
 }
 
-/** The handshake is what is looked at; whose certificate it is, connections verify for themselves. */
-function probeTls(address: Address, signal: AbortSignal): Promise<ProbeResult> {
-  const servername = isIP(address.host) === 0 ? address.host : '';
-  const socket = connectTls({ ...address, servername, rejectUnauthorized: false });
-  return watch(socket, signal, (_, settle) => {
-    let connected = false;
-    socket.once('connect', () => (connected = true));
-    socket.once('secureConnect', () => settle({ ok: true, cause: 'TLS handshake done' }));
-    socket.once('error', (error) => settle({ ok: false, cause: connected ? `TLS handshake failed: ${wordsOf(error)}` : wordsOf(error) }));
-  });
+/** Where connections speak no TLS the handshake is what is looked at, whose certificate it is being nobody's matter. */
+function probeTls(address: Address, opening: Opening, signal: AbortSignal): Promise<ProbeResult> {
+  const tls = opening.tls ?? {
+    settings: { serverName: undefined, insecureSkipVerify: true },
+    context: createSecureContext(),
+    alpn: undefined,
+  };
+  return look(address, { ...opening, tls }, signal, (_, settle) => settle({ ok: true, cause: 'TLS handshake done' }));
 }
 
 /** As much of an answer as is read in search of its first line. */
 const LONGEST_STATUS_LINE = 4096;
 
-function probeHttp(address: Address, { http }: HealthCheck, signal: AbortSignal): Promise<ProbeResult> {
+function probeHttp(address: Address, { http }: HealthCheck, opening: Opening, signal: AbortSignal): Promise<ProbeResult> {
   if (http === undefined) return Promise.resolve({ ok: false, cause: 'the health check does not say what to ask for' });
   const request = `GET ${http.path} HTTP/1.1\r\nHost: ${http.host ?? formatAddress(address)}\r\nUser-Agent: portcullis-health-check\r\nConnection: close\r\n\r\n`;
-  return watch(connect(address), signal, (socket, settle) => {
+  return look(address, opening, signal, (socket, settle) => {
     let answer = '';
     const judge = () => {
       const status = Number(/^HTTP\/1\.[01] (\d{3})(?: |$)/.exec(answer.split('\r\n', 1)[0] ?? '')?.[1]);
@@ -59,7 +55,7 @@ function probeHttp(address: Address, { http }: HealthCheck, signal: AbortSignal)
       else settle({ ok: status >= http.statusFrom && status <= http.statusTo, cause: `HTTP ${status}` });
     };
     socket.setEncoding('latin1');
-    socket.once('connect', () => socket.write(request));
+    socket.write(request);
     socket.on('data', (text: string) => {
       answer += text;
       if (answer.includes('\r\n') || answer.length >= LONGEST_STATUS_LINE) judge();
@@ -70,6 +66,24 @@ function probeHttp(address: Address, { http }: HealthCheck, signal: AbortSignal)
 }
 
 type Settle = (result: ProbeResult) => void;
+
+/** Connects, and gives what `watcher` settles on. */
+async function look(
+  address: Address,
+  opening: Opening,
+  signal: AbortSignal,
+  watcher: (socket: Socket, settle: Settle) => void,
+): Promise<ProbeResult> {
+  let socket: Socket;
+  try {
+    socket = await openUpstream(address, address.host, opening, signal);
+  } catch (error) {
+    if (signal.aborted || !(error instanceof Error)) return { ok: false, cause: 'given up' };
+    const cause = error instanceof UpstreamTlsError ? `TLS handshake failed: ${wordsOf(error.cause)}` : wordsOf(error);
+    return { ok: false, cause };
+  }
+  return watch(socket, signal, watcher);
+}
 
 /** Gives what `look` settles on first, and destroys the socket then or when the signal is aborted. */
 function watch(socket: Socket, signal: AbortSignal, look: (socket: Socket, settle: Settle) => void): Promise<ProbeResult> {
