@@ -1,12 +1,13 @@
 /** The bidirectional copy: backpressure, half-close, time limits, byte counts. */
 import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import type { Timeouts } from '../domain/model.ts';
 import type { CloseReason } from '../domain/reasons.ts';
 import { tcpBelow } from '../shared/upstream-socket.ts';
 import { reset } from './reset.ts';
 
 export interface SpliceOptions {
-  /** The TLS side. */
+  /** With TLS, or plain. */
   readonly client: Socket;
   readonly upstream: Socket;
   readonly timeouts: Pick<Timeouts, 'idleMs' | 'halfCloseMs' | 'maxDurationMs'>;
@@ -35,7 +36,7 @@ const RESETS_THE_CLIENT: ReadonlySet<CloseReason> = new Set([
  *
  * Who goes first is the reason; how the other learns it follows from that. An end is passed on as an end (half-close). A
  * client that failed resets its upstream server. A client whose server failed gets what had arrived from it and then an end
- * without TLS's close_notify, so that it does not take the torso for the whole.
+ * without TLS's close_notify, or a reset when it is plain, so that it does not take the torso for the whole.
  */
 export class Splice {
   readonly #options: SpliceOptions;
@@ -119,8 +120,15 @@ export class Splice {
       client.destroySoon();
     } else {
       // Done when all that was written before it is.
-      client.write(Buffer.alloc(0), () => client.destroy());
+      client.write(Buffer.alloc(0), () => this.#cutClient());
     }
+  }
+
+  /** An end without close_notify tells a client with TLS that there was more; without TLS only a reset does. */
+  #cutClient(): void {
+    const { client, resetClient } = this.#options;
+    if (client instanceof TLSSocket) client.destroy();
+    else resetClient();
   }
 
   /** The last bytes get this long to leave, however little the other side reads. */
