@@ -32,7 +32,7 @@ export function serverStatus(context: AdminContext, group: string, server: Upstr
     counters: serverCounters(stats.server(group, server.address)),
     agent: agent === undefined ? undefined : agentMessage(agent),
     connectLatency: balance?.connectMs === undefined ? undefined : durationMessage(balance.connectMs),
-    slowStartPercent: Math.round((balance?.slowStartShare ?? 1) * 100),
+    slowStartPercent: balance === undefined || balance.slowStartShare === 1 ? undefined : Math.round(balance.slowStartShare * 100),
   };
 }
 

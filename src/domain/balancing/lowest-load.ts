@@ -53,6 +53,8 @@ export class LowestLoad<S extends Candidate> implements Balancer<S> {
   #heap = new IndexedHeap(new Float64Array(), new Float64Array());
   /** The virtual time: when the server whose turn was last was due. */
   #now = 0;
+  /** When the last of those with one turn each is due. */
+  #last = 0;
 
   constructor(measure: LoadMeasure) {
     this.#measure = measure;
@@ -77,8 +79,12 @@ export class LowestLoad<S extends Candidate> implements Balancer<S> {
   taken(position: number): void {
     const server = this.#servers[position];
     if (server === undefined) return;
+    const turns = this.#measure.turns(server);
     this.#now = Math.max(this.#now, this.#heap.tie(position));
-    this.#heap.set(position, this.#load(server), this.#now + 1 / this.#measure.turns(server));
+    let due = this.#now + 1 / turns;
+    // Of those with one turn each, whoever had it goes behind all others, however long loads have kept them waiting.
+    if (turns === 1) due = this.#last = Math.max(this.#last, due);
+    this.#heap.set(position, this.#load(server), due);
   }
 
   changed(position: number): void {

@@ -1027,8 +1027,8 @@ export interface UpstreamServerStatus {
   connectLatency:
     | Duration
     | undefined;
-  /** How much of its share the server gets; below 100 in slow start only. */
-  slowStartPercent: number;
+  /** How much of its share the server gets in slow start. Left out: all of it. */
+  slowStartPercent?: number | undefined;
 }
 
 /** What a server's agent says. */
@@ -4338,7 +4338,7 @@ function createBaseUpstreamServerStatus(): UpstreamServerStatus {
     counters: undefined,
     agent: undefined,
     connectLatency: undefined,
-    slowStartPercent: 0,
+    slowStartPercent: undefined,
   };
 }
 
@@ -4371,7 +4371,7 @@ export const UpstreamServerStatus: MessageFns<UpstreamServerStatus> = {
     if (message.connectLatency !== undefined) {
       Duration.encode(message.connectLatency, writer.uint32(74).fork()).join();
     }
-    if (message.slowStartPercent !== 0) {
+    if (message.slowStartPercent !== undefined) {
       writer.uint32(80).uint32(message.slowStartPercent);
     }
     return writer;
@@ -4513,7 +4513,7 @@ export const UpstreamServerStatus: MessageFns<UpstreamServerStatus> = {
         ? globalThis.Number(object.slowStartPercent)
         : isSet(object.slow_start_percent)
         ? globalThis.Number(object.slow_start_percent)
-        : 0,
+        : undefined,
     };
   },
 
@@ -4546,7 +4546,7 @@ export const UpstreamServerStatus: MessageFns<UpstreamServerStatus> = {
     if (message.connectLatency !== undefined) {
       obj.connectLatency = Duration.toJSON(message.connectLatency);
     }
-    if (message.slowStartPercent !== 0) {
+    if (message.slowStartPercent !== undefined) {
       obj.slowStartPercent = Math.round(message.slowStartPercent);
     }
     return obj;
@@ -4576,7 +4576,7 @@ export const UpstreamServerStatus: MessageFns<UpstreamServerStatus> = {
     message.connectLatency = (object.connectLatency !== undefined && object.connectLatency !== null)
       ? Duration.fromPartial(object.connectLatency)
       : undefined;
-    message.slowStartPercent = object.slowStartPercent ?? 0;
+    message.slowStartPercent = object.slowStartPercent ?? undefined;
     return message;
   },
 };
