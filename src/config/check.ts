@@ -2,7 +2,8 @@ import type { Config } from './config.ts';
 import { analyseConfig, type ParseOptions, parseConfig, sortProblems } from './parse.ts';
 import { ConfigError, type Problem } from './problems.ts';
 import { readConfigFile } from './read-file.ts';
-import { inspectTlsFiles, type TlsFileOptions } from './tls-files.ts';
+import { inspectTlsFiles, TlsFileError, type TlsFileOptions } from './tls-files.ts';
+import { loadUpstreamTls } from './upstream-tls-files.ts';
 
 export type CheckedFile = { readonly config: Config; readonly warnings: readonly string[] } | { readonly problems: readonly Problem[] };
 
@@ -20,7 +21,7 @@ export function checkConfigFile(file: string, options: ParseOptions & TlsFileOpt
     if (error instanceof ConfigError) return { problems: error.problems };
     throw error;
   }
-  const { config, problems, tls } = analyseConfig(text, file, options);
+  const { config, problems, tls, upstreamTls } = analyseConfig(text, file, options);
   const fileProblems: Problem[] = [];
   const warnings: string[] = [];
   for (const { params, problemAt } of tls) {
@@ -28,6 +29,14 @@ export function checkConfigFile(file: string, options: ParseOptions & TlsFileOpt
     if ('errors' in inspected)
       fileProblems.push(...inspected.errors.map((error) => problemAt(error.key, `${error.file}: ${error.reason}`)));
     else warnings.push(...inspected.warnings);
+  }
+  for (const { settings, problemAt } of upstreamTls) {
+    try {
+      warnings.push(...loadUpstreamTls(settings, options).warnings);
+    } catch (error) {
+      if (!(error instanceof TlsFileError)) throw error;
+      fileProblems.push(problemAt(error.key, `${error.file}: ${error.reason}`));
+    }
   }
   if (config === undefined || fileProblems.length > 0) return { problems: sortProblems([...problems, ...fileProblems]) };
   return { config, warnings: [...new Set(warnings)] };

@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import type { TlsParams } from '../domain/model.ts';
+import type { TlsParams, UpstreamTls } from '../domain/model.ts';
 import { buildConfig, type ResolvePath, resolveTls } from './build.ts';
 import type { Config } from './config.ts';
 import { crossProblems, tlsMappings } from './cross-checks.ts';
 import { lockoutProblems } from './lockout-checks.ts';
-import { ConfigError, formatPath, type Problem } from './problems.ts';
+import { ConfigError, formatPath, type PathStep, type Problem } from './problems.ts';
 import { fileSchema } from './schema/file.ts';
 import { tlsParams } from './schema/tls.ts';
 import { schemaProblems } from './schema-problems.ts';
@@ -25,11 +25,19 @@ export interface Analysis {
   readonly problems: readonly Problem[];
   /** The TLS parameters that are whole, whatever else is wrong. */
   readonly tls: readonly LocatedTls[];
+  /** The target groups' own, when nothing else is wrong. */
+  readonly upstreamTls: readonly LocatedUpstreamTls[];
 }
 
 export interface LocatedTls {
   readonly params: TlsParams;
-  /** A problem with the value of this key, at its place. */
+  /** A problem with the value of this key (or path, such as `certificates[0].privateKey`), at its place. */
+  problemAt(key: string, expected: string): Problem;
+}
+
+export interface LocatedUpstreamTls {
+  readonly settings: UpstreamTls;
+  /** A problem with the value of this key (or path, such as `certificates[0].privateKey`), at its place. */
   problemAt(key: string, expected: string): Problem;
 }
 
@@ -46,7 +54,7 @@ export function parseConfig(text: string, file: string, options: ParseOptions = 
 /** As {@link parseConfig}, saying what is wrong instead of throwing. */
 export function analyseConfig(text: string, file: string, { cwd = process.cwd(), exists = existsSync }: ParseOptions = {}): Analysis {
   const { root, problems } = readSource(text);
-  if (root === undefined) return { config: undefined, problems: inOrder(file, problems), tls: [] };
+  if (root === undefined) return { config: undefined, problems: inOrder(file, problems), tls: [], upstreamTls: [] };
   const result = fileSchema.safeParse(root.value);
   const all = [
     ...problems,
@@ -58,7 +66,8 @@ export function analyseConfig(text: string, file: string, { cwd = process.cwd(),
   const absolute = path.resolve(cwd, file);
   const resolvePath = pathResolver(path.dirname(absolute), cwd, exists);
   const config = result.success && all.length === 0 ? buildConfig(result.data, absolute, resolvePath) : undefined;
-  return { config, problems: inOrder(file, all), tls: locatedTls(root, file, resolvePath) };
+  const upstreamTls = config === undefined ? [] : locatedUpstreamTls(root, file, config);
+  return { config, problems: inOrder(file, all), tls: locatedTls(root, file, resolvePath), upstreamTls };
 }
 
 /** Beside the config file first, then in the working directory; when in neither, beside the config file. */
@@ -74,12 +83,26 @@ function locatedTls(root: SourceNode, file: string, resolvePath: ResolvePath): L
   return tlsMappings(root).flatMap((node) => {
     const result = tlsParams.safeParse(node.value);
     if (!result.success) return [];
-    const problemAt = (key: string, expected: string): Problem => {
-      const at = [...node.path, key];
-      return { file, ...positionOf(root, at), path: formatPath(at), expected };
-    };
-    return [{ params: resolveTls(result.data, resolvePath), problemAt }];
+    return [{ params: resolveTls(result.data, resolvePath), problemAt: problemsAt(root, file, node.path) }];
   });
+}
+
+function locatedUpstreamTls(root: SourceNode, file: string, { targetGroups }: Config): LocatedUpstreamTls[] {
+  return targetGroups.flatMap(({ upstreamTls: settings }, index) =>
+    settings === undefined ? [] : [{ settings, problemAt: problemsAt(root, file, ['targetGroups', index, 'upstreamTls']) }],
+  );
+}
+
+function problemsAt(root: SourceNode, file: string, within: readonly PathStep[]): LocatedTls['problemAt'] {
+  return (key, expected) => {
+    const at = [...within, ...stepsOf(key)];
+    return { file, ...positionOf(root, at), path: formatPath(at), expected };
+  };
+}
+
+/** `certificates[0].privateKey` -> certificates, 0, privateKey */
+function stepsOf(key: string): readonly PathStep[] {
+  return key.split(/[.[\]]+/).map((step) => (/^\d+$/.test(step) ? Number(step) : step));
 }
 
 /** One problem for each value: the first that was found is the simplest, and others often follow from it. */

@@ -81,3 +81,29 @@ test('loading throws the problems of the file, and leaves the TLS files for late
     new ConfigError([{ file: `${file}.none`, path: '', expected: 'there is no such file' }]),
   );
 });
+
+test('the files of upstreamTls are looked at too, and insecureSkipVerify is a warning', async (t) => {
+  const file = await fileWith(
+    t,
+    `listenAddress: "127.0.0.1:0"
+${TLS}targetGroups:
+  - name: a
+    upstreamServers: ["127.0.0.1:1"]
+    upstreamTls: {ca: lb.crt}
+  - name: b
+    upstreamServers: ["127.0.0.1:1"]
+    upstreamTls: {ca: rootCA.pem, certificate: lb.crt, privateKey: other.key}
+`,
+  );
+  assert.deepEqual(problemsOf(file), [
+    'lb.yaml:6:23: targetGroups[0].upstreamTls.ca: lb.crt: the certificate in line 1 is not a CA certificate (CA:TRUE); name the CA that signs the certificates',
+    'lb.yaml:9:68: targetGroups[1].upstreamTls.privateKey: other.key: the key does not match the certificate in lb.crt; name the key that the certificate was made for',
+  ]);
+  writeFileSync(
+    file,
+    `listenAddress: "127.0.0.1:0"\n${TLS}targetGroups: [{name: a, upstreamServers: ["127.0.0.1:1"], upstreamTls: {insecureSkipVerify: true}}]\n`,
+  );
+  const checked = checkConfigFile(file, { allowInsecureKeyPermissions: false });
+  assert.ok('config' in checked);
+  assert.equal(checked.warnings.filter((warning) => warning.startsWith('insecureSkipVerify: ')).length, 1);
+});
