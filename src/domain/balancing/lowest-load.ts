@@ -42,6 +42,9 @@ export const LEAST_LATENCY: LoadMeasure = {
   turns: effectiveWeight,
 };
 
+/** Next to no time at all, but behind. */
+const BEHIND = 2 ** -20;
+
 /**
  * The server with the least load, in a heap, so that a choice costs much the same among ten servers and ten thousand. Among equals turns
  * are taken by start-time fair queuing (Goyal, Vin and Cheng, SIGCOMM 1996): in order of the list where all have the same weight, and a
@@ -83,7 +86,7 @@ export class LowestLoad<S extends Candidate> implements Balancer<S> {
     this.#now = Math.max(this.#now, this.#heap.tie(position));
     let due = this.#now + 1 / turns;
     // Of those with one turn each, whoever had it goes behind all others, however long loads have kept them waiting.
-    if (turns === 1) due = this.#last = Math.max(this.#last, due);
+    if (turns === 1) due = this.#last = Math.max(this.#last + BEHIND, due);
     this.#heap.set(position, this.#load(server), due);
   }
 

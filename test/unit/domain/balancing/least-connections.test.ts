@@ -102,6 +102,23 @@ describe('leastConnections', () => {
     assert.equal(order.replaceAll(/[^c]/g, '').length, 3, order);
   });
 
+  test('idle servers take strict turns, whatever turns their loads gave them before', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 6 }), churn, (count, steps) => {
+        const list = servers(...Array.from({ length: count }, () => 1));
+        const chooser = new Chooser('leastConnections', list);
+        for (const step of steps) {
+          if (step === undefined) chooser.take({ hold: true });
+          else chooser.end(list[step % count] ?? assert.fail('there is one'));
+        }
+        for (const one of list) while (one.connections > 0) chooser.end(one);
+        const order = chooser.next(3 * count);
+        assert.equal(new Set(order.slice(0, count)).size, count, order);
+        assert.equal(order, order.slice(0, count).repeat(3));
+      }),
+    );
+  });
+
   test('proposes the rest from the least loaded to the most', () => {
     fc.assert(
       fc.property(anyServers, (list) => {
