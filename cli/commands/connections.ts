@@ -102,7 +102,7 @@ function connectionTable(served: readonly Connection[], nowMs: number, paint: Pa
     served.map((one) => [
       one.id,
       one.clientId,
-      one.remote,
+      one.via === '' ? one.remote : `${one.remote} via ${one.via}`,
       one.listener,
       one.targetGroup,
       one.server,
