@@ -1,13 +1,14 @@
-import { isDeepStrictEqual } from 'node:util';
-import { parseAddress } from '../domain/address.ts';
-import { type Health, nextIntervalMs, observe, UNKNOWN_HEALTH } from '../domain/health.ts';
-import { type Address, EMPTY_SNAPSHOT, type HealthCheck, type Snapshot, serverKey, type TargetGroup } from '../domain/model.ts';
+import { isIP } from 'node:net';
+import { nextIntervalMs, observe } from '../domain/health.ts';
+import { EMPTY_SNAPSHOT, type Snapshot, serverKey, type TargetGroup } from '../domain/model.ts';
 import { monotonicMs } from '../shared/clock.ts';
 import type { HealthCode } from '../shared/memory/layout.ts';
 import { type Opening, PLAIN_OPENING } from '../shared/upstream-socket.ts';
 import type { Subscriber } from './authority.ts';
 import type { HealthJournal, ServerHealth } from './health-journal.ts';
-import { type Probe, type ProbeResult, probe as probeOverSockets } from './probes.ts';
+import type { ProbeResult } from './probes/look.ts';
+import { type Probe, probe as probeOverSockets } from './probes/probe.ts';
+import { checkSettings, healthOf, isCheckedSo, type WatchedServer, watchServer } from './watched-server.ts';
 
 /** What the checker needs around it. Time and randomness are the real ones unless given. */
 export interface HealthCheckerParts {
@@ -19,6 +20,8 @@ export interface HealthCheckerParts {
   readonly probe?: Probe;
   /** How connections begin with the servers of the group; plain TCP unless given. */
   readonly opening?: (group: string) => Opening;
+  /** The addresses of a host name; none unless given. */
+  readonly addressesOf?: (host: string) => Promise<readonly string[]>;
   readonly nowMs?: () => number;
   /** From 0 up to 1. */
   readonly random?: () => number;
@@ -37,36 +40,18 @@ const MOST_AT_ONCE = 256;
 /** A probe is early or late by up to this part of its interval, so that servers are not all looked at together. */
 const JITTER = 0.1;
 
-/** One server under observation. */
-interface Watched {
-  readonly group: string;
-  readonly server: string;
-  readonly address: Address;
-  check: HealthCheck;
-  /** In maintenance: not probed, and its health stays as it was. */
-  resting: boolean;
-  health: Health;
-  lastProbe: string;
-  lastProbeMs: number;
-  sinceMs: number;
-  /** Until the next probe. */
-  timer: NodeJS.Timeout | undefined;
-  /** The probe under way; what another one still finds does not count. */
-  running: AbortController | undefined;
-  probed: boolean;
-  readonly firstProbe: PromiseWithResolvers<void>;
-}
-
 /** Looks at every upstream server at its group's interval, and tells when its health changes. */
 export class HealthChecker {
   readonly #parts: HealthCheckerParts;
   readonly #probe: Probe;
   readonly #nowMs: () => number;
   readonly #random: () => number;
-  readonly #watched = new Map<string, Watched>();
+  readonly #watched = new Map<string, WatchedServer>();
   /** In the order in which they became due. */
-  readonly #due = new Set<Watched>();
+  readonly #due = new Set<WatchedServer>();
   #underWay = 0;
+  /** lbd itself lacks something to look with, as far as the last probe that ended says. */
+  #isShort = false;
   #unsubscribe: () => void = () => undefined;
 
   constructor(parts: HealthCheckerParts) {
@@ -93,11 +78,11 @@ export class HealthChecker {
   /** How a server is; undefined for one that the state does not have. */
   statusOf(group: string, address: string): ServerHealth | undefined {
     const watched = this.#watched.get(serverKey(group, address));
-    return watched === undefined ? undefined : statusOf(watched);
+    return watched === undefined ? undefined : healthOf(watched);
   }
 
   list(): readonly ServerHealth[] {
-    return [...this.#watched.values()].map(statusOf);
+    return [...this.#watched.values()].map(healthOf);
   }
 
   /** Resolves once the server has been looked at, or is gone, or after a second. */
@@ -137,16 +122,16 @@ export class HealthChecker {
     }
   }
 
-  #watchAll({ name, servers, healthCheck }: TargetGroup): void {
-    for (const { address, mode } of servers) {
-      const key = serverKey(name, address);
+  #watchAll(group: TargetGroup): void {
+    for (const { address, mode } of group.servers) {
+      const key = serverKey(group.name, address);
       const known = this.#watched.get(key);
       const resting = mode === 'maintenance';
-      if (known?.resting === resting && isDeepStrictEqual(known.check, healthCheck)) continue;
-      const watched = known ?? unwatched(name, address, healthCheck, this.#nowMs());
+      if (known?.resting === resting && isCheckedSo(known, group)) continue;
+      const watched = known ?? watchServer(group, address, this.#nowMs());
       this.#watched.set(key, watched);
       this.#pause(watched);
-      watched.check = healthCheck;
+      watched.settings = checkSettings(group);
       watched.resting = resting;
       if (resting) watched.firstProbe.resolve();
       else this.#due.add(watched);
@@ -154,8 +139,9 @@ export class HealthChecker {
     this.#probeDue();
   }
 
-  #pause(watched: Watched): void {
+  #pause(watched: WatchedServer): void {
     clearTimeout(watched.timer);
+    watched.nextProbeAtMs = undefined;
     this.#due.delete(watched);
     watched.running?.abort();
     watched.running = undefined;
@@ -169,16 +155,17 @@ export class HealthChecker {
     }
   }
 
-  async #probeOnce(watched: Watched): Promise<void> {
+  async #probeOnce(watched: WatchedServer): Promise<void> {
     const running = new AbortController();
     watched.running = running;
+    watched.nextProbeAtMs = undefined;
     this.#underWay++;
     const startedMs = monotonicMs();
     const result = await this.#look(watched, running);
-    watched.lastProbeMs = monotonicMs() - startedMs;
     this.#underWay--;
     if (watched.running === running) {
       watched.running = undefined;
+      watched.lastProbeMs = monotonicMs() - startedMs;
       try {
         this.#note(watched, result);
       } catch (err) {
@@ -190,16 +177,22 @@ export class HealthChecker {
   }
 
   /** Never rejects, and never lasts longer than the timeout, whatever the probe does. */
-  async #look({ group, server, address, check }: Watched, running: AbortController): Promise<ProbeResult> {
+  async #look({ group, server, address, settings }: WatchedServer, running: AbortController): Promise<ProbeResult> {
     const { signal } = running;
     const given = Promise.withResolvers<void>();
     signal.addEventListener('abort', () => given.resolve(), { once: true });
-    const timer = setTimeout(() => running.abort(), check.timeoutMs).unref();
-    try {
+    const { healthCheck } = settings;
+    const { timeoutMs } = healthCheck;
+    const timer = setTimeout(() => running.abort(), timeoutMs).unref();
+    const probe = async () => {
+      const addresses = isIP(address.host) === 0 ? await this.#parts.addressesOf?.(address.host) : [address.host];
       const opening = this.#parts.opening?.(group) ?? PLAIN_OPENING;
-      const result = await Promise.race([this.#probe(address, check, signal, opening), given.promise]);
+      return this.#probe({ address, addresses: addresses ?? [], opening, timeoutMs }, healthCheck, signal);
+    };
+    try {
+      const result = await Promise.race([probe(), given.promise]);
       if (result !== undefined && !signal.aborted) return result;
-      return { ok: false, cause: `timed out after ${check.timeoutMs / 1000}s` };
+      return { ok: false, cause: `timed out after ${timeoutMs / 1000}s` };
     } catch (err) {
       this.#parts.log.warn({ err, group, server }, 'a health check broke; it counts as failed');
       return { ok: false, cause: 'the health check itself broke' };
@@ -208,16 +201,21 @@ export class HealthChecker {
     }
   }
 
-  #note(watched: Watched, { ok, cause }: ProbeResult): void {
-    const { group, server, check } = watched;
+  #note(watched: WatchedServer, { ok, cause, inconclusive = false }: ProbeResult): void {
+    const { group, server, settings } = watched;
     const atMs = this.#nowMs();
+    watched.lastProbe = cause;
+    watched.probedAtMs = atMs;
+    this.#noteShortage(inconclusive, cause);
+    if (inconclusive) return;
+    const { healthCheck: check } = settings;
     const from = watched.health.state;
     const thresholds = check.type === 'none' ? { unhealthyThreshold: 1, healthyThreshold: 1 } : check;
     const { health, flipped } = observe(watched.health, ok ? 'success' : 'failure', thresholds);
     watched.health = health;
-    watched.lastProbe = cause;
     if (flipped) {
       const to = health.state;
+      watched.cause = cause;
       watched.sinceMs = atMs;
       this.#parts.publish(group, server, to);
       this.#parts.journal.append({ kind: 'changed', group, server, from, to, cause, atMs });
@@ -226,42 +224,27 @@ export class HealthChecker {
     watched.firstProbe.resolve();
   }
 
-  #schedule(watched: Watched): void {
-    if (watched.check.type === 'none') return;
-    const interval = nextIntervalMs(watched.health, watched.check);
+  /** What lbd has run out of says nothing of a server. Told once, and when it is over. */
+  #noteShortage(isShort: boolean, cause: string): void {
+    if (isShort === this.#isShort) return;
+    this.#isShort = isShort;
+    if (isShort) this.#parts.log.warn({ cause }, 'health checks cannot be made; servers keep the health they have');
+    else this.#parts.log.info({}, 'health checks can be made again');
+  }
+
+  #schedule(watched: WatchedServer): void {
+    const { healthCheck } = watched.settings;
+    if (healthCheck.type === 'none') return;
+    const interval = nextIntervalMs(watched.health, healthCheck);
     // First probes all happen at once: the second ones are spread over the whole interval.
     const delayMs = watched.probed ? interval * (1 - JITTER + 2 * JITTER * this.#random()) : interval * this.#random();
     watched.probed = true;
+    watched.nextProbeAtMs = this.#nowMs() + delayMs;
     watched.timer = setTimeout(() => {
       this.#due.add(watched);
       this.#probeDue();
     }, delayMs).unref();
   }
-}
-
-/** @throws Error for an address that no state may hold. */
-function unwatched(group: string, server: string, check: HealthCheck, nowMs: number): Watched {
-  const address = parseAddress(server);
-  if ('problem' in address) throw new Error(`the state holds a malformed address: ${address.problem}`);
-  return {
-    group,
-    server,
-    address,
-    check,
-    resting: false,
-    health: UNKNOWN_HEALTH,
-    lastProbe: 'not probed yet',
-    lastProbeMs: 0,
-    sinceMs: nowMs,
-    timer: undefined,
-    running: undefined,
-    probed: false,
-    firstProbe: Promise.withResolvers(),
-  };
-}
-
-function statusOf({ group, server, health, lastProbe, lastProbeMs, sinceMs }: Watched): ServerHealth {
-  return { group, server, health: health.state, lastProbe, lastProbeMs, sinceMs };
 }
 
 async function withinFirstProbeBound(done: Promise<unknown>): Promise<void> {

@@ -20,11 +20,16 @@ export interface ServerHealth {
   readonly group: string;
   readonly server: string;
   readonly health: HealthCode;
+  /** What was seen when the health became what it is. */
+  readonly cause: string;
   /** What the last probe saw. */
   readonly lastProbe: string;
-  /** Milliseconds since 1970; 0 before the first probe. */
   /** How long the last probe took. */
   readonly lastProbeMs: number;
+  /** When that was, milliseconds since 1970; undefined: there was none yet. */
+  readonly probedAtMs: number | undefined;
+  /** When the next one is due, milliseconds since 1970; undefined: one is under way, or none will come. */
+  readonly nextProbeAtMs: number | undefined;
   /** When the health last changed, or else when the server was added; milliseconds since 1970. */
   readonly sinceMs: number;
 }

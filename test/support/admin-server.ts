@@ -75,7 +75,10 @@ export class ScriptedHealth implements HealthView {
   turn(group: string, server: string, to: HealthCode, cause = 'scripted'): void {
     const from = this.statusOf(group, server)?.health ?? 'unknown';
     const sinceMs = Date.UTC(2026, 5, 1);
-    this.#servers.set(serverKey(group, server), { group, server, health: to, lastProbe: cause, lastProbeMs: 1.5, sinceMs });
+    this.#servers.set(serverKey(group, server), {
+      ...{ group, server, health: to, cause, lastProbe: cause, lastProbeMs: 1.5, sinceMs },
+      ...{ probedAtMs: sinceMs + 1000, nextProbeAtMs: sinceMs + 6000 },
+    });
     this.journal.append({ kind: 'changed', group, server, from, to, cause, atMs: sinceMs });
   }
 

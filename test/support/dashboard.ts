@@ -54,7 +54,10 @@ export function scriptedDashboard(first: Snapshot): ScriptedDashboard {
     setHealth(group, server, to, cause) {
       const from = health.get(serverKey(group, server))?.health ?? 'unknown';
       const { atMs } = journal.append({ kind: 'changed', group, server, from, to, cause, atMs: Date.now() });
-      health.set(serverKey(group, server), { group, server, health: to, lastProbe: cause, lastProbeMs: 1, sinceMs: atMs });
+      health.set(serverKey(group, server), {
+        ...{ group, server, health: to, cause, lastProbe: cause, lastProbeMs: 1, sinceMs: atMs },
+        ...{ probedAtMs: atMs, nextProbeAtMs: undefined },
+      });
     },
     async serve(t) {
       const metrics = new Metrics({
