@@ -66,12 +66,17 @@ export async function connectUpstream(view: GroupView, caller: Caller, lane: Lan
   throw new Refusal(failure.reason, tried.size === 1 ? failure.message : `${failure.message} (the last of ${tried.size} tried)`);
 }
 
+/** In a stream of changes a choice that is a moment old must do. */
+const MOST_LOOKS = 8;
+
 /** Takes a place before anything is awaited, so that connections that arrive together see each other. */
 function reserve({ pool }: GroupView, caller: Caller, lane: LaneWriter, tried: ReadonlySet<ServerView>): ServerView | undefined {
-  for (;;) {
+  for (let looks = 1; ; looks++) {
     const server = pool.choose(caller, tried);
     if (server === undefined) return undefined;
     const seen = server.active();
+    // Another worker was at it meanwhile: another server may be the better one now.
+    if (lane.changes.hasNews && looks < MOST_LOOKS) continue;
     if (seen < server.maxConnections && lane.reserveServer(server.slot, seen)) return server;
   }
 }

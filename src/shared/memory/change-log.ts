@@ -52,6 +52,11 @@ export class ChangeLog {
     return true;
   }
 
+  /** Something has happened since the last {@link read}. */
+  get hasNews(): boolean {
+    return this.#head !== this.#next;
+  }
+
   get #head(): number {
     return Atomics.load(this.#cells, 0) >>> 0;
   }
