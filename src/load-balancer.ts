@@ -1,9 +1,7 @@
 /** The whole balancer without its admin server: authority, health checker and worker threads, wired together. */
-import { createServer } from 'node:net';
 import { type Logger, pino } from 'pino';
 import type { Config, StoreConfig } from './config/config.ts';
 import { type ClientDocument, clientFrom } from './config/document.ts';
-import { loadTlsMaterial } from './config/tls-files.ts';
 import { AgentChecker } from './controlplane/agent-checker.ts';
 import { type Accepted, Authority, type Intent } from './controlplane/authority.ts';
 import { type Seeding, seed } from './controlplane/bootstrap.ts';
@@ -11,26 +9,19 @@ import { type ConnectionListing, listConnections } from './controlplane/connecti
 import { type ConnectionReader, ConnectionWatch, type WatchFilter } from './controlplane/connection-watch.ts';
 import { HealthChecker } from './controlplane/health-checker.ts';
 import { HealthJournal, type ServerHealth } from './controlplane/health-journal.ts';
+import { openPorts, refuseTakenPorts } from './controlplane/listener-ports.ts';
 import { connectionsPerWorker } from './controlplane/open-files.ts';
 import { Slots } from './controlplane/slots.ts';
 import { Stats } from './controlplane/stats.ts';
 import { MemoryStore } from './controlplane/store/memory.ts';
 import { SqliteStore } from './controlplane/store/sqlite.ts';
 import type { Store } from './controlplane/store/store.ts';
-import { ListenError } from './controlplane/worker-thread.ts';
 import { Workers } from './controlplane/workers.ts';
 import { type AgentState, isAgentDown } from './domain/agent-report.ts';
-import {
-  type Address,
-  type BoundListener,
-  formatAddress,
-  type LogLevel,
-  type Snapshot,
-  type TlsMaterial,
-  type UpstreamServer,
-} from './domain/model.ts';
+import { type BoundListener, formatAddress, type LogLevel, type Snapshot, type TlsMaterial, type UpstreamServer } from './domain/model.ts';
 import type { CloseReason } from './domain/reasons.ts';
 import type { Command } from './domain/state.ts';
+import { ListenerTlsFiles } from './listener-tls.ts';
 import { monotonicMs } from './shared/clock.ts';
 import type { ExplainQuestion, Explanation } from './shared/explain.ts';
 import { createSharedBuffers, type HealthCode } from './shared/memory/layout.ts';
@@ -74,16 +65,16 @@ export class LoadBalancer {
   readonly startedAtMs: number;
   readonly seeding: Seeding;
   readonly #workers: Workers;
+  readonly #listenerTls: ListenerTlsFiles;
   readonly #upstreamTls: UpstreamTlsFiles;
   readonly #connectionWatch: ConnectionWatch;
   readonly #store: Store;
-  readonly #options: LoadBalancerOptions;
   readonly #log: Logger;
   #stopped: Promise<number> | undefined;
 
   private constructor(
     parts: Pick<LoadBalancer, 'config' | 'authority' | 'stats' | 'journal' | 'health' | 'agents' | 'startedAtMs' | 'seeding'>,
-    wiring: { workers: Workers; upstreamTls: UpstreamTlsFiles; store: Store; options: LoadBalancerOptions; log: Logger },
+    wiring: { workers: Workers; listenerTls: ListenerTlsFiles; upstreamTls: UpstreamTlsFiles; store: Store; log: Logger },
   ) {
     this.config = parts.config;
     this.authority = parts.authority;
@@ -94,10 +85,10 @@ export class LoadBalancer {
     this.startedAtMs = parts.startedAtMs;
     this.seeding = parts.seeding;
     this.#workers = wiring.workers;
+    this.#listenerTls = wiring.listenerTls;
     this.#upstreamTls = wiring.upstreamTls;
     this.#connectionWatch = new ConnectionWatch(wiring.workers);
     this.#store = wiring.store;
-    this.#options = wiring.options;
     this.#log = wiring.log;
   }
 
@@ -108,22 +99,27 @@ export class LoadBalancer {
   static async start(config: Config, options: LoadBalancerOptions = {}): Promise<LoadBalancer> {
     const log = options.log ?? pino({ level: 'silent' });
     const startedAtMs = Date.now();
-    const tls = loadListenerTls(config, options, log);
+    const tlsOptions = { allowInsecureKeyPermissions: options.allowInsecureKeyPermissions ?? false };
+    const listenerTls = new ListenerTlsFiles(config.listeners, tlsOptions, log);
     const store = options.store ?? (await openStore(config.store));
     try {
       const ledger = new SharedLedger(createSharedBuffers(config.workers));
       const slots = new Slots(ledger);
-      const upstreamTls = new UpstreamTlsFiles({ allowInsecureKeyPermissions: options.allowInsecureKeyPermissions ?? false }, log);
+      const upstreamTls = new UpstreamTlsFiles(tlsOptions, log);
       let seeded = false;
       const vet = (next: Snapshot) => {
         slots.checkCapacity(next);
         // Until then the state may name files of before, which the config file has replaced.
-        if (seeded) upstreamTls.check(next);
+        if (!seeded) return;
+        listenerTls.check(next);
+        upstreamTls.check(next);
       };
-      const authority = await Authority.open(store, { vet });
+      const prepare = async (previous: Snapshot, next: Snapshot) => (seeded ? openPorts(workers, previous, next) : () => undefined);
+      const authority = await Authority.open(store, { vet, prepare });
       const seeding = await seed(authority, config);
       seeded = true;
       slots.follow(authority.snapshot);
+      listenerTls.follow(authority.snapshot);
       upstreamTls.follow(authority.snapshot);
 
       const workers = new Workers({
@@ -137,7 +133,7 @@ export class LoadBalancer {
         },
         slots,
         snapshot: () => authority.snapshot,
-        tls,
+        listenerTls: () => listenerTls.served,
         upstreamTls: () => upstreamTls.served,
         logLevel: config.logLevel,
         writeLines: options.writeLogLines ?? (() => undefined),
@@ -157,7 +153,11 @@ export class LoadBalancer {
       let isServing = false;
       const isRecovery = (from: HealthCode, to: HealthCode) => isServing && to === 'healthy' && from !== 'healthy';
       // Slots first: who learns of a new server next must find its row.
-      authority.subscribe((change) => workers.publish(change, slots.follow(change.next), upstreamTls.follow(change.next)));
+      authority.subscribe((change) => {
+        const assigned = slots.follow(change.next);
+        const tls = { listenerTls: listenerTls.follow(change.next), upstreamTls: upstreamTls.follow(change.next) };
+        return workers.publish(change, assigned, tls);
+      });
       const openingForChecks = (group: string) => upstreamTls.openingForChecks(authority.snapshot.targetGroups.get(group));
       const health = new HealthChecker({ authority, journal, publish: publishHealth, opening: openingForChecks, log });
       const publishAgent = (group: string, address: string, state: AgentState) => {
@@ -170,7 +170,7 @@ export class LoadBalancer {
       const agents = new AgentChecker({ authority, publish: publishAgent, log });
 
       try {
-        await refuseTakenPorts(config);
+        await refuseTakenPorts(config.listeners);
         agents.start();
         await health.start();
         await workers.start();
@@ -182,7 +182,7 @@ export class LoadBalancer {
         throw error;
       }
       const parts = { config, authority, stats: new Stats(ledger, slots), journal, health, agents, startedAtMs, seeding };
-      return new LoadBalancer(parts, { workers, upstreamTls, store, options, log });
+      return new LoadBalancer(parts, { workers, listenerTls, upstreamTls, store, log });
     } catch (error) {
       await store.close();
       throw error;
@@ -203,9 +203,9 @@ export class LoadBalancer {
   }
 
   listeners(): readonly BoundListener[] {
-    return this.snapshot.listeners.map(({ name, address, targetGroup, routes }) => {
-      const port = this.#workers.ports.get(name) ?? address.port;
-      return { name, address: formatAddress({ ...address, port }), targetGroup, routes };
+    return this.snapshot.listeners.map((listener) => {
+      const { name, address, targetGroup, routes } = listener;
+      return { name, address: formatAddress({ ...address, port: this.#workers.portOf(listener) }), targetGroup, routes };
     });
   }
 
@@ -275,7 +275,7 @@ export class LoadBalancer {
 
   /** What each listener serves new connections with, by its name. */
   get tlsMaterial(): ReadonlyMap<string, TlsMaterial> {
-    return this.#workers.tls;
+    return this.#listenerTls.served;
   }
 
   /**
@@ -283,9 +283,9 @@ export class LoadBalancer {
    * @throws TlsFileError when one of them is bad; the old ones all stay in force
    */
   async reloadCertificates(): Promise<void> {
-    const listenerTls = loadListenerTls(this.config, this.#options, this.#log);
-    const putIntoForce = this.#upstreamTls.reread();
-    await this.#workers.reloadTls(listenerTls, putIntoForce());
+    const renewListeners = this.#listenerTls.reread();
+    const renewUpstreams = this.#upstreamTls.reread();
+    await this.#workers.reloadTls(renewListeners(), renewUpstreams());
   }
 
   /**
@@ -308,34 +308,6 @@ export class LoadBalancer {
   }
 }
 
-function loadListenerTls(config: Config, options: LoadBalancerOptions, log: Logger): ReadonlyMap<string, TlsMaterial> {
-  const allowInsecureKeyPermissions = options.allowInsecureKeyPermissions ?? false;
-  return new Map(
-    config.listeners.flatMap(({ name, tls }) => {
-      if (tls === undefined) return [];
-      const { material, warnings } = loadTlsMaterial(tls, { allowInsecureKeyPermissions });
-      for (const warning of warnings) log.warn({ listener: name }, warning);
-      return [[name, material]];
-    }),
-  );
-}
-
 async function openStore(config: StoreConfig): Promise<Store> {
   return config.kind === 'memory' ? new MemoryStore() : SqliteStore.open(config.path);
-}
-
-/**
- * Workers share their ports (reusePort), and so would a second daemon, unnoticed, taking half of the connections. Opening each
- * port alone, once, before the workers do, finds out whether somebody is there.
- */
-async function refuseTakenPorts(config: Config): Promise<void> {
-  for (const { name, address } of config.listeners) if (address.port !== 0) await openAlone(name, address);
-}
-
-function openAlone(listener: string, address: Address): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', ({ code = 'UNKNOWN', message }: NodeJS.ErrnoException) => reject(new ListenError(listener, code, message)));
-    server.listen({ ...address, exclusive: true }, () => server.close(() => resolve()));
-  });
 }

@@ -52,7 +52,7 @@ function run(port: MessagePort, running: Running): void {
 function readGoal(goal: Goal, running: Running): Read {
   if (goal.kind === 'recorded') {
     const { targetGroups, clients } = replayed(goal.recorded);
-    // Certificates that are revoked by now stay so, whatever was revoked then.
+    // Certificates that are revoked by now stay so, whatever was revoked then; and the listeners stay, whose files may be gone.
     return { wanted: { targetGroups: [...targetGroups.values()], clients: [...clients.values()], revocations: [] }, needsRestart: [] };
   }
   const config = parseForRunning(running, goal.text);

@@ -28,8 +28,8 @@ export class ServedCertificates {
 
   /** What new connections are served with now, whatever the files say meanwhile; the admin server is last. */
   served(): { readonly usedBy: string; readonly file: string; readonly certificatePem: string }[] {
-    const { config, tlsMaterial } = this.#balancer;
-    const listeners = config.listeners.flatMap(({ name, tls }) =>
+    const { config, snapshot, tlsMaterial } = this.#balancer;
+    const listeners = snapshot.listeners.flatMap(({ name, tls }) =>
       tls === undefined ? [] : [{ usedBy: name, file: tls.certificate, certificatePem: tlsMaterial.get(name)?.certificatePem ?? '' }],
     );
     return [...listeners, { usedBy: 'admin', file: config.admin.tls.certificate, certificatePem: this.#admin.certificatePem }];

@@ -49,6 +49,12 @@ export type Wanted = Command | ((current: Snapshot) => Command);
 /** Objects to a state that could not be served, by throwing a DomainError. */
 export type Vet = (next: Snapshot) => void;
 
+/**
+ * Makes ready what the next state needs that may not be had, such as open ports, before the change is kept; what it returns takes that
+ * back when the change cannot be kept. Throws a DomainError to refuse the change.
+ */
+export type Prepare = (previous: Snapshot, next: Snapshot) => Promise<() => void>;
+
 /** Learns of each change, in order. The change is acknowledged to its author when every subscriber's promise has settled. */
 export type Subscriber = (change: Change) => Promise<void> | void;
 
@@ -58,25 +64,34 @@ export class Authority {
   readonly #store: Store;
   readonly #nowMs: () => number;
   readonly #vet: Vet;
+  readonly #prepare: Prepare;
   readonly #subscribers = new Set<Subscriber>();
   #snapshot: Snapshot;
   #changedAtRunTime: boolean;
   #queue: Promise<unknown> = Promise.resolve();
 
-  private constructor(store: Store, { snapshot, changedAtRunTime }: StoredState, vet: Vet, nowMs: () => number) {
+  private constructor(
+    store: Store,
+    { snapshot, changedAtRunTime }: StoredState,
+    { vet, prepare, nowMs }: { readonly vet: Vet; readonly prepare: Prepare; readonly nowMs: () => number },
+  ) {
     this.#store = store;
     this.#snapshot = snapshot;
     this.#changedAtRunTime = changedAtRunTime;
     this.#vet = vet;
+    this.#prepare = prepare;
     this.#nowMs = nowMs;
   }
 
   /** Takes up the state where the store has it; an empty store begins at revision 0. */
-  static async open(store: Store, options: { readonly vet?: Vet; readonly nowMs?: () => number } = {}): Promise<Authority> {
-    const { vet = () => undefined, nowMs = Date.now } = options;
+  static async open(
+    store: Store,
+    options: { readonly vet?: Vet; readonly prepare?: Prepare; readonly nowMs?: () => number } = {},
+  ): Promise<Authority> {
+    const { vet = () => undefined, prepare = async () => () => undefined, nowMs = Date.now } = options;
     const stored = (await store.load()) ?? { snapshot: EMPTY_SNAPSHOT, changedAtRunTime: false };
     vet(stored.snapshot);
-    return new Authority(store, stored, vet, nowMs);
+    return new Authority(store, stored, { vet, prepare, nowMs });
   }
 
   get snapshot(): Snapshot {
@@ -139,7 +154,13 @@ export class Authority {
       revisionAfter: next.revision,
     };
     const stored = { revision: next.revision, command, actor, requestId, requestDigest, atMs };
-    await this.writes.timed(() => this.#store.compareAndSet(previous.revision, stored, next, audit));
+    const takeBack = await this.#prepare(previous, next);
+    try {
+      await this.writes.timed(() => this.#store.compareAndSet(previous.revision, stored, next, audit));
+    } catch (error) {
+      takeBack();
+      throw error;
+    }
     // A change of everything takes each of these steps a while; the first subscriber learns of it at once.
     await nextTurn();
     this.#snapshot = next;

@@ -51,7 +51,7 @@ async function startCrew(t: TestContext, count: number, stateAt: (birth: number)
     },
     slots,
     snapshot: () => stateAt(births++),
-    tls: new Map(),
+    listenerTls: () => new Map(),
     upstreamTls: () => new Map(),
     logLevel: 'info',
     writeLines: log.write,

@@ -26,7 +26,7 @@ import { LaneWriter } from '../../src/shared/memory/lane-writer.ts';
 import { createSharedBuffers, type HealthCode } from '../../src/shared/memory/layout.ts';
 import { SharedLedger } from '../../src/shared/memory/ledger.ts';
 import { createTestCa, type TestCa } from './certificates.ts';
-import { sampleClient, sampleGroup, sampleListener } from './sample-state.ts';
+import { sampleClient, sampleGroup } from './sample-state.ts';
 
 interface KeyAndCertificate {
   readonly certPem: string;
@@ -163,7 +163,7 @@ export async function startAdmin(t: Pick<TestContext, 'after'>, options: AdminOp
   await authority.execute(
     {
       kind: 'replaceAll',
-      listeners: [sampleListener('main')],
+      listeners: RUNNING.listeners,
       targetGroups: [sampleGroup('web', ['127.0.0.1:8082', '127.0.0.1:8081']), sampleGroup('db', ['127.0.0.1:8085'])],
       clients: [sampleClient('clientA', ['web'])],
       revocations: [],

@@ -255,6 +255,7 @@ const COMMANDS: { readonly [K in Kind]: Decode<CommandOf<K>> } = {
   }),
   replaceSome: object<CommandOf<'replaceSome'>>({
     kind: oneOf(['replaceSome']),
+    listeners: optional(list(listener)),
     targetGroups: replacement(group),
     clients: replacement(client),
     revocations: list(revocation),

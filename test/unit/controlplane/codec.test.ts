@@ -21,6 +21,7 @@ const commands: { readonly [K in Command['kind']]: Extract<Command, { readonly k
   },
   replaceSome: {
     kind: 'replaceSome',
+    listeners: [sampleListener('other')],
     targetGroups: { put: [sampleGroup('mail')], removed: [] },
     clients: { put: [sampleClient('a', ['web', 'mail'])], removed: [] },
     revocations: [{ fingerprint: 'ef'.repeat(32), comment: 'x', atMs: 1 }],

@@ -206,6 +206,7 @@ describe('the blast radius of a change', () => {
     fingerprint,
     group,
     server,
+    listener: 'main',
   });
 
   test('counts who drains, who closes and who loses what', () => {
