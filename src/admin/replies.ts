@@ -180,7 +180,8 @@ function serverCounters(counters: ServerCounters): proto.ServerCounters {
 }
 
 function clientCounters(stats: Stats, client: Client): proto.ClientCounters {
-  const { active, accepted, refused, bytesFromClient, bytesToClient } = stats.client(client.clientId);
+  const { active, accepted, refused, bytesFromClient, bytesToClient, paced, shadow } = stats.client(client.clientId);
+  const { rate, connections, upload, download } = stats.headroom(client);
   return {
     active: count(active),
     accepted: count(accepted),
@@ -188,6 +189,12 @@ function clientCounters(stats: Stats, client: Client): proto.ClientCounters {
     refusedByReason: reasonCounts(refused),
     bytesFromClient: count(bytesFromClient),
     bytesToClient: count(bytesToClient),
-    rateHeadroom: stats.rateHeadroom(client),
+    rateHeadroom: rate,
+    connectionsHeadroom: connections,
+    uploadHeadroom: upload === undefined ? undefined : count(upload),
+    downloadHeadroom: download === undefined ? undefined : count(download),
+    pacedBytesFromClient: count(paced.upload),
+    pacedBytesToClient: count(paced.download),
+    shadowRefused: [...shadow].map(([outcome, times]) => ({ reason: outcome, count: count(times) })),
   };
 }

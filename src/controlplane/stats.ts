@@ -1,9 +1,10 @@
 import type { AgentState } from '../domain/agent-report.ts';
 import { slowStartShare } from '../domain/balancing/slow-start.ts';
 import type { Client } from '../domain/model.ts';
+import { bytesPerSecondOf, type Direction, lineHeadroom } from '../domain/ratelimit/byte-line.ts';
 import { limitAt, peekLimit } from '../domain/ratelimit/limit-state.ts';
 import { ruleOf } from '../domain/ratelimit/rate-rule.ts';
-import { REASONS, type Reason, type RefusalReason } from '../domain/reasons.ts';
+import { REASONS, type Reason } from '../domain/reasons.ts';
 import { monotonicMs } from '../shared/clock.ts';
 import type { LatencyTotals } from '../shared/latency.ts';
 import type { ClientTotals, ServerTotals, SharedLedger } from '../shared/memory/ledger.ts';
@@ -25,6 +26,26 @@ export interface ServerBalance {
 export interface ClientCounters extends ClientTotals {
   readonly active: number;
 }
+
+/** undefined: there is no such limit. */
+export interface ClientHeadroom {
+  /** Connections that the rate limit would admit now. */
+  readonly rate: number | undefined;
+  /** Connections that the client may hold besides those it has. */
+  readonly connections: number | undefined;
+  /** Bytes that would pass now without waiting: at most a tenth of what passes in a second. */
+  readonly upload: number | undefined;
+  readonly download: number | undefined;
+}
+
+const NOTHING_COUNTED: ClientTotals = {
+  accepted: 0,
+  bytesFromClient: 0,
+  bytesToClient: 0,
+  refused: new Map(),
+  paced: { upload: 0, download: 0 },
+  shadow: new Map(),
+};
 
 export interface Totals {
   /** Connections being served now. */
@@ -80,9 +101,30 @@ export class Stats {
 
   client(clientId: string): ClientCounters {
     const slot = this.#slots.clientSlot(clientId);
-    if (slot === undefined)
-      return { active: 0, accepted: 0, bytesFromClient: 0, bytesToClient: 0, refused: new Map<RefusalReason, number>() };
+    if (slot === undefined) return { active: 0, ...NOTHING_COUNTED };
     return { active: this.#ledger.clientActive(slot), ...this.#ledger.client(slot) };
+  }
+
+  /** What is left of each of the client's limits now. Uses up nothing. */
+  headroom(client: Client): ClientHeadroom {
+    const { concurrentConnections } = client.limits;
+    const slot = this.#slots.clientSlot(client.clientId);
+    const active = slot === undefined ? 0 : this.#ledger.clientActive(slot);
+    return {
+      rate: this.rateHeadroom(client),
+      connections: concurrentConnections === undefined ? undefined : Math.max(0, concurrentConnections - active),
+      upload: this.#bandwidthHeadroom(client, 'upload'),
+      download: this.#bandwidthHeadroom(client, 'download'),
+    };
+  }
+
+  #bandwidthHeadroom({ clientId, limits }: Client, direction: Direction): number | undefined {
+    const bytesPerSecond = bytesPerSecondOf(limits.bandwidth, direction);
+    const slot = this.#slots.clientSlot(clientId);
+    if (bytesPerSecond === undefined || slot === undefined) return undefined;
+    const rule = { revision: Number.POSITIVE_INFINITY, bytesPerSecond };
+    const left = this.#ledger.byteLines.glance(slot, direction, (cells) => lineHeadroom(cells, rule, monotonicMs()));
+    return Math.max(0, Math.floor(left));
   }
 
   /** How many connections the client's rate limit would admit now; undefined: it has none. Uses up nothing. */

@@ -10,12 +10,14 @@ import type { LaneWriter } from '../shared/memory/lane-writer.ts';
 import { type ConnectionFacts, connectionId } from '../shared/messages.ts';
 import { enterAddress } from './address-guard.ts';
 import type { Admission, Place } from './admission.ts';
+import { paceOf } from './bandwidth.ts';
 import { dialWith } from './dial.ts';
 import type { EventFeed } from './event-feed.ts';
 import { clientOf, groupNamed, identityIn, listenerNamed, refuseIfRevoked, routeOf } from './gates.ts';
 import { endAndLinger } from './linger.ts';
 import type { LiveConnection, LiveConnections } from './live-connections.ts';
 import type { Openings, Presented } from './openings.ts';
+import type { Pacer } from './pacer.ts';
 import type { Front } from './plain-front.ts';
 import { Refusal } from './refusal.ts';
 import { reset } from './reset.ts';
@@ -31,6 +33,7 @@ export interface ConnectionContext {
   readonly view: () => View;
   readonly lane: LaneWriter;
   readonly admission: Admission;
+  readonly pacer: Pacer;
   readonly openings: Openings;
   readonly timeouts: Timeouts;
   readonly addresses: AddressTable;
@@ -212,6 +215,7 @@ async function serve(
     timeouts,
     nowMs,
     resetClient: () => reset(raw, downstream),
+    pace: paceOf(client, context.view, context.pacer),
     onBytesUp: (bytes) => {
       facts.bytesUp += bytes;
       lane.countBytesUp(client.slot, server.slot, bytes);

@@ -4,6 +4,7 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { apply } from '../domain/state.ts';
 import { monotonicMs } from '../shared/clock.ts';
 import { AddressTable } from '../shared/memory/address-table.ts';
+import { ByteLines } from '../shared/memory/byte-lines.ts';
 import { LaneWriter } from '../shared/memory/lane-writer.ts';
 import { HostAddresses } from '../shared/upstream-addresses.ts';
 import { type ConnectionQuery, connectionId, type FromWorker, type ToWorker, type WorkerBirth } from '../shared/messages.ts';
@@ -15,6 +16,7 @@ import { explain } from './explain.ts';
 import { LiveConnections } from './live-connections.ts';
 import { createWorkerLog } from './log.ts';
 import { Openings } from './openings.ts';
+import { Pacer } from './pacer.ts';
 import type { Front } from './plain-front.ts';
 import { HandshakeBudget, offeredAlpn, TlsFront } from './tls.ts';
 import { mergeSlots, View } from './view.ts';
@@ -50,6 +52,7 @@ class Worker {
       view: () => this.#view,
       lane: this.#lane,
       admission: new Admission(this.#lane, monotonicMs),
+      pacer: new Pacer(new ByteLines(birth.memory.byteLines), this.#lane, monotonicMs),
       openings: this.#openings,
       hosts: this.#hosts,
       tellFailing: (server) => this.#send({ kind: 'failing', ...server }),
@@ -116,6 +119,7 @@ class Worker {
         this.#view = new View(snapshot, mergeSlots(slots, message.slots, previous, snapshot), this.#lane, this.#view);
         if (snapshot.listeners !== previous.listeners) this.#doors.follow(snapshot.listeners, message.listenerTls);
         this.#live.pardonTheAllowed();
+        this.#context.pacer.replan();
         this.#send({ kind: 'published', revision: snapshot.revision });
         break;
       }

@@ -1,10 +1,11 @@
 /** Every metric of Portcullis: its name, what it means, and where its values are read. */
 import { setImmediate } from 'node:timers/promises';
 import { collectDefaultMetrics, Registry } from 'prom-client';
-import type { ServerBalance, ServerCounters, Stats } from '../controlplane/stats.ts';
+import type { ClientHeadroom, ServerBalance, ServerCounters, Stats } from '../controlplane/stats.ts';
 import type { StoreWriteTotals } from '../controlplane/store/store-writes.ts';
 import { SILENT_AGENT } from '../domain/agent-report.ts';
 import type { Snapshot } from '../domain/model.ts';
+import { DIRECTIONS } from '../domain/ratelimit/byte-line.ts';
 import { CLOSE_REASONS, REFUSAL_REASONS, type Reason } from '../domain/reasons.ts';
 import { type ClientRow, ClientRows } from './client-rows.ts';
 import { collectLatency, type Description, familyText, type Sample } from './collected.ts';
@@ -58,7 +59,7 @@ export class Metrics {
     const { stats } = this.#sources;
     this.#clients = await this.#clientRows.read(this.#sources.snapshot().clients, (client) => ({
       ...stats.client(client.clientId),
-      headroom: stats.rateHeadroom(client),
+      headroom: stats.headroom(client),
     }));
     const parts: Buffer[] = [];
     for (const { description, type, read } of this.#families)
@@ -152,8 +153,27 @@ export class Metrics {
         [...refused].map(([reason, value]): Sample => ({ labels: { client: label, reason }, value })),
       ),
     );
-    this.#gauge('client_rate_headroom', 'Connections that the rate limit of the client would admit now.', () =>
-      this.#clients.flatMap(({ label, headroom }) => (headroom === undefined ? [] : [{ labels: { client: label }, value: headroom }])),
+    this.#counter('client_shadow_refused_total', 'What limits in shadow would have done to the client, by what they would have.', () =>
+      this.#clients.flatMap(({ label, shadow }) =>
+        [...shadow].map(([reason, value]): Sample => ({ labels: { client: label, reason }, value })),
+      ),
+    );
+    this.#counter('client_paced_bytes_total', 'Bytes that waited for the bandwidth of the client, by direction.', () =>
+      this.#clients.flatMap(({ label, paced }) =>
+        DIRECTIONS.map((direction): Sample => ({ labels: { client: label, direction }, value: paced[direction] })),
+      ),
+    );
+    const left = (read: (headroom: ClientHeadroom) => number | undefined, labels: Sample['labels'] = {}) =>
+      this.#clients.flatMap(({ label, headroom }): Sample[] => {
+        const value = headroom === undefined ? undefined : read(headroom);
+        return value === undefined ? [] : [{ labels: { client: label, ...labels }, value }];
+      });
+    this.#gauge('client_rate_headroom', 'Connections that the rate limit of the client would admit now.', () => left(({ rate }) => rate));
+    this.#gauge('client_connections_headroom', 'Connections that the client may hold besides those it has.', () =>
+      left(({ connections }) => connections),
+    );
+    this.#gauge('client_bandwidth_headroom_bytes', 'Bytes that would pass now without waiting, by direction.', () =>
+      DIRECTIONS.flatMap((direction) => left((headroom) => headroom[direction], { direction })),
     );
   }
 

@@ -49,6 +49,13 @@ const TABLES = {
       look: ({ headroom }) => headroom === 0 && 'bad',
     },
     { heading: 'Active', text: ({ active, concurrentConnections }) => ofLimit(active, concurrentConnections), numeric: true },
+    {
+      heading: 'Bandwidth',
+      text: bandwidthText,
+      long: true,
+      look: ({ upload, download }) => (isSlowed(upload) || isSlowed(download)) && 'unsure',
+    },
+    { heading: 'Shadow', text: shadowText, long: true, look: ({ shadow }) => shadow && 'unsure' },
     { heading: 'Accepted', text: ({ accepted }) => number(accepted), numeric: true },
     { heading: 'Refused', text: refusedText, long: true, look: ({ refused }) => refused.length > 0 && 'bad' },
   ],
@@ -220,6 +227,24 @@ function refusedText({ refused }) {
 function rateText(rate) {
   if (rate === null) return 'none';
   return `${number(rate.limit)} in ${duration(rate.windowMs)}, ${rate.algorithm}`;
+}
+
+function bandwidthText({ upload, download }) {
+  const parts = [
+    ['up', upload],
+    ['down', download],
+  ].flatMap(([way, bound]) => (bound === null ? [] : [`${way} ${bytes(bound.bytesPerSecond)}/s${isSlowed(bound) ? ', all in use' : ''}`]));
+  return parts.join('; ') || '–';
+}
+
+function isSlowed(bound) {
+  return bound !== null && bound.headroom === 0;
+}
+
+/** What the limits of the client would have done, had they not only looked on. */
+function shadowText({ shadow, shadowed }) {
+  const counts = shadowed.map(({ outcome, count }) => `${outcome} ${number(count)}`).join(', ');
+  return shadow ? `only counted: ${counts || 'nothing so far'}` : counts === '' ? '–' : `before: ${counts}`;
 }
 
 function ofLimit(count, limit) {

@@ -1,10 +1,7 @@
 import { type LimitState, TERMS_WORDS } from '../../domain/ratelimit/limit-state.ts';
 import { LONGEST_LOG } from '../../domain/ratelimit/sliding-window-log.ts';
 import type { SharedMemory } from './layout.ts';
-
-/** Holds a lock for the main thread; workers hold it as their lane plus 1. */
-const MAIN = -1;
-const MAIN_SPINS = 1_000;
+import { releaseIfHeldBy, tryLockForMain, unlock, withSpinLock } from './spin-lock.ts';
 
 const LOCK_BYTES = 8;
 const CELLS_AT = LOCK_BYTES + TERMS_WORDS * Float64Array.BYTES_PER_ELEMENT;
@@ -38,16 +35,7 @@ export class CellLock {
 
   /** Runs `decide` alone among all threads. `lane` says who holds the lock meanwhile. */
   withLock<T>(lane: number, decide: (state: LimitState) => T): T {
-    const holder = lane + 1;
-    for (let spins = 0; Atomics.compareExchange(this.#lock, 0, 0, holder) !== 0; spins++) {
-      // The holder may have been descheduled on a busy machine: give the processor away rather than burn it.
-      if (spins > 100) Atomics.wait(this.#lock, 0, Atomics.load(this.#lock, 0), 1);
-    }
-    try {
-      return decide(this.#state);
-    } finally {
-      Atomics.store(this.#lock, 0, 0);
-    }
+    return withSpinLock(this.#lock, 0, lane, () => decide(this.#state));
   }
 
   /**
@@ -55,32 +43,27 @@ export class CellLock {
    * worker that died, whose lock only the main thread frees. In that case what it sees may be in the middle of a change.
    */
   glance<T>(look: (state: LimitState) => T): T {
-    const isMine = this.#takeForMain();
+    const isMine = tryLockForMain(this.#lock, 0);
     try {
       return look(this.#state);
     } finally {
-      if (isMine) Atomics.store(this.#lock, 0, 0);
+      if (isMine) unlock(this.#lock, 0);
     }
   }
 
   /** Runs `change` for the main thread, unless somebody holds the lock for longer than it may wait: then it does nothing. */
   attempt(change: (state: LimitState) => void): void {
-    if (!this.#takeForMain()) return;
+    if (!tryLockForMain(this.#lock, 0)) return;
     try {
       change(this.#state);
     } finally {
-      Atomics.store(this.#lock, 0, 0);
+      unlock(this.#lock, 0);
     }
   }
 
   /** Frees the lock if the dead worker of this lane held it. */
   releaseIfHeldBy(lane: number): void {
-    Atomics.compareExchange(this.#lock, 0, lane + 1, 0);
-  }
-
-  #takeForMain(): boolean {
-    for (let spins = 0; spins < MAIN_SPINS; spins++) if (Atomics.compareExchange(this.#lock, 0, 0, MAIN) === 0) return true;
-    return false;
+    releaseIfHeldBy(this.#lock, 0, lane);
   }
 }
 

@@ -1,4 +1,6 @@
+import { DIRECTIONS, type Direction } from '../../domain/ratelimit/byte-line.ts';
 import { type Reason, type RefusalReason, reasonIndex } from '../../domain/reasons.ts';
+import { SHADOW_OUTCOMES, type ShadowOutcome } from '../../domain/shadow.ts';
 import { countLatency } from '../latency.ts';
 import { ChangeLog } from './change-log.ts';
 import { CLIENT, HEALTH_CODES, type HealthCode, LANE, SERVER, type SharedBuffers, TOTAL } from './layout.ts';
@@ -130,6 +132,18 @@ export class LaneWriter {
   countBytesDown(clientSlot: number, serverSlot: number, bytes: number): void {
     this.#add(LANE.clients + clientSlot * CLIENT.width + CLIENT.bytesTo, bytes);
     this.#add(LANE.servers + serverSlot * SERVER.width + SERVER.bytesFrom, bytes);
+  }
+
+  /** Bytes of the client wait for its bandwidth from now on; a negative number: so many no longer do. */
+  countHeld(clientSlot: number, direction: Direction, bytes: number): void {
+    const word = LANE.clients + clientSlot * CLIENT.width + DIRECTIONS.indexOf(direction);
+    this.#add(word + CLIENT.held, bytes);
+    if (bytes > 0) this.#add(word + CLIENT.paced, bytes);
+  }
+
+  /** What a limit in shadow would have done. */
+  countShadow(clientSlot: number, outcome: ShadowOutcome): void {
+    this.#add(LANE.clients + clientSlot * CLIENT.width + CLIENT.shadow + SHADOW_OUTCOMES.indexOf(outcome), 1);
   }
 
   #add(word: number, amount: number): void {

@@ -1,7 +1,10 @@
 import type { AgentState } from '../../domain/agent-report.ts';
+import { DIRECTIONS, type Direction, leaveLine } from '../../domain/ratelimit/byte-line.ts';
 import { REFUSAL_REASONS, type Reason, type RefusalReason, reasonIndex } from '../../domain/reasons.ts';
+import { SHADOW_OUTCOMES, type ShadowOutcome } from '../../domain/shadow.ts';
 import { type LatencyTotals, readLatency } from '../latency.ts';
 import { releaseAddressLane } from './address-table.ts';
+import { ByteLines } from './byte-lines.ts';
 import { ChangeLog } from './change-log.ts';
 import { CLIENT, HEALTH_CODES, type HealthCode, LANE, MAX_CLIENTS, MAX_SERVERS, SERVER, type SharedBuffers, TOTAL } from './layout.ts';
 import { ServerFacts } from './server-facts.ts';
@@ -20,12 +23,17 @@ export interface ClientTotals {
   readonly bytesFromClient: number;
   readonly bytesToClient: number;
   readonly refused: ReadonlyMap<RefusalReason, number>;
+  /** Bytes that have waited for the client's bandwidth. */
+  readonly paced: Readonly<Record<Direction, number>>;
+  /** What its limits would have done while they were in shadow. */
+  readonly shadow: ReadonlyMap<ShadowOutcome, number>;
 }
 
 /** The main thread's side: writes health, reads everything, clears up after a worker that died. */
 export class SharedLedger {
   readonly buffers: SharedBuffers;
   readonly facts: ServerFacts;
+  readonly byteLines: ByteLines;
   readonly #changes: ChangeLog;
   readonly #totals: Int32Array;
   readonly #lanes: readonly Float64Array[];
@@ -35,6 +43,7 @@ export class SharedLedger {
     this.#totals = new Int32Array(buffers.totals);
     this.#lanes = buffers.lanes.map((lane) => new Float64Array(lane));
     this.facts = new ServerFacts(buffers);
+    this.byteLines = new ByteLines(buffers.byteLines);
     this.#changes = new ChangeLog(buffers);
   }
 
@@ -101,11 +110,18 @@ export class SharedLedger {
       const count = this.#sum(row + CLIENT.refused + index);
       if (count > 0) refused.set(reason, count);
     });
+    const shadow = new Map<ShadowOutcome, number>();
+    SHADOW_OUTCOMES.forEach((outcome, index) => {
+      const count = this.#sum(row + CLIENT.shadow + index);
+      if (count > 0) shadow.set(outcome, count);
+    });
     return {
       accepted: this.#sum(row + CLIENT.accepted),
       bytesFromClient: this.#sum(row + CLIENT.bytesFrom),
       bytesToClient: this.#sum(row + CLIENT.bytesTo),
       refused,
+      paced: { upload: this.#sum(row + CLIENT.paced), download: this.#sum(row + CLIENT.paced + 1) },
+      shadow,
     };
   }
 
@@ -116,6 +132,23 @@ export class SharedLedger {
     for (const slot of servers) this.#changes.append(slot, 'changed');
     this.#releaseGauges(lane, LANE.clients + CLIENT.active, CLIENT.width, MAX_CLIENTS, TOTAL.clientActive);
     this.#lanes[lane]?.fill(0, LANE.active, LANE.active + 1);
+    this.#releaseBytes(lane);
+  }
+
+  /** What waited in the lane for its client's bandwidth will not pass any more. */
+  #releaseBytes(lane: number): void {
+    this.byteLines.releaseLane(lane);
+    const words = this.#lanes[lane];
+    if (words === undefined) return;
+    for (let slot = 0; slot < MAX_CLIENTS; slot++) {
+      DIRECTIONS.forEach((direction, index) => {
+        const word = LANE.clients + slot * CLIENT.width + CLIENT.held + index;
+        const held = words[word] ?? 0;
+        if (held === 0) return;
+        this.byteLines.change(slot, direction, (cells) => leaveLine(cells, held));
+        words[word] = 0;
+      });
+    }
   }
 
   /** Makes an idle server row ready for another server. */
@@ -128,6 +161,7 @@ export class SharedLedger {
 
   clearClient(clientSlot: number): void {
     this.#clearRows(LANE.clients + clientSlot * CLIENT.width, CLIENT.width);
+    this.byteLines.clear(clientSlot);
   }
 
   #releaseGauges(lane: number, first: number, width: number, rows: number, totals: number): readonly number[] {

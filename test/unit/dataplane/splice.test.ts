@@ -46,6 +46,10 @@ async function spliced(t: TestContext, timeouts: Partial<Timeouts> = {}): Promis
     timeouts: { idleMs: DAY_MS, halfCloseMs: DAY_MS, maxDurationMs: undefined, ...timeouts },
     nowMs: monotonicMs,
     resetClient: () => one.near.resetAndDestroy(),
+    pace: (_direction, _bytes, pass) => {
+      pass();
+      return undefined;
+    },
     onBytesUp: (count) => {
       bytes.up += count;
     },

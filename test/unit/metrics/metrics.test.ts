@@ -152,14 +152,16 @@ describe('clients in the metrics', () => {
     bytesFromClient: 10,
     bytesToClient: 20,
     refused: new Map([['rate_limited' as const, 1]]),
-    headroom: 4,
+    paced: { upload: 1, download: 2 },
+    shadow: new Map([['paced' as const, 1]]),
+    headroom: { rate: 4, connections: 3, upload: 2, download: 1 },
   });
   const read = (rows: ClientRows, snapshot: Snapshot) => rows.read(snapshot.clients, () => countersOf(3));
 
   test('beyond the bound are shown together', async () => {
     const rows = await read(new ClientRows(2), snapshotOf(['a', 'b', 'c', 'd', 'e']));
     assert.deepEqual(
-      rows.map(({ label, accepted, headroom }) => ({ label, accepted, headroom })),
+      rows.map(({ label, accepted, headroom }) => ({ label, accepted, headroom: headroom?.rate })),
       [
         { label: 'a', accepted: 3, headroom: 4 },
         { label: 'b', accepted: 3, headroom: 4 },
@@ -167,6 +169,8 @@ describe('clients in the metrics', () => {
       ],
     );
     assert.deepEqual(rows.at(-1)?.refused, new Map([['rate_limited', 3]]));
+    assert.deepEqual(rows.at(-1)?.shadow, new Map([['paced', 3]]));
+    assert.deepEqual(rows.at(-1)?.paced, { upload: 3, download: 6 });
   });
 
   test('keep their place, and one that is called like the rest is of the rest', async () => {

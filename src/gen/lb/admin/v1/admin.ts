@@ -1076,7 +1076,23 @@ export interface ClientCounters {
   bytesFromClient: bigint;
   bytesToClient: bigint;
   /** How many connections the rate limit would admit now. Left out: no rate limit. */
-  rateHeadroom?: number | undefined;
+  rateHeadroom?:
+    | number
+    | undefined;
+  /** How many more connections it may hold. Left out: no limit. */
+  connectionsHeadroom?:
+    | number
+    | undefined;
+  /** Bytes that would pass now without waiting, at most a tenth of what passes in a second. Left out: no bandwidth limit. */
+  uploadHeadroom?: bigint | undefined;
+  downloadHeadroom?:
+    | bigint
+    | undefined;
+  /** Bytes that have waited for its bandwidth, from it and to it. */
+  pacedBytesFromClient: bigint;
+  pacedBytesToClient: bigint;
+  /** What its limits would have done while they were in shadow: rate_limited, too_many_connections, delayed, paced. */
+  shadowRefused: ReasonCount[];
 }
 
 export interface ReasonCount {
@@ -4992,6 +5008,12 @@ function createBaseClientCounters(): ClientCounters {
     bytesFromClient: 0n,
     bytesToClient: 0n,
     rateHeadroom: undefined,
+    connectionsHeadroom: undefined,
+    uploadHeadroom: undefined,
+    downloadHeadroom: undefined,
+    pacedBytesFromClient: 0n,
+    pacedBytesToClient: 0n,
+    shadowRefused: [],
   };
 }
 
@@ -5032,6 +5054,36 @@ export const ClientCounters: MessageFns<ClientCounters> = {
     }
     if (message.rateHeadroom !== undefined) {
       writer.uint32(56).uint32(message.rateHeadroom);
+    }
+    if (message.connectionsHeadroom !== undefined) {
+      writer.uint32(64).uint32(message.connectionsHeadroom);
+    }
+    if (message.uploadHeadroom !== undefined) {
+      if (BigInt.asUintN(64, message.uploadHeadroom) !== message.uploadHeadroom) {
+        throw new globalThis.Error("value provided for field message.uploadHeadroom of type uint64 too large");
+      }
+      writer.uint32(72).uint64(message.uploadHeadroom);
+    }
+    if (message.downloadHeadroom !== undefined) {
+      if (BigInt.asUintN(64, message.downloadHeadroom) !== message.downloadHeadroom) {
+        throw new globalThis.Error("value provided for field message.downloadHeadroom of type uint64 too large");
+      }
+      writer.uint32(80).uint64(message.downloadHeadroom);
+    }
+    if (message.pacedBytesFromClient !== 0n) {
+      if (BigInt.asUintN(64, message.pacedBytesFromClient) !== message.pacedBytesFromClient) {
+        throw new globalThis.Error("value provided for field message.pacedBytesFromClient of type uint64 too large");
+      }
+      writer.uint32(88).uint64(message.pacedBytesFromClient);
+    }
+    if (message.pacedBytesToClient !== 0n) {
+      if (BigInt.asUintN(64, message.pacedBytesToClient) !== message.pacedBytesToClient) {
+        throw new globalThis.Error("value provided for field message.pacedBytesToClient of type uint64 too large");
+      }
+      writer.uint32(96).uint64(message.pacedBytesToClient);
+    }
+    for (const v of message.shadowRefused) {
+      ReasonCount.encode(v!, writer.uint32(106).fork()).join();
     }
     return writer;
   },
@@ -5105,6 +5157,54 @@ export const ClientCounters: MessageFns<ClientCounters> = {
             message.rateHeadroom = reader.uint32();
             continue;
           }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.connectionsHeadroom = reader.uint32();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.uploadHeadroom = reader.uint64() as bigint;
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.downloadHeadroom = reader.uint64() as bigint;
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.pacedBytesFromClient = reader.uint64() as bigint;
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.pacedBytesToClient = reader.uint64() as bigint;
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.shadowRefused.push(ReasonCount.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5142,6 +5242,36 @@ export const ClientCounters: MessageFns<ClientCounters> = {
         : isSet(object.rate_headroom)
         ? globalThis.Number(object.rate_headroom)
         : undefined,
+      connectionsHeadroom: isSet(object.connectionsHeadroom)
+        ? globalThis.Number(object.connectionsHeadroom)
+        : isSet(object.connections_headroom)
+        ? globalThis.Number(object.connections_headroom)
+        : undefined,
+      uploadHeadroom: isSet(object.uploadHeadroom)
+        ? BigInt(object.uploadHeadroom)
+        : isSet(object.upload_headroom)
+        ? BigInt(object.upload_headroom)
+        : undefined,
+      downloadHeadroom: isSet(object.downloadHeadroom)
+        ? BigInt(object.downloadHeadroom)
+        : isSet(object.download_headroom)
+        ? BigInt(object.download_headroom)
+        : undefined,
+      pacedBytesFromClient: isSet(object.pacedBytesFromClient)
+        ? BigInt(object.pacedBytesFromClient)
+        : isSet(object.paced_bytes_from_client)
+        ? BigInt(object.paced_bytes_from_client)
+        : 0n,
+      pacedBytesToClient: isSet(object.pacedBytesToClient)
+        ? BigInt(object.pacedBytesToClient)
+        : isSet(object.paced_bytes_to_client)
+        ? BigInt(object.paced_bytes_to_client)
+        : 0n,
+      shadowRefused: globalThis.Array.isArray(object?.shadowRefused)
+        ? object.shadowRefused.map((e: any) => ReasonCount.fromJSON(e))
+        : globalThis.Array.isArray(object?.shadow_refused)
+        ? object.shadow_refused.map((e: any) => ReasonCount.fromJSON(e))
+        : [],
     };
   },
 
@@ -5168,6 +5298,24 @@ export const ClientCounters: MessageFns<ClientCounters> = {
     if (message.rateHeadroom !== undefined) {
       obj.rateHeadroom = Math.round(message.rateHeadroom);
     }
+    if (message.connectionsHeadroom !== undefined) {
+      obj.connectionsHeadroom = Math.round(message.connectionsHeadroom);
+    }
+    if (message.uploadHeadroom !== undefined) {
+      obj.uploadHeadroom = message.uploadHeadroom.toString();
+    }
+    if (message.downloadHeadroom !== undefined) {
+      obj.downloadHeadroom = message.downloadHeadroom.toString();
+    }
+    if (message.pacedBytesFromClient !== 0n) {
+      obj.pacedBytesFromClient = message.pacedBytesFromClient.toString();
+    }
+    if (message.pacedBytesToClient !== 0n) {
+      obj.pacedBytesToClient = message.pacedBytesToClient.toString();
+    }
+    if (message.shadowRefused?.length) {
+      obj.shadowRefused = message.shadowRefused.map((e) => ReasonCount.toJSON(e));
+    }
     return obj;
   },
 
@@ -5187,6 +5335,20 @@ export const ClientCounters: MessageFns<ClientCounters> = {
       ? BigInt(object.bytesToClient)
       : 0n;
     message.rateHeadroom = object.rateHeadroom ?? undefined;
+    message.connectionsHeadroom = object.connectionsHeadroom ?? undefined;
+    message.uploadHeadroom = (object.uploadHeadroom !== undefined && object.uploadHeadroom !== null)
+      ? BigInt(object.uploadHeadroom)
+      : undefined;
+    message.downloadHeadroom = (object.downloadHeadroom !== undefined && object.downloadHeadroom !== null)
+      ? BigInt(object.downloadHeadroom)
+      : undefined;
+    message.pacedBytesFromClient = (object.pacedBytesFromClient !== undefined && object.pacedBytesFromClient !== null)
+      ? BigInt(object.pacedBytesFromClient)
+      : 0n;
+    message.pacedBytesToClient = (object.pacedBytesToClient !== undefined && object.pacedBytesToClient !== null)
+      ? BigInt(object.pacedBytesToClient)
+      : 0n;
+    message.shadowRefused = object.shadowRefused?.map((e) => ReasonCount.fromPartial(e)) || [];
     return message;
   },
 };
