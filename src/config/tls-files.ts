@@ -1,14 +1,15 @@
 /** Reads the files of TlsParams and proves that they can be served, since Node.js itself takes a garbage CA in silence. */
-import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
+import { createPrivateKey, type KeyObject, randomBytes, X509Certificate } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
-import type { TlsMaterial, TlsParams } from '../domain/model.ts';
+import type { KeyPair, KeyPairFiles, TlsMaterial, TlsParams } from '../domain/model.ts';
+import type { TicketKey } from '../domain/session-tickets.ts';
 import { type RevocationList, readRevocationList } from './crl.ts';
 import { type PemBlock, pemBlocks } from './pem.ts';
 import { readBoundedFile, UnreadableFileError } from './read-file.ts';
 
-/** The keys of TlsParams and UpstreamTls that name files. */
-export type TlsFileKey = 'certificate' | 'privateKey' | 'caCert' | 'crl' | 'ca';
+/** The keys of TlsParams and UpstreamTls that name files, as paths. */
+export type TlsFileKey = keyof KeyPairFiles | `certificates[${number}].${keyof KeyPairFiles}` | 'caCert' | 'crl' | 'ca';
 
 /** A TLS file that cannot be used: one line, `key file: reason and what to do`. */
 export class TlsFileError extends Error {
@@ -68,37 +69,65 @@ export function inspectTlsFiles(params: TlsParams, options: TlsFileOptions): Ins
     }
   };
 
-  const chain = attempt('certificate', params.certificate, readChain);
-  const key = attempt('privateKey', params.privateKey, (file) => readPrivateKey(file, options.allowInsecureKeyPermissions));
+  const readPair = (prefix: '' | `certificates[${number}].`, { certificate, privateKey }: KeyPairFiles): ReadPair | undefined => {
+    const chain = attempt(`${prefix}certificate`, certificate, readChain);
+    const key = attempt(`${prefix}privateKey`, privateKey, (file) => readPrivateKey(file, options.allowInsecureKeyPermissions));
+    if (chain === undefined || key === undefined) return undefined;
+    attempt(`${prefix}privateKey`, privateKey, () => refuseForeignKey(chain, key.object, certificate));
+    return { key: `${prefix}certificate`, file: certificate, chain, pem: { certificatePem: joined(chain), privateKeyPem: key.pem } };
+  };
+
+  const main = readPair('', params);
+  const more = params.certificates.map((files, index) => readPair(`certificates[${index}].`, files)).filter((pair) => pair !== undefined);
   const authorities = attempt('caCert', params.caCert, readAuthorities);
   const nowMs = options.nowMs ?? Date.now();
   const revocations = params.crl === undefined ? undefined : attempt('crl', params.crl, readRevocations);
   if (revocations !== undefined && authorities !== undefined && params.crl !== undefined)
     attempt('crl', params.crl, () => refuseUselessLists(revocations.lists, authorities, params.caCert, nowMs));
-  if (chain !== undefined && key !== undefined)
-    attempt('privateKey', params.privateKey, () => refuseForeignKey(chain, key.object, params.certificate));
-  if (errors.length > 0 || chain === undefined || key === undefined || authorities === undefined) return { errors };
+  if (errors.length > 0 || main === undefined || authorities === undefined) return { errors };
 
   const { minVersion, ciphers } = params;
   const material: TlsMaterial = {
-    certificatePem: joined(chain),
-    privateKeyPem: key.pem,
-    certificates: [],
+    ...main.pem,
+    certificates: more.map(({ pem }) => pem),
     caPem: joined(authorities),
     crlPem: revocations?.pem,
     minVersion,
     ciphers,
-    sessionTickets: params.sessionTickets,
+    // Made anew with the files: what they refuse now is not let in by a ticket of before.
+    sessionTickets: params.sessionTickets
+      ? { keys: [newTicketKey(nowMs)], turningPointsMs: turningPoints(authorities, revocations?.lists ?? []) }
+      : undefined,
   };
-  attempt('certificate', params.certificate, () => refuseWhatOpensslRefuses(material));
+  for (const { key, file, pem } of [main, ...more]) attempt(key, file, () => refuseWhatOpensslRefuses({ ...material, ...pem }));
   if (errors.length > 0) return { errors };
   const dated = [
-    ...chain.map((each) => ['certificate', params.certificate, each] as const),
+    ...[main, ...more].flatMap(({ key, file, chain }) => chain.map((each) => [key, file, each] as const)),
     ...authorities.map((each) => ['caCert', params.caCert, each] as const),
   ];
   const warnings = dated.flatMap(([name, file, { certificate }]) => validityWarnings(`${name} ${file}`, certificate, nowMs));
   if (revocations !== undefined) warnings.push(...revocationWarnings(`crl ${params.crl}`, revocations.lists, authorities, nowMs));
   return { material, warnings };
+}
+
+/** A certificate and its key, and where the certificate is from. */
+interface ReadPair {
+  readonly key: TlsFileKey;
+  readonly file: string;
+  readonly chain: readonly ParsedCertificate[];
+  readonly pem: KeyPair;
+}
+
+/** `nowMs` is milliseconds since 1970. */
+export function newTicketKey(nowMs: number): TicketKey {
+  return { bytes: randomBytes(48), madeAtMs: nowMs };
+}
+
+function turningPoints(authorities: readonly ParsedCertificate[], lists: readonly RevocationList[]): readonly number[] {
+  return [
+    ...authorities.flatMap(({ certificate: { validFromDate, validToDate } }) => [validFromDate.getTime(), validToDate.getTime()]),
+    ...lists.flatMap(({ nextUpdate }) => (nextUpdate === undefined ? [] : [nextUpdate.getTime()])),
+  ];
 }
 
 /** Why a file is refused. */

@@ -9,7 +9,8 @@ import { createServer, type TLSSocket } from 'node:tls';
 import type { TlsMaterial } from '../domain/model.ts';
 import { clientThatOnlyPresents } from './presenting-client.ts';
 import { Refusal } from './refusal.ts';
-import { contextOptions, describe, serverOptions, untrusted } from './tls.ts';
+import { contextOptions } from './server-contexts.ts';
+import { describe, serverOptions, untrusted } from './tls.ts';
 
 /** For the listeners that offer TLS 1.3 alone: one of them for each kind of server key. */
 const SUITES = 'ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256';

@@ -60,6 +60,8 @@ interface Facts {
   client?: string;
   sni?: string;
   alpn?: string;
+  /** The TLS session is one of before. */
+  resumed?: true;
   group?: string;
   server?: string;
   attempts?: number;
@@ -142,6 +144,7 @@ function identify(downstream: Socket, facts: Facts): Identity | undefined {
   if (!(downstream instanceof TLSSocket)) return undefined;
   const certificate = downstream.getPeerX509Certificate();
   if (certificate === undefined) throw new Refusal('no_client_certificate', 'the certificate is gone');
+  if (downstream.isSessionReused()) facts.resumed = true;
   const identity = identityIn(certificate);
   facts.identity = displayName(identity).slice(0, 256);
   return identity;

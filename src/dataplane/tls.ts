@@ -1,11 +1,14 @@
 /** The front door: TLS handshakes with client certificates, each with a deadline, and never too many at once. */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { constants } from 'node:crypto';
+import type { X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
-import { createServer, type SecureContextOptions, type Server, type TLSSocket, type TlsOptions } from 'node:tls';
+import { createServer, type Server, type TLSSocket, type TlsOptions } from 'node:tls';
 import type { Listener, TlsMaterial } from '../domain/model.ts';
+import { SESSION_LIFETIME_MS } from '../domain/session-tickets.ts';
 import type { Front } from './plain-front.ts';
 import { Refusal } from './refusal.ts';
+import { contextOptions, contextsByName } from './server-contexts.ts';
+import { honourTickets } from './session-tickets.ts';
 
 interface Handshake {
   readonly resolve: (socket: TLSSocket) => void;
@@ -32,33 +35,33 @@ export class HandshakeBudget {
   }
 }
 
+export interface TlsFrontOptions {
+  readonly material: TlsMaterial;
+  /** Offered to clients, most wanted first. */
+  readonly alpn: readonly string[];
+  readonly timeoutMs: number;
+  readonly budget: HandshakeBudget;
+  /** Milliseconds since 1970; the system's clock unless given. */
+  readonly wallMs?: () => number;
+}
+
 /** One listener's TLS side. It does not listen itself: it is handed accepted sockets, so that they stay at hand for a reset. */
 export class TlsFront implements Front {
-  readonly #server: Server;
-  readonly #budget: HandshakeBudget;
-  readonly #timeoutMs: number;
-  #material: TlsMaterial;
+  readonly #options: Required<TlsFrontOptions>;
   /** Which handshake an event of the server belongs to: the events name the TLS socket, not the socket it was made from. */
   readonly #handshakes = new AsyncLocalStorage<Handshake>();
+  #server: Server;
+  #material: TlsMaterial;
 
-  constructor(options: { material: TlsMaterial; alpn: readonly string[]; timeoutMs: number; budget: HandshakeBudget }) {
-    this.#budget = options.budget;
-    this.#timeoutMs = options.timeoutMs;
+  constructor(options: TlsFrontOptions) {
+    this.#options = { wallMs: Date.now, ...options };
     this.#material = options.material;
-    this.#server = createServer({ ...contextOptions(options.material), ...serverOptions(options.alpn) });
-    this.#server.on('secureConnection', (socket) => {
-      // Until now a client that ended had left; from now on it may have ended only its own half.
-      socket.allowHalfOpen = true;
-      // A socket that fails also closes, and that is what is watched for.
-      socket.on('error', () => undefined);
-      this.#handshakes.getStore()?.resolve(socket);
-    });
-    this.#server.on('tlsClientError', (error) => this.#handshakes.getStore()?.reject(new Refusal('handshake_failed', describe(error))));
+    this.#server = this.#serverWith(options.material);
   }
 
   /** New handshakes use this material; connections that are established do not notice. */
   reload(material: TlsMaterial): void {
-    this.#server.setSecureContext(contextOptions(material));
+    this.#server = this.#serverWith(material);
     this.#material = material;
   }
 
@@ -72,47 +75,52 @@ export class TlsFront implements Front {
    * @throws Refusal when it fails, takes longer than the deadline, or leaves the client without a certificate that is trusted now.
    */
   async handshake(raw: Socket): Promise<TLSSocket> {
-    this.#budget.take();
     const { promise, resolve, reject } = Promise.withResolvers<TLSSocket>();
-    const deadline = setTimeout(
-      () => reject(new Refusal('handshake_timeout', `no handshake after ${this.#timeoutMs} ms`)),
-      this.#timeoutMs,
-    );
+    const { budget, timeoutMs, wallMs } = this.#options;
+    budget.take();
+    const deadline = setTimeout(() => reject(new Refusal('handshake_timeout', `no handshake after ${timeoutMs} ms`)), timeoutMs);
     const onClose = () => reject(new Refusal('handshake_failed', CLIENT_LEFT));
     raw.once('close', onClose);
     try {
       this.#handshakes.run({ resolve, reject }, () => this.#server.emit('connection', raw));
       const socket = await promise;
-      verifyPeer(socket);
+      verifyPeer(socket, wallMs());
       return socket;
     } finally {
       raw.removeListener('close', onClose);
       clearTimeout(deadline);
-      this.#budget.giveBack();
+      budget.giveBack();
     }
+  }
+
+  #serverWith(material: TlsMaterial): Server {
+    const contextOf = contextsByName(material);
+    const server = createServer({
+      ...contextOptions(material),
+      ...serverOptions(this.#options.alpn),
+      ...(contextOf === undefined
+        ? {}
+        : { SNICallback: ((name, serve) => serve(null, contextOf(name))) satisfies TlsOptions['SNICallback'] }),
+    });
+    if (material.sessionTickets !== undefined) honourTickets(server, material.sessionTickets, this.#options.wallMs);
+    server.on('secureConnection', (socket) => {
+      // Until now a client that ended had left; from now on it may have ended only its own half.
+      socket.allowHalfOpen = true;
+      // A socket that fails also closes, and that is what is watched for.
+      socket.on('error', () => undefined);
+      this.#handshakes.getStore()?.resolve(socket);
+    });
+    server.on('tlsClientError', (error) => this.#handshakes.getStore()?.reject(new Refusal('handshake_failed', describe(error))));
+    return server;
   }
 }
 
-/** The protocols that the listener's routes tell apart. */
-export function offeredAlpn({ routes }: Listener): readonly string[] {
-  return [...new Set(routes.flatMap(({ alpn }) => alpn ?? []))];
-}
-
 /**
- * Sessions are not resumed: each connection proves its certificate against the CA and the revocation list of now.
- * (OpenSSL still sends TLS 1.3 clients tickets; nothing is kept that they could resume.)
+ * The protocols that the listener names, then those that its routes tell apart. A client that offers others only is refused with
+ * `no_application_protocol` (RFC 7301, section 3.2); one that offers none is not.
  */
-export function contextOptions(material: TlsMaterial): SecureContextOptions {
-  return {
-    cert: material.certificatePem,
-    key: material.privateKeyPem,
-    ca: material.caPem,
-    ...(material.crlPem === undefined ? {} : { crl: material.crlPem }),
-    minVersion: material.minVersion,
-    ciphers: material.ciphers,
-    honorCipherOrder: true,
-    secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
-  };
+export function offeredAlpn({ alpn, routes }: Pick<Listener, 'alpn' | 'routes'>): readonly string[] {
+  return [...new Set([...alpn, ...routes.flatMap((route) => route.alpn ?? [])])];
 }
 
 /** The client is asked for its certificate, and let in with any: the verdict comes after. */
@@ -123,18 +131,25 @@ export function serverOptions(alpn: readonly string[]): TlsOptions {
     rejectUnauthorized: false,
     // The deadline of handshake() is the one that counts; this one only has to be longer.
     handshakeTimeout: 2 ** 31 - 1,
+    sessionTimeout: SESSION_LIFETIME_MS / 1000,
     ...(alpn.length === 0 ? {} : { ALPNProtocols: [...alpn] }),
   };
 }
 
 const EXPIRY_ERRORS: ReadonlySet<string> = new Set(['CERT_HAS_EXPIRED', 'CERT_NOT_YET_VALID']);
 
-function verifyPeer(socket: TLSSocket): void {
+function verifyPeer(socket: TLSSocket, nowMs: number): void {
   const certificate = socket.getPeerX509Certificate();
   if (certificate === undefined) throw new Refusal('no_client_certificate', 'the client presented no certificate');
-  if (socket.authorized) return;
   // @types/node declares an Error; at run time it is the verification code (`CERT_HAS_EXPIRED`).
-  throw untrusted(String(socket.authorizationError), certificate.subject);
+  if (!socket.authorized) throw untrusted(String(socket.authorizationError), certificate.subject);
+  if (socket.isSessionReused()) refuseOutsideItsDates(certificate, nowMs);
+}
+
+/** A session remembers the verdict of its first handshake; its ticket sees to the CA and the revocation list, and time goes on. */
+function refuseOutsideItsDates({ validFromDate, validToDate, subject }: X509Certificate, nowMs: number): void {
+  if (nowMs > validToDate.getTime()) throw untrusted('CERT_HAS_EXPIRED', subject);
+  if (nowMs < validFromDate.getTime()) throw untrusted('CERT_NOT_YET_VALID', subject);
 }
 
 /** The refusal of a certificate that OpenSSL's verification ended with this code. */

@@ -232,7 +232,7 @@ export async function startAdmin(t: Pick<TestContext, 'after'>, options: AdminOp
       certificatePem: certPem,
       privateKeyPem: keyPem,
       certificates: [],
-      sessionTickets: false,
+      sessionTickets: undefined,
       caPem: from.caPem,
       crlPem: undefined,
       minVersion: 'TLSv1.2',

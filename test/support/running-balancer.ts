@@ -30,6 +30,7 @@ export interface ConnectionLine {
   readonly client?: string;
   readonly sni?: string;
   readonly alpn?: string;
+  readonly resumed?: true;
   readonly group?: string;
   readonly server?: string;
   readonly attempts?: number;
