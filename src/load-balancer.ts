@@ -9,8 +9,11 @@ import { type ConnectionListing, listConnections } from './controlplane/connecti
 import { type ConnectionReader, ConnectionWatch, type WatchFilter } from './controlplane/connection-watch.ts';
 import { HealthChecker } from './controlplane/health-checker.ts';
 import { HealthJournal, type ServerHealth } from './controlplane/health-journal.ts';
+import { HostResolver, type Resolve } from './controlplane/host-resolver.ts';
 import { openPorts, refuseTakenPorts } from './controlplane/listener-ports.ts';
 import { connectionsPerWorker } from './controlplane/open-files.ts';
+import { OutlierDetector } from './controlplane/outlier-detector.ts';
+import { PanicWatch } from './controlplane/panic-watch.ts';
 import { Slots } from './controlplane/slots.ts';
 import { Stats } from './controlplane/stats.ts';
 import { MemoryStore } from './controlplane/store/memory.ts';
@@ -38,6 +41,8 @@ export interface LoadBalancerOptions {
   readonly allowInsecureKeyPermissions?: boolean;
   /** Where state is kept; what the configuration says unless given. */
   readonly store?: Store;
+  /** Finds the addresses of servers' host names; the system's resolver unless given. */
+  readonly resolve?: Resolve;
 }
 
 /** What an upstream server may have besides its address: weight 1, no limit and no backup unless given. */
@@ -62,6 +67,9 @@ export class LoadBalancer {
   readonly journal: HealthJournal;
   readonly health: HealthChecker;
   readonly agents: AgentChecker;
+  readonly outliers: OutlierDetector;
+  readonly panic: PanicWatch;
+  readonly hosts: HostResolver;
   readonly startedAtMs: number;
   readonly seeding: Seeding;
   readonly #workers: Workers;
@@ -73,7 +81,10 @@ export class LoadBalancer {
   #stopped: Promise<number> | undefined;
 
   private constructor(
-    parts: Pick<LoadBalancer, 'config' | 'authority' | 'stats' | 'journal' | 'health' | 'agents' | 'startedAtMs' | 'seeding'>,
+    parts: Pick<
+      LoadBalancer,
+      'config' | 'authority' | 'stats' | 'journal' | 'health' | 'agents' | 'outliers' | 'panic' | 'hosts' | 'startedAtMs' | 'seeding'
+    >,
     wiring: { workers: Workers; listenerTls: ListenerTlsFiles; upstreamTls: UpstreamTlsFiles; store: Store; log: Logger },
   ) {
     this.config = parts.config;
@@ -82,6 +93,9 @@ export class LoadBalancer {
     this.journal = parts.journal;
     this.health = parts.health;
     this.agents = parts.agents;
+    this.outliers = parts.outliers;
+    this.panic = parts.panic;
+    this.hosts = parts.hosts;
     this.startedAtMs = parts.startedAtMs;
     this.seeding = parts.seeding;
     this.#workers = wiring.workers;
@@ -135,6 +149,8 @@ export class LoadBalancer {
         snapshot: () => authority.snapshot,
         listenerTls: () => listenerTls.served,
         upstreamTls: () => upstreamTls.served,
+        hosts: () => hosts.known,
+        onFailing: (server) => outliers.failing(server),
         logLevel: config.logLevel,
         writeLines: options.writeLogLines ?? (() => undefined),
         log,
@@ -143,6 +159,8 @@ export class LoadBalancer {
       const publishHealth = (group: string, address: string, health: HealthCode) => {
         const slot = slots.serverSlot(group, address);
         if (slot !== undefined) ledger.setHealth(slot, health, isRecovery(ledger.health(slot), health) ? monotonicMs() : undefined);
+        outliers.note(group);
+        panic.note(group);
         if (health === 'unhealthy') closeIfUnhealthy(group, address);
       };
       const closeIfUnhealthy = (group: string, server: string) => {
@@ -159,7 +177,11 @@ export class LoadBalancer {
         return workers.publish(change, assigned, tls);
       });
       const openingForChecks = (group: string) => upstreamTls.openingForChecks(authority.snapshot.targetGroups.get(group));
-      const health = new HealthChecker({ authority, journal, publish: publishHealth, opening: openingForChecks, log });
+      const hosts = new HostResolver({ authority, publish: (found) => workers.useHosts(found), resolve: options.resolve, log });
+      const addressesOf = (host: string) => hosts.addressesOf(host);
+      const panic = new PanicWatch({ authority, ledger, slots, log });
+      const outliers = new OutlierDetector({ authority, ledger, slots, journal, log, onChange: (group) => panic.note(group) });
+      const health = new HealthChecker({ authority, journal, publish: publishHealth, opening: openingForChecks, addressesOf, log });
       const publishAgent = (group: string, address: string, state: AgentState) => {
         const slot = slots.serverSlot(group, address);
         if (slot === undefined) return;
@@ -172,16 +194,29 @@ export class LoadBalancer {
       try {
         await refuseTakenPorts(config.listeners);
         agents.start();
-        await health.start();
+        outliers.start();
+        panic.start();
+        await Promise.all([hosts.start(), health.start()]);
         await workers.start();
         isServing = true;
       } catch (error) {
-        health.stop();
-        agents.stop();
+        for (const each of [health, agents, outliers, panic, hosts]) each.stop();
         await workers.stop();
         throw error;
       }
-      const parts = { config, authority, stats: new Stats(ledger, slots), journal, health, agents, startedAtMs, seeding };
+      const parts = {
+        config,
+        authority,
+        stats: new Stats(ledger, slots),
+        journal,
+        health,
+        agents,
+        outliers,
+        panic,
+        hosts,
+        startedAtMs,
+        seeding,
+      };
       return new LoadBalancer(parts, { workers, listenerTls, upstreamTls, store, log });
     } catch (error) {
       await store.close();
@@ -300,8 +335,7 @@ export class LoadBalancer {
 
   async #stop(deadlineMs: number): Promise<number> {
     const reset = await this.#workers.drain(deadlineMs);
-    this.health.stop();
-    this.agents.stop();
+    for (const each of [this.health, this.agents, this.outliers, this.panic, this.hosts]) each.stop();
     await this.#workers.stop();
     await this.#store.close();
     return reset;

@@ -1,8 +1,8 @@
 import type { HealthCode } from '../shared/memory/layout.ts';
 
-/** One change of one server's health, or its removal. */
+/** One change of one server's health, its removal, its ejection or its return from that, which leave its health as it is. */
 export interface HealthEvent {
-  readonly kind: 'changed' | 'removed';
+  readonly kind: 'changed' | 'removed' | 'ejected' | 'returned';
   /** Monotonic over restarts too; a reader resumes after the last one it has seen. */
   readonly revision: number;
   readonly group: string;
@@ -13,6 +13,8 @@ export interface HealthEvent {
   readonly cause: string;
   /** Milliseconds since 1970. */
   readonly atMs: number;
+  /** Of an ejection: until when, unless told otherwise; milliseconds since 1970. */
+  readonly ejectedUntilMs?: number | undefined;
 }
 
 /** How a server is now, for listings and for the beginning of a watch. */

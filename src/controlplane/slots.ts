@@ -13,11 +13,7 @@ import { LimiterCells } from './limiter-cells.ts';
  */
 export class Slots {
   readonly #ledger: SharedLedger;
-  readonly #groups = new Rows(
-    MAX_GROUPS,
-    () => true,
-    () => undefined,
-  );
+  readonly #groups: Rows;
   readonly #servers: Rows;
   readonly #clients: Rows;
   readonly #limiters: LimiterCells;
@@ -28,6 +24,11 @@ export class Slots {
   constructor(ledger: SharedLedger, nowMs: () => number = monotonicMs) {
     this.#ledger = ledger;
     this.#limiters = new LimiterCells(nowMs);
+    this.#groups = new Rows(
+      MAX_GROUPS,
+      () => true,
+      (slot) => ledger.outliers.setPanic(slot, false),
+    );
     this.#servers = new Rows(
       MAX_SERVERS,
       (slot) => ledger.serverActive(slot) === 0,
@@ -42,6 +43,10 @@ export class Slots {
 
   serverSlot(group: string, address: string): number | undefined {
     return this.#servers.slotOf(serverKey(group, address));
+  }
+
+  groupSlot(name: string): number | undefined {
+    return this.#groups.slotOf(name);
   }
 
   clientSlot(clientId: string): number | undefined {

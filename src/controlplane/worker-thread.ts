@@ -6,6 +6,7 @@ import type {
   ConnectionPage,
   ConnectionQuery,
   FailingServer,
+  FailingServer,
   FromWorker,
   OpenFailure,
   Ports,
@@ -34,6 +35,7 @@ export interface WorkerNews {
   /** Log lines as they are to be written. */
   lines(lines: readonly string[]): void;
   connections(events: ConnectionEvents): void;
+  failing(server: FailingServer): void;
   failing(server: FailingServer): void;
 }
 
@@ -154,6 +156,9 @@ export class WorkerThread {
         break;
       case 'log':
         news.lines(message.lines);
+        break;
+      case 'failing':
+        news.failing(message);
         break;
       case 'failing':
         news.failing(message);

@@ -8,6 +8,7 @@ import {
   type ConnectionPage,
   type ConnectionQuery,
   type ConnectionSelector,
+  type FailingServer,
   type Ports,
   placeOf,
   type SlotAssignments,
@@ -17,9 +18,9 @@ import {
 
 export type { ExplainQuestion, Explanation } from '../shared/explain.ts';
 
+import type { ResolvedHosts } from '../shared/upstream-addresses.ts';
 import type { Change } from './authority.ts';
 import type { Slots } from './slots.ts';
-import type { ResolvedHosts } from '../shared/upstream-addresses.ts';
 import { WorkerThread } from './worker-thread.ts';
 
 /** What every worker is born with, apart from what changes: its lane, the state, the slots, the ports. */
@@ -222,7 +223,7 @@ export class Workers {
   }
 
   #spawn(lane: number): WorkerThread {
-    const { program, upbringing, slots, snapshot, listenerTls, upstreamTls, writeLines } = this.#options;
+    const { program, upbringing, slots, snapshot, listenerTls, upstreamTls, hosts, onFailing, writeLines } = this.#options;
     const thread = new WorkerThread(
       program,
       {

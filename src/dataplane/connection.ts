@@ -7,12 +7,14 @@ import { formatAddress, type Timeouts } from '../domain/model.ts';
 import { type CloseReason, isRefusal, type Reason } from '../domain/reasons.ts';
 import type { AddressPlace, AddressTable } from '../shared/memory/address-table.ts';
 import type { LaneWriter } from '../shared/memory/lane-writer.ts';
-import { type ConnectionFacts, connectionId } from '../shared/messages.ts';
+import { type ConnectionFacts, connectionId, type FailingServer } from '../shared/messages.ts';
+import type { HostAddresses } from '../shared/upstream-addresses.ts';
 import { enterAddress } from './address-guard.ts';
 import type { Admission, Place } from './admission.ts';
 import { paceOf } from './bandwidth.ts';
 import { dialWith } from './dial.ts';
 import type { EventFeed } from './event-feed.ts';
+import { countingFailures } from './failure-runs.ts';
 import { clientOf, groupNamed, identityIn, listenerNamed, refuseIfRevoked, routeOf } from './gates.ts';
 import { endAndLinger } from './linger.ts';
 import type { LiveConnection, LiveConnections } from './live-connections.ts';
@@ -35,6 +37,8 @@ export interface ConnectionContext {
   readonly admission: Admission;
   readonly pacer: Pacer;
   readonly openings: Openings;
+  readonly hosts: HostAddresses;
+  readonly tellFailing: (server: FailingServer) => void;
   readonly timeouts: Timeouts;
   readonly addresses: AddressTable;
   /** Of PROXY protocol headers. */
@@ -176,11 +180,12 @@ function dialFor(
   facts: Facts,
   context: ConnectionContext,
 ): Dial {
-  const { lane, openings, view } = context;
+  const { lane, openings, hosts, tellFailing, view } = context;
   // Before it is served it has no place in the order of those that are: its id is given now, its number then.
   const id = () => (facts.id ??= connectionId(lane.lane, lane.nextNumber()));
   const presented = { ...client, requested: requestedOf(client.downstream), id };
-  return dialWith(openings.of(groupNamed(targetGroup, view()).group, presented));
+  const { group } = groupNamed(targetGroup, view());
+  return countingFailures(dialWith(openings.of(group, presented), hosts), group, lane.outliers, tellFailing);
 }
 
 /** The state may have changed while the client waited or its server was dialled: what it is not allowed now is not served. */

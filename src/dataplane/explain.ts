@@ -5,12 +5,13 @@ import type { TlsMaterial } from '../domain/model.ts';
 import { monotonicMs } from '../shared/clock.ts';
 import type { ExplainedCandidate, ExplainedStep, ExplainQuestion, Explanation } from '../shared/explain.ts';
 import type { AddressTable } from '../shared/memory/address-table.ts';
+import type { HealthCode } from '../shared/memory/layout.ts';
 import { peekAddress } from './address-guard.ts';
 import type { Admission } from './admission.ts';
 import { certificateVerdict } from './certificate-verdict.ts';
 import { clientOf, groupNamed, identityIn, refuseIfRevoked, routeOf } from './gates.ts';
 import { Refusal } from './refusal.ts';
-import { obstacleTo, preferenceOf, type ServerView } from './server-view.ts';
+import { obstacleTo, type Preference, preferenceOf, type ServerView } from './server-view.ts';
 import { offeredAlpn } from './tls.ts';
 import { noneOf } from './upstream.ts';
 import type { ClientView, GroupView, View } from './view.ts';
@@ -160,7 +161,7 @@ function candidatesOf({ servers }: GroupView): readonly ExplainedCandidate[] {
   return standings.map(({ server, health, obstacle, preference }) => ({
     server: server.address,
     usable: obstacle === undefined && preference === best,
-    why: obstacle === undefined ? [WHY[preference], ...reservations(server)].join(', ') : whyOut(obstacle, server),
+    why: obstacle === undefined ? [whyIn(server, health, preference), ...reservations(server)].join(', ') : whyOut(obstacle, server),
     health,
     active: server.active(),
     weight: server.weight,
@@ -177,6 +178,12 @@ function reservations({ share, agent }: ServerView): readonly string[] {
   ];
 }
 
+/** In panic it is said what is not looked at. */
+function whyIn(server: ServerView, health: HealthCode, preference: Preference): string {
+  if (server.isEjected()) return 'ejected, but the group is in panic';
+  return health === 'unhealthy' ? 'unhealthy, but the group is in panic' : WHY[preference];
+}
+
 const WHY_OUT = {
   drain: 'drain',
   maintenance: 'maintenance',
@@ -188,5 +195,6 @@ const WHY_OUT = {
 } as const;
 
 function whyOut(obstacle: NonNullable<ReturnType<typeof obstacleTo>>, server: ServerView): string {
+  if (obstacle === 'ejected') return `ejected for another ${Math.ceil(server.ejectedForMs(monotonicMs()) / 1000)} s`;
   return obstacle === 'full' ? `full (${server.active()} of ${server.maxConnections})` : WHY_OUT[obstacle];
 }

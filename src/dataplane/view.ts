@@ -20,6 +20,7 @@ import { ServerView } from './server-view.ts';
 
 export interface GroupView {
   readonly group: TargetGroup;
+  readonly slot: number;
   readonly servers: readonly ServerView[];
   /** Chooses among them. */
   readonly pool: ServerPool;
@@ -86,19 +87,22 @@ export class View {
   }
 
   #viewGroup(group: TargetGroup, before: GroupView | undefined): GroupView {
+    const slot = this.slots.groups.get(group.name);
+    if (slot === undefined) throw new Error(`target group ${group.name} was published without a slot`);
     const known = new Map(before?.group.servers.map((server, index) => [server, before.servers[index]]));
     const servers = group.servers.map((server) => known.get(server) ?? this.#viewServer(group.name, server));
     const pool = before?.pool ?? new ServerPool(group, this.#follower);
     pool.update(group, servers);
-    return { group, servers, pool };
+    return { group, slot, servers, pool };
   }
 
   #viewServer(group: string, server: UpstreamServer): ServerView {
     const target = parseAddress(server.address);
     const slot = this.slots.servers.get(serverKey(group, server.address));
-    if ('problem' in target || slot === undefined)
+    const groupSlot = this.slots.groups.get(group);
+    if ('problem' in target || slot === undefined || groupSlot === undefined)
       throw new Error(`server ${server.address} of ${group} was published without a slot or an address`);
-    return new ServerView(server, target, slot, this.#lane);
+    return new ServerView(server, target, slot, groupSlot, this.#lane);
   }
 
   /** Made when a client first connects: most of ten thousand clients are not here now. */

@@ -7,6 +7,7 @@ import { AddressTable } from '../shared/memory/address-table.ts';
 import { ByteLines } from '../shared/memory/byte-lines.ts';
 import { LaneWriter } from '../shared/memory/lane-writer.ts';
 import { HostAddresses } from '../shared/upstream-addresses.ts';
+import { HostAddresses } from '../shared/upstream-addresses.ts';
 import { type ConnectionQuery, connectionId, type FromWorker, type ToWorker, type WorkerBirth } from '../shared/messages.ts';
 import { Admission } from './admission.ts';
 import { type ConnectionContext, handleConnection } from './connection.ts';
@@ -33,6 +34,7 @@ class Worker {
   readonly #sockets = new Set<Socket>();
   readonly #openings: Openings;
   readonly #hosts: HostAddresses;
+  readonly #hosts: HostAddresses;
   readonly #addresses: AddressTable;
   #view: View;
   #onIdle: (() => void) | undefined;
@@ -44,6 +46,7 @@ class Worker {
     this.#lane = new LaneWriter(birth.memory, birth.lane);
     this.#openings = new Openings(birth.upstreamTls);
     this.#hosts = new HostAddresses(birth.hosts);
+    this.#hosts = new HostAddresses(birth.hosts);
     this.#addresses = new AddressTable(birth.memory.addresses, birth.lane);
     this.#view = new View(birth.snapshot, birth.slots, this.#lane);
     this.#events = new EventFeed(birth.watched, (events) => this.#send({ kind: 'events', ...events }));
@@ -54,6 +57,8 @@ class Worker {
       admission: new Admission(this.#lane, monotonicMs),
       pacer: new Pacer(new ByteLines(birth.memory.byteLines), this.#lane, monotonicMs),
       openings: this.#openings,
+      hosts: this.#hosts,
+      tellFailing: (server) => this.#send({ kind: 'failing', ...server }),
       hosts: this.#hosts,
       tellFailing: (server) => this.#send({ kind: 'failing', ...server }),
       timeouts: birth.timeouts,
@@ -133,6 +138,10 @@ class Worker {
         this.#doors.reload(message.material);
         this.#openings.use(message.upstreamTls);
         this.#send({ kind: 'done', requestId: message.requestId, count: message.material.size });
+        break;
+      case 'hosts':
+        this.#hosts.use(message.hosts);
+        this.#send({ kind: 'done', requestId: message.requestId, count: message.hosts.size });
         break;
       case 'hosts':
         this.#hosts.use(message.hosts);

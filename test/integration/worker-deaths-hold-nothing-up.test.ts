@@ -53,6 +53,8 @@ async function startCrew(t: TestContext, count: number, stateAt: (birth: number)
     snapshot: () => stateAt(births++),
     listenerTls: () => new Map(),
     upstreamTls: () => new Map(),
+    hosts: () => new Map(),
+    onFailing: () => undefined,
     logLevel: 'info',
     writeLines: log.write,
     log: log.log,

@@ -4,12 +4,14 @@ import { SHADOW_OUTCOMES, type ShadowOutcome } from '../../domain/shadow.ts';
 import { countLatency } from '../latency.ts';
 import { ChangeLog } from './change-log.ts';
 import { CLIENT, HEALTH_CODES, type HealthCode, LANE, SERVER, type SharedBuffers, TOTAL } from './layout.ts';
+import { OutlierCells } from './outlier-cells.ts';
 import { ServerFacts } from './server-facts.ts';
 
 /** Where one worker writes: its own lane, and its part in the shared totals. */
 export class LaneWriter {
   readonly lane: number;
   readonly facts: ServerFacts;
+  readonly outliers: OutlierCells;
   /** What happens to servers, whichever thread does it. */
   readonly changes: ChangeLog;
   readonly #totals: Int32Array;
@@ -22,6 +24,7 @@ export class LaneWriter {
     this.#totals = new Int32Array(buffers.totals);
     this.#own = new Float64Array(own);
     this.facts = new ServerFacts(buffers);
+    this.outliers = new OutlierCells(buffers.outliers);
     this.changes = new ChangeLog(buffers);
   }
 

@@ -13,6 +13,7 @@ import { REASONS, REFUSAL_REASONS } from '../../domain/reasons.ts';
 import { SHADOW_OUTCOMES } from '../../domain/shadow.ts';
 import { LATENCY_WORDS } from '../latency.ts';
 import { type AddressMemory, createAddressMemory } from './address-table.ts';
+import { createOutlierMemory, type OutlierMemory } from './outlier-cells.ts';
 import { type ByteLineMemory, createByteLineMemory } from './byte-lines.ts';
 
 export const MAX_SERVERS = 16_384;
@@ -30,6 +31,8 @@ export interface SharedBuffers {
   readonly lanes: readonly SharedMemory[];
   /** What source addresses hold: address-table.ts. */
   readonly addresses: AddressMemory;
+  /** Which servers fail: outlier-cells.ts. */
+  readonly outliers: OutlierMemory;
   /** Where the bytes of clients with a bandwidth wait: byte-lines.ts. */
   readonly byteLines: ByteLineMemory;
 }
@@ -106,6 +109,7 @@ export function createSharedBuffers(lanes: number): SharedBuffers {
     facts: new SharedArrayBuffer(MAX_SERVERS * FACT.width * Float64Array.BYTES_PER_ELEMENT),
     lanes: Array.from({ length: lanes }, () => new SharedArrayBuffer(LANE.width * Float64Array.BYTES_PER_ELEMENT)),
     addresses: createAddressMemory(lanes),
+    outliers: createOutlierMemory(MAX_SERVERS, MAX_GROUPS),
     byteLines: createByteLineMemory(MAX_CLIENTS),
   };
 }

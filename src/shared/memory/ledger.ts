@@ -7,6 +7,7 @@ import { releaseAddressLane } from './address-table.ts';
 import { ByteLines } from './byte-lines.ts';
 import { ChangeLog } from './change-log.ts';
 import { CLIENT, HEALTH_CODES, type HealthCode, LANE, MAX_CLIENTS, MAX_SERVERS, SERVER, type SharedBuffers, TOTAL } from './layout.ts';
+import { OutlierCells } from './outlier-cells.ts';
 import { ServerFacts } from './server-facts.ts';
 
 /** One server's counters, summed over all lanes. */
@@ -33,6 +34,7 @@ export interface ClientTotals {
 export class SharedLedger {
   readonly buffers: SharedBuffers;
   readonly facts: ServerFacts;
+  readonly outliers: OutlierCells;
   readonly byteLines: ByteLines;
   readonly #changes: ChangeLog;
   readonly #totals: Int32Array;
@@ -43,6 +45,7 @@ export class SharedLedger {
     this.#totals = new Int32Array(buffers.totals);
     this.#lanes = buffers.lanes.map((lane) => new Float64Array(lane));
     this.facts = new ServerFacts(buffers);
+    this.outliers = new OutlierCells(buffers.outliers);
     this.byteLines = new ByteLines(buffers.byteLines);
     this.#changes = new ChangeLog(buffers);
   }
@@ -63,6 +66,19 @@ export class SharedLedger {
     if (recoveredAtMs !== undefined) this.facts.setRecoveredAt(serverSlot, recoveredAtMs);
     this.facts.setAgent(serverSlot, agent);
     this.#changes.append(serverSlot, 'standing');
+  }
+
+  /** Until `untilMs` on the monotonic clock; undefined: the server is back, and its slow start begins at `recoveredAtMs`. */
+  setEjected(serverSlot: number, untilMs: number | undefined, recoveredAtMs?: number): void {
+    if (recoveredAtMs !== undefined) this.facts.setRecoveredAt(serverSlot, recoveredAtMs);
+    this.outliers.setEjected(serverSlot, untilMs);
+    this.#changes.append(serverSlot, 'standing');
+  }
+
+  /** `serverSlot` is of any server of the group: workers look at all of them then. */
+  setPanic(groupSlot: number, isInPanic: boolean, serverSlot: number | undefined): void {
+    this.outliers.setPanic(groupSlot, isInPanic);
+    if (serverSlot !== undefined) this.#changes.append(serverSlot, 'standing');
   }
 
   serverActive(serverSlot: number): number {
@@ -156,6 +172,7 @@ export class SharedLedger {
     this.#clearRows(LANE.servers + serverSlot * SERVER.width, SERVER.width);
     Atomics.store(this.#totals, TOTAL.serverHealth + serverSlot, 0);
     this.facts.clear(serverSlot);
+    this.outliers.setEjected(serverSlot, undefined);
     this.#changes.append(serverSlot, 'standing');
   }
 
