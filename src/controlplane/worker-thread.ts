@@ -6,7 +6,6 @@ import type {
   ConnectionPage,
   ConnectionQuery,
   FailingServer,
-  FailingServer,
   FromWorker,
   OpenFailure,
   Ports,
@@ -35,7 +34,6 @@ export interface WorkerNews {
   /** Log lines as they are to be written. */
   lines(lines: readonly string[]): void;
   connections(events: ConnectionEvents): void;
-  failing(server: FailingServer): void;
   failing(server: FailingServer): void;
 }
 
@@ -156,9 +154,6 @@ export class WorkerThread {
         break;
       case 'log':
         news.lines(message.lines);
-        break;
-      case 'failing':
-        news.failing(message);
         break;
       case 'failing':
         news.failing(message);

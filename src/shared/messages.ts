@@ -14,7 +14,6 @@ import type { Command } from '../domain/state.ts';
 import type { ExplainQuestion, Explanation } from './explain.ts';
 import type { SharedBuffers, SharedMemory } from './memory/layout.ts';
 import type { ResolvedHosts } from './upstream-addresses.ts';
-import type { ResolvedHosts } from './upstream-addresses.ts';
 
 /** Which row of shared memory belongs to a server or a client. */
 export interface SlotAssignments {
@@ -42,8 +41,6 @@ export interface WorkerBirth {
   readonly ports: Ports;
   /** Where the servers are that have host names. */
   readonly hosts: ResolvedHosts;
-  /** Where the servers are that have host names. */
-  readonly hosts: ResolvedHosts;
   readonly timeouts: Timeouts;
   readonly maxPendingHandshakes: number;
   /** Over all listeners; more are refused. */
@@ -51,16 +48,6 @@ export interface WorkerBirth {
   readonly logLevel: LogLevel;
   /** Somebody watches connections: as after a `watch` message. */
   readonly watched: boolean;
-}
-
-/** A server to which connecting has failed several times in a row, as counted over all workers. */
-export interface FailingServer {
-  readonly group: string;
-  readonly server: string;
-  readonly slot: number;
-  readonly failures: number;
-  /** What the last attempt failed with. */
-  readonly cause: string;
 }
 
 /** A server to which connecting has failed several times in a row, as counted over all workers. */
@@ -175,8 +162,6 @@ export type ToWorker =
     }
   /** These host names are resolved anew. */
   | { readonly kind: 'hosts'; readonly requestId: number; readonly hosts: ResolvedHosts }
-  /** These host names are resolved anew. */
-  | { readonly kind: 'hosts'; readonly requestId: number; readonly hosts: ResolvedHosts }
   | { readonly kind: 'close'; readonly requestId: number; readonly selector: ConnectionSelector; readonly reason: CloseReason }
   /** End the connections that are not allowed any more by the state of now; the answer is how many they are. */
   | { readonly kind: 'enforce'; readonly requestId: number; readonly mode: CloseMode; readonly deadlineMs: number }
@@ -210,7 +195,6 @@ export type FromWorker =
   | ({ readonly kind: 'listenFailed' } & OpenFailure)
   | { readonly kind: 'opened'; readonly requestId: number; readonly result: Ports | OpenFailure }
   | { readonly kind: 'published'; readonly revision: Revision }
-  | ({ readonly kind: 'failing' } & FailingServer)
   | ({ readonly kind: 'failing' } & FailingServer)
   | { readonly kind: 'done'; readonly requestId: number; readonly count: number }
   /** `before`: what happened before this and was not told yet. */
