@@ -38,6 +38,9 @@ export interface RateView {
   readonly cells: CellLock;
 }
 
+/** More are forgotten: connections are done with their handshake by then. */
+const MAX_FORMER_LISTENERS = 64;
+
 /** One revision, complete. A connection reads the current View once and keeps to it. */
 export class View {
   readonly snapshot: Snapshot;
@@ -47,6 +50,8 @@ export class View {
   readonly #groups: Map<string, GroupView>;
   readonly #clients: Map<string, ClientView>;
   readonly #index: ClientIndex;
+  /** Those that were removed or renamed, the newest last: who came on one goes on by what it was. */
+  readonly #formerListeners: ReadonlyMap<string, Listener>;
 
   /** What `previous` holds of groups and clients that did not change is taken over: their rotation goes on. */
   constructor(snapshot: Snapshot, slots: SlotAssignments, lane: LaneWriter, previous?: View) {
@@ -58,6 +63,7 @@ export class View {
     if (previous === undefined) this.#index = new ClientIndex(snapshot.clients.values());
     else this.#index = sameClients ? previous.#index : previous.#index.following(previous.snapshot.clients, snapshot.clients);
     this.#clients = sameClients ? previous.#clients : new Map();
+    this.#formerListeners = previous === undefined ? new Map() : formerListeners(snapshot, previous.snapshot, previous.#formerListeners);
     this.#groups = new Map();
     for (const name of previous?.snapshot.targetGroups.keys() ?? [])
       if (!snapshot.targetGroups.has(name)) previous?.group(name)?.pool.close();
@@ -67,8 +73,9 @@ export class View {
     }
   }
 
+  /** One that has been removed as it was last. */
   listener(name: string): Listener | undefined {
-    return this.snapshot.listeners.find((listener) => listener.name === name);
+    return this.snapshot.listeners.find((listener) => listener.name === name) ?? this.#formerListeners.get(name);
   }
 
   group(name: string): GroupView | undefined {
@@ -138,6 +145,17 @@ export function mergeSlots(before: SlotAssignments, changes: SlotAssignments, pr
     clients: merged(before.clients, changes.clients, goneClients),
     limiters: merged(before.limiters, changes.limiters, unlimited(previous.clients, next.clients)),
   };
+}
+
+function formerListeners(
+  { listeners }: Snapshot,
+  previous: Snapshot,
+  before: ReadonlyMap<string, Listener>,
+): ReadonlyMap<string, Listener> {
+  if (listeners === previous.listeners) return before;
+  const former = new Map([...before, ...previous.listeners.map((each) => [each.name, each] as const)]);
+  for (const { name } of listeners) former.delete(name);
+  return new Map([...former].slice(-MAX_FORMER_LISTENERS));
 }
 
 function merged<T>(before: ReadonlyMap<string, T>, changes: ReadonlyMap<string, T>, gone: readonly string[]): ReadonlyMap<string, T> {
