@@ -1,26 +1,37 @@
 /** The limits of one client, asked for one connection. Exact across workers: the cells and counts are shared. */
+import type { Logger } from 'pino';
 import type { Client, ConnectionRate } from '../domain/model.ts';
+import { type Departure, type DepartureBounds, peekDeparture, takeDeparture } from '../domain/ratelimit/departure.ts';
 import { limiterInForce, peekLimit } from '../domain/ratelimit/limit-state.ts';
+import type { ShadowOutcome } from '../domain/shadow.ts';
 import type { LaneWriter } from '../shared/memory/lane-writer.ts';
-import { type DelayBounds, DelayLines, type Waited } from './delay-line.ts';
+import { DelayLines } from './delay-line.ts';
 import { once } from './once.ts';
 import { Refusal } from './refusal.ts';
 import type { ClientView, RateView } from './view.ts';
+
+type Log = Pick<Logger, 'debug'>;
 
 /** Holds one of a client's places until it is given back; a second time does nothing. */
 export interface Place {
   release(): void;
 }
 
+/** What keeps the lines of delayed connections bounded in each worker; a leaky bucket brings its own bound, over all of them. */
+const MOST_WAITING = 1_000;
+
 export class Admission {
   readonly #lane: LaneWriter;
   readonly #nowMs: () => number;
-  readonly #lines = new DelayLines();
+  readonly #lines: DelayLines;
+  readonly #log: Log;
 
   /** `nowMs` must be the same clock in every worker: the limiter cells hold its readings. */
-  constructor(lane: LaneWriter, nowMs: () => number) {
+  constructor(lane: LaneWriter, nowMs: () => number, log: Log) {
     this.#lane = lane;
     this.#nowMs = nowMs;
+    this.#lines = new DelayLines(nowMs, MOST_WAITING);
+    this.#log = log;
   }
 
   /**
@@ -30,7 +41,7 @@ export class Admission {
   async admit(view: ClientView, gone: AbortSignal): Promise<Place> {
     const place = this.#takePlace(view);
     try {
-      if (view.rate !== undefined) await this.#passRate(view.client.clientId, view.rate, gone);
+      if (view.rate !== undefined) await this.#passRate(view, view.rate, gone);
       return place;
     } catch (error) {
       place.release();
@@ -43,7 +54,7 @@ export class Admission {
     const limit = client.limits.concurrentConnections;
     const held = this.#lane.clientActive(slot);
     if (limit === undefined) return `${held} connections, no limit`;
-    if (held >= limit) throw noPlace(client, limit);
+    if (held >= limit) return inShadow(client, noPlace(client, limit));
     return `${held} of ${limit} connections`;
   }
 
@@ -51,36 +62,57 @@ export class Admission {
   peekRate({ client, rate }: ClientView): string {
     if (rate === undefined) return 'no limit';
     const { limit, cells, policy } = rate;
-    const verdict = cells.withLock(this.#lane.lane, (state) => peekLimit(state, limit, this.#nowMs()));
-    const delayMs = verdict.admitted ? undefined : verdict.retryAfterMs;
-    if (policy.action !== 'delay') {
-      if (delayMs !== undefined) throw overRate(policy, delayMs);
-    } else {
-      const waiting = this.#lines.waiting(client.clientId);
-      if (waiting >= delayBounds(policy).mostWaiting) throw waitedInVain('line_full', policy);
-      if (waiting > 0) return `it would wait its turn behind ${waiting} others in this worker, for at most ${policy.maxDelayMs} ms`;
-      if (delayMs !== undefined && delayMs > policy.maxDelayMs) throw waitedInVain('too_long', policy);
-      if (delayMs !== undefined) return `it would wait ${Math.ceil(delayMs)} ms`;
-    }
-    return `${verdict.admitted ? verdict.remaining : 0} more now, of ${policy.limit} in ${policy.windowMs} ms (${policy.algorithm})`;
+    const nowMs = this.#nowMs();
+    const { verdict, departure } = cells.withLock(this.#lane.lane, (state) => ({
+      verdict: peekLimit(state, limit, nowMs),
+      departure: policy.action === 'delay' ? peekDeparture(state, limit, boundsOf(policy), nowMs) : nowMs,
+    }));
+    if (typeof departure !== 'number') return inShadow(client, waitedInVain(departure, policy));
+    if (this.#lines.waiting(client.clientId) >= MOST_WAITING) return inShadow(client, waitedInVain('line_full', policy));
+    if (departure > nowMs) return `it would wait ${Math.ceil(departure - nowMs)} ms${client.limits.shadow ? ' (shadow: it does not)' : ''}`;
+    if (!verdict.admitted) return inShadow(client, overRate(policy, verdict.retryAfterMs));
+    return `${verdict.remaining} more now, of ${policy.limit} in ${policy.windowMs} ms (${policy.algorithm})`;
   }
 
   #takePlace({ client, slot }: ClientView): Place {
     const limit = client.limits.concurrentConnections ?? Number.POSITIVE_INFINITY;
-    if (!this.#lane.reserveClient(slot, limit)) throw noPlace(client, limit);
+    if (!this.#lane.reserveClient(slot, limit)) {
+      if (!client.limits.shadow) throw noPlace(client, limit);
+      this.#tellShadow(client, slot, 'too_many_connections', noPlace(client, limit).message);
+      this.#lane.reserveClient(slot, Number.POSITIVE_INFINITY);
+    }
     return { release: once(() => this.#lane.releaseClient(slot)) };
   }
 
-  async #passRate(clientId: string, rate: RateView, gone: AbortSignal): Promise<void> {
+  async #passRate({ client, slot }: ClientView, rate: RateView, gone: AbortSignal): Promise<void> {
+    const { policy } = rate;
+    if (client.limits.shadow) {
+      this.#passRateInShadow(client, slot, rate);
+    } else if (policy.action !== 'delay') {
+      const delayMs = this.#ask(rate);
+      if (delayMs !== undefined) throw overRate(policy, delayMs);
+    } else {
+      const waited = await this.#lines.wait(client.clientId, () => this.#takeDeparture(rate), gone);
+      if (waited === 'gone') throw new Refusal('client_gone', 'the client left while it waited for its turn');
+      if (waited !== 'admitted') throw waitedInVain(waited, policy);
+    }
+  }
+
+  #passRateInShadow(client: Client, slot: number, rate: RateView): void {
     const { policy } = rate;
     if (policy.action !== 'delay') {
       const delayMs = this.#ask(rate);
-      if (delayMs === undefined) return;
-      throw overRate(policy, delayMs);
+      if (delayMs !== undefined) this.#tellShadow(client, slot, 'rate_limited', overRate(policy, delayMs).message);
+      return;
     }
-    const waited = await this.#lines.wait(clientId, () => this.#ask(rate), delayBounds(policy), gone, this.#nowMs);
-    if (waited === 'gone') throw new Refusal('client_gone', 'the client left while it waited for its turn');
-    if (waited !== 'admitted') throw waitedInVain(waited, policy);
+    const departure = this.#takeDeparture(rate);
+    if (typeof departure !== 'number') this.#tellShadow(client, slot, 'rate_limited', waitedInVain(departure, policy).message);
+    else if (departure > this.#nowMs()) this.#tellShadow(client, slot, 'delayed', `for ${Math.ceil(departure - this.#nowMs())} ms`);
+  }
+
+  #tellShadow({ clientId }: Client, slot: number, outcome: ShadowOutcome, detail: string): void {
+    this.#lane.countShadow(slot, outcome);
+    this.#log.debug({ client: clientId, reason: outcome, detail }, outcome === 'delayed' ? 'would be delayed (shadow)' : IN_SHADOW);
   }
 
   /** undefined: admitted. Otherwise how long until it could be. */
@@ -91,6 +123,18 @@ export class Admission {
     });
     return verdict.admitted ? undefined : verdict.retryAfterMs;
   }
+
+  #takeDeparture({ limit, cells, policy }: RateView): Departure {
+    return cells.withLock(this.#lane.lane, (state) => takeDeparture(state, limit, boundsOf(policy), this.#nowMs()));
+  }
+}
+
+const IN_SHADOW = 'would be refused (shadow)';
+
+/** What Explain says of a limit that only looks on. @throws Refusal the one given, of a limit that holds */
+function inShadow({ limits }: Client, refusal: Refusal): string {
+  if (!limits.shadow) throw refusal;
+  return `${IN_SHADOW}: ${refusal.reason}, ${refusal.message}`;
 }
 
 function noPlace({ clientId }: Client, limit: number): Refusal {
@@ -102,13 +146,10 @@ function overRate({ limit, windowMs, action }: ConnectionRate, delayMs: number):
   return new Refusal('rate_limited', detail, action === 'close' ? 'close' : 'reset');
 }
 
-function waitedInVain(waited: Exclude<Waited, 'admitted' | 'gone'>, { maxDelayMs }: ConnectionRate): Refusal {
+function waitedInVain(waited: 'too_long' | 'line_full', { maxDelayMs }: ConnectionRate): Refusal {
   return new Refusal('rate_limited', waited === 'line_full' ? 'too many are waiting already' : `would wait longer than ${maxDelayMs} ms`);
 }
 
-/** What keeps the other algorithms' lines bounded; a leaky bucket brings its own bound. */
-const MOST_WAITING = 1_000;
-
-function delayBounds({ algorithm, burst, maxDelayMs }: ConnectionRate): DelayBounds {
-  return { maxDelayMs, mostWaiting: algorithm === 'leakyBucket' ? Math.min(burst, MOST_WAITING) : MOST_WAITING };
+function boundsOf({ algorithm, burst, maxDelayMs }: ConnectionRate): DepartureBounds {
+  return { maxDelayMs, mostWaiting: algorithm === 'leakyBucket' ? burst : undefined };
 }

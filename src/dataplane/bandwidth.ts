@@ -1,5 +1,5 @@
 import type { Limits } from '../domain/model.ts';
-import { bytesPerSecondOf, type Direction } from '../domain/ratelimit/byte-line.ts';
+import { bytesPerSecondOf, DIRECTIONS, type Direction } from '../domain/ratelimit/byte-line.ts';
 import type { Bound, Pacer } from './pacer.ts';
 import type { Pace } from './splice.ts';
 import type { ClientView, View } from './view.ts';
@@ -29,4 +29,16 @@ export function paceOf({ client: { clientId, limits }, slot }: ClientView, view:
       return known.bound;
     };
   }
+}
+
+/** What a connection of the client would find of its bandwidth now, in words; undefined: it has none. */
+export function peekBandwidth({ client: { limits }, slot }: ClientView, pacer: Pacer): string | undefined {
+  const found = DIRECTIONS.flatMap((direction) => {
+    const bytesPerSecond = bytesPerSecondOf(limits.bandwidth, direction);
+    if (bytesPerSecond === undefined) return [];
+    const left = pacer.headroom(slot, direction, { revision: Number.POSITIVE_INFINITY, bytesPerSecond });
+    const would = limits.shadow ? 'it would wait (shadow)' : 'it waits its turn';
+    return [`${direction} ${bytesPerSecond} bytes/s, ${left === 0 ? `all in use: ${would}` : `${left} bytes pass at once`}`];
+  });
+  return found.length === 0 ? undefined : found.join('; ');
 }

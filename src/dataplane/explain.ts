@@ -8,8 +8,10 @@ import type { AddressTable } from '../shared/memory/address-table.ts';
 import type { HealthCode } from '../shared/memory/layout.ts';
 import { peekAddress } from './address-guard.ts';
 import type { Admission } from './admission.ts';
+import { peekBandwidth } from './bandwidth.ts';
 import { certificateVerdict } from './certificate-verdict.ts';
 import { clientOf, groupNamed, identityIn, refuseIfRevoked, routeOf } from './gates.ts';
+import type { Pacer } from './pacer.ts';
 import { Refusal } from './refusal.ts';
 import { obstacleTo, type Preference, preferenceOf, type ServerView } from './server-view.ts';
 import { offeredAlpn } from './tls.ts';
@@ -20,6 +22,7 @@ import type { ClientView, GroupView, View } from './view.ts';
 export interface ExplainContext {
   readonly view: View;
   readonly admission: Admission;
+  readonly pacer: Pacer;
   readonly addresses: AddressTable;
   /** The TLS material that the listener serves with now; undefined: it is a plain one. */
   readonly material: TlsMaterial | undefined;
@@ -78,7 +81,7 @@ async function walk(
   found: Draft,
   step: Step,
 ): Promise<void> {
-  const { view, admission, addresses } = context;
+  const { view, admission, pacer, addresses } = context;
   const configured = view.listener(listener);
   const bounds = configured?.perAddress;
   if (bounds !== undefined && source !== undefined)
@@ -102,6 +105,8 @@ async function walk(
   found.targetGroup = group.group.name;
   await step('connections', () => ({ value: undefined, detail: admission.peekPlace(client) }));
   await step('rate', () => ({ value: undefined, detail: admission.peekRate(client) }));
+  const bandwidth = peekBandwidth(client, pacer);
+  if (bandwidth !== undefined) await step('bandwidth', () => ({ value: undefined, detail: bandwidth }));
   const server = group.pool.choose({ clientId: client.client.clientId, source });
   found.candidates = candidatesOf(group);
   found.pick = await step('server', () => picked(group, client, server));

@@ -71,6 +71,12 @@ export class Pacer {
     return this.#hold(queue, { place, bytes, pass }, nowMs + waitMs);
   }
 
+  /** How many bytes of the client would pass now without waiting. Uses up nothing. */
+  headroom(slot: number, direction: Direction, rule: ByteRule): number {
+    const line = this.#lines.line(this.#lane.lane, slot, direction);
+    return Math.max(0, Math.floor(line.withLock((cells) => lineHeadroom(cells, rule, this.#nowMs()))));
+  }
+
   /** Call it when the state has changed: who waits goes on at the new rate. */
   replan(): void {
     for (const queue of this.#queues.values()) this.#serve(queue);

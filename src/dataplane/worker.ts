@@ -51,10 +51,11 @@ class Worker {
     this.#view = new View(birth.snapshot, birth.slots, this.#lane);
     this.#events = new EventFeed(birth.watched, (events) => this.#send({ kind: 'events', ...events }));
     const budget = new HandshakeBudget(birth.maxPendingHandshakes);
+    const log = createWorkerLog(birth.logLevel, (lines) => this.#send({ kind: 'log', lines }));
     this.#context = {
       view: () => this.#view,
       lane: this.#lane,
-      admission: new Admission(this.#lane, monotonicMs),
+      admission: new Admission(this.#lane, monotonicMs, log),
       pacer: new Pacer(new ByteLines(birth.memory.byteLines), this.#lane, monotonicMs),
       openings: this.#openings,
       hosts: this.#hosts,
@@ -66,7 +67,7 @@ class Worker {
       headers: { timeoutMs: birth.timeouts.handshakeMs, budget },
       nowMs: monotonicMs,
       wallMs: Date.now,
-      log: createWorkerLog(birth.logLevel, (lines) => this.#send({ kind: 'log', lines })),
+      log,
       live: this.#live,
       events: this.#events,
     };
@@ -185,8 +186,8 @@ class Worker {
 
   async #explain({ requestId, question }: Extract<ToWorker, { kind: 'explain' }>): Promise<void> {
     const material = this.#doors.material(question.listener);
-    const { admission } = this.#context;
-    const explanation = await explain(question, { view: this.#view, addresses: this.#addresses, admission, material });
+    const { admission, pacer } = this.#context;
+    const explanation = await explain(question, { view: this.#view, addresses: this.#addresses, admission, pacer, material });
     this.#send({ kind: 'explained', requestId, explanation });
   }
 

@@ -25,7 +25,7 @@ export interface ExplainQuestion {
 }
 
 export interface ExplainedStep {
-  readonly name: 'address' | 'certificate' | 'identity' | 'client' | 'route' | 'connections' | 'rate' | 'server';
+  readonly name: 'address' | 'certificate' | 'identity' | 'client' | 'route' | 'connections' | 'rate' | 'bandwidth' | 'server';
   readonly passed: boolean;
   readonly detail: string;
 }

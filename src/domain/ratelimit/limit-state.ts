@@ -23,13 +23,15 @@ export interface RevisedLimit {
 }
 
 /** How many words the terms take. */
-export const TERMS_WORDS = 5;
+export const TERMS_WORDS = 6;
 
 const REVISION = 0;
 const ALGORITHM = 1;
 const LIMIT = 2;
 const WINDOW_MS = 3;
 const BURST = 4;
+/** Not of the rule: the latest departure that was given ahead of time (departure.ts). */
+export const LATEST_DEPARTURE = 5;
 
 /** The limit that `rule` makes, known from `revision` on. */
 export function limitAt(revision: number, rule: RateRule): RevisedLimit {
