@@ -1,8 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
-import { loadTlsMaterial, TlsFileError, type TlsFileOptions } from './config/tls-files.ts';
+import { loadTlsMaterial, newTicketKey, TlsFileError, type TlsFileOptions } from './config/tls-files.ts';
 import { DomainError } from './domain/errors.ts';
 import type { Listener, Snapshot, TlsMaterial, TlsParams } from './domain/model.ts';
+import { withKey } from './domain/session-tickets.ts';
 
 /** Listener name -> what its TLS files hold. */
 export type ListenerMaterial = ReadonlyMap<string, TlsMaterial>;
@@ -74,6 +75,17 @@ export class ListenerTlsFiles {
       this.#served = new Map([...this.#served, ...taken]);
       return taken;
     };
+  }
+
+  /** Makes new session tickets with another key from now on, and returns what is served with it; tickets of before count on. */
+  rotateTicketKeys(nowMs: number): ListenerMaterial {
+    const rotated = new Map<string, TlsMaterial>();
+    for (const [name, material] of this.#served) {
+      const { sessionTickets } = material;
+      if (sessionTickets !== undefined) rotated.set(name, { ...material, sessionTickets: withKey(sessionTickets, newTicketKey(nowMs)) });
+    }
+    this.#served = new Map([...this.#served, ...rotated]);
+    return rotated;
   }
 
   /** What a listener is served with whose settings are those of before. */

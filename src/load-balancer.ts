@@ -23,6 +23,7 @@ import { Workers } from './controlplane/workers.ts';
 import { type AgentState, isAgentDown } from './domain/agent-report.ts';
 import { type BoundListener, formatAddress, type LogLevel, type Snapshot, type TlsMaterial, type UpstreamServer } from './domain/model.ts';
 import type { CloseReason } from './domain/reasons.ts';
+import { SESSION_LIFETIME_MS } from './domain/session-tickets.ts';
 import type { Command } from './domain/state.ts';
 import { ListenerTlsFiles } from './listener-tls.ts';
 import { monotonicMs } from './shared/clock.ts';
@@ -78,6 +79,7 @@ export class LoadBalancer {
   readonly #connectionWatch: ConnectionWatch;
   readonly #store: Store;
   readonly #log: Logger;
+  readonly #ticketKeys: NodeJS.Timeout;
   #stopped: Promise<number> | undefined;
 
   private constructor(
@@ -104,6 +106,7 @@ export class LoadBalancer {
     this.#connectionWatch = new ConnectionWatch(wiring.workers);
     this.#store = wiring.store;
     this.#log = wiring.log;
+    this.#ticketKeys = setInterval(() => void this.rotateTicketKeys(), SESSION_LIFETIME_MS).unref();
   }
 
   /**
@@ -323,6 +326,12 @@ export class LoadBalancer {
     await this.#workers.reloadTls(renewListeners(), renewUpstreams());
   }
 
+  /** Gives the session tickets of every listener that has them another key; it is done at every end of a session's lifetime anyway. */
+  async rotateTicketKeys(): Promise<void> {
+    const rotated = this.#listenerTls.rotateTicketKeys(Date.now());
+    if (rotated.size > 0) await this.#workers.reloadTls(rotated, new Map());
+  }
+
   /**
    * Accepts no more, lets connections end for at most `deadlineMs` (drainTimeout unless given), resets the rest; resolves with
    * how many were reset. A second call sets another deadline.
@@ -335,6 +344,7 @@ export class LoadBalancer {
 
   async #stop(deadlineMs: number): Promise<number> {
     const reset = await this.#workers.drain(deadlineMs);
+    clearInterval(this.#ticketKeys);
     for (const each of [this.health, this.agents, this.outliers, this.panic, this.hosts]) each.stop();
     await this.#workers.stop();
     await this.#store.close();

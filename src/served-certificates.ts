@@ -29,9 +29,16 @@ export class ServedCertificates {
   /** What new connections are served with now, whatever the files say meanwhile; the admin server is last. */
   served(): { readonly usedBy: string; readonly file: string; readonly certificatePem: string }[] {
     const { config, snapshot, tlsMaterial } = this.#balancer;
-    const listeners = snapshot.listeners.flatMap(({ name, tls }) =>
-      tls === undefined ? [] : [{ usedBy: name, file: tls.certificate, certificatePem: tlsMaterial.get(name)?.certificatePem ?? '' }],
-    );
+    const listeners = snapshot.listeners.flatMap(({ name, tls }) => {
+      const material = tlsMaterial.get(name);
+      if (tls === undefined || material === undefined) return [];
+      const byName = material.certificates.map(({ certificatePem }, index) => ({
+        usedBy: name,
+        file: tls.certificates[index]?.certificate ?? '',
+        certificatePem,
+      }));
+      return [{ usedBy: name, file: tls.certificate, certificatePem: material.certificatePem }, ...byName];
+    });
     return [...listeners, { usedBy: 'admin', file: config.admin.tls.certificate, certificatePem: this.#admin.certificatePem }];
   }
 

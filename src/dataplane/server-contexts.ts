@@ -1,6 +1,6 @@
 /** With which certificates a listener answers: the main one, or the first other one that carries the name a client asks for (SNI). */
 import { constants, X509Certificate } from 'node:crypto';
-import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
+import type { SecureContextOptions } from 'node:tls';
 import type { KeyPair, TlsMaterial } from '../domain/model.ts';
 
 /** One-label wildcards as in RFC 6125, section 6.4.3; the common name counts where there is no DNS name. */
@@ -9,22 +9,26 @@ const NAME_RULES = { subject: 'default', partialWildcards: false } as const;
 /** How sessions of a listener are told from those of another server; the same in every worker. */
 const SESSION_CONTEXT = 'portcullis';
 
-/** What a listener's TLS contexts are made of, for a client that asks for no name that one of `certificates` carries. */
+/** What a listener's TLS context is made of, for a client that asks for no name that one of `certificates` carries. */
 export function contextOptions(material: TlsMaterial): SecureContextOptions & { readonly sessionIdContext: string } {
   return optionsWith(mainPairs(material), material);
 }
 
-/**
- * The context for a client that asks for this name; undefined: the main one. A listener with one certificate has no need to ask,
- * and has no function here.
- */
-export function contextsByName(material: TlsMaterial): ((serverName: string) => SecureContext | undefined) | undefined {
-  if (material.certificates.length === 0) return undefined;
-  const served = material.certificates.map((pair) => {
-    const twins = twinsOf(pair, [...material.certificates, material]);
-    return { certificate: new X509Certificate(pair.certificatePem), context: createSecureContext(optionsWith(twins, material)) };
+/** What a client is served with that asks for a name which `isFor` takes. */
+export interface NamedContext {
+  isFor(serverName: string): boolean;
+  readonly options: SecureContextOptions;
+}
+
+/** The contexts of `certificates`, in their order. */
+export function namedContexts(material: TlsMaterial): readonly NamedContext[] {
+  return material.certificates.map((pair) => {
+    const certificate = new X509Certificate(pair.certificatePem);
+    return {
+      isFor: (serverName) => certificate.checkHost(serverName, NAME_RULES) !== undefined,
+      options: optionsWith(twinsOf(pair, [...material.certificates, material]), material),
+    };
   });
-  return (serverName) => served.find(({ certificate }) => certificate.checkHost(serverName, NAME_RULES) !== undefined)?.context;
 }
 
 function optionsWith(pairs: readonly KeyPair[], material: TlsMaterial) {

@@ -2,17 +2,25 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
-import { createServer, type Server, type TLSSocket, type TlsOptions } from 'node:tls';
+import { createServer, type SecureContextOptions, type Server, type TLSSocket, type TlsOptions } from 'node:tls';
 import type { Listener, TlsMaterial } from '../domain/model.ts';
 import { SESSION_LIFETIME_MS } from '../domain/session-tickets.ts';
 import type { Front } from './plain-front.ts';
 import { Refusal } from './refusal.ts';
-import { contextOptions, contextsByName } from './server-contexts.ts';
+import { contextOptions, namedContexts } from './server-contexts.ts';
+import { serverNameOf } from './server-name.ts';
 import { honourTickets } from './session-tickets.ts';
 
 interface Handshake {
   readonly resolve: (socket: TLSSocket) => void;
   readonly reject: (refusal: Refusal) => void;
+}
+
+/** What new handshakes are made with. */
+interface Served {
+  readonly material: TlsMaterial;
+  readonly main: Server;
+  readonly named: readonly { readonly isFor: (serverName: string) => boolean; readonly server: Server }[];
 }
 
 /** Counts the handshakes that a worker has under way, over all its listeners. */
@@ -48,26 +56,23 @@ export interface TlsFrontOptions {
 /** One listener's TLS side. It does not listen itself: it is handed accepted sockets, so that they stay at hand for a reset. */
 export class TlsFront implements Front {
   readonly #options: Required<TlsFrontOptions>;
-  /** Which handshake an event of the server belongs to: the events name the TLS socket, not the socket it was made from. */
+  /** Which handshake an event of a server belongs to: the events name the TLS socket, not the socket it was made from. */
   readonly #handshakes = new AsyncLocalStorage<Handshake>();
-  #server: Server;
-  #material: TlsMaterial;
+  #served: Served;
 
   constructor(options: TlsFrontOptions) {
     this.#options = { wallMs: Date.now, ...options };
-    this.#material = options.material;
-    this.#server = this.#serverWith(options.material);
+    this.#served = this.#serve(options.material);
   }
 
   /** New handshakes use this material; connections that are established do not notice. */
   reload(material: TlsMaterial): void {
-    this.#server = this.#serverWith(material);
-    this.#material = material;
+    this.#served = this.#serve(material);
   }
 
   /** What new handshakes use. */
   get material(): TlsMaterial {
-    return this.#material;
+    return this.#served.material;
   }
 
   /**
@@ -75,16 +80,23 @@ export class TlsFront implements Front {
    * @throws Refusal when it fails, takes longer than the deadline, or leaves the client without a certificate that is trusted now.
    */
   async handshake(raw: Socket): Promise<TLSSocket> {
-    const { promise, resolve, reject } = Promise.withResolvers<TLSSocket>();
+    const { promise: secured, resolve } = Promise.withResolvers<TLSSocket>();
+    const { promise: refusal, reject } = Promise.withResolvers<never>();
+    refusal.catch(() => undefined);
     const { budget, timeoutMs, wallMs } = this.#options;
     budget.take();
     const deadline = setTimeout(() => reject(new Refusal('handshake_timeout', `no handshake after ${timeoutMs} ms`)), timeoutMs);
     const onClose = () => reject(new Refusal('handshake_failed', CLIENT_LEFT));
     raw.once('close', onClose);
     try {
-      this.#handshakes.run({ resolve, reject }, () => this.#server.emit('connection', raw));
-      const socket = await promise;
+      // Looked at only where it makes a difference.
+      const serverName = looksAtNames(this.#served) ? await Promise.race([serverNameOf(raw), refusal]) : undefined;
+      const server = serverFor(serverName, this.#served);
+      this.#handshakes.run({ resolve, reject }, () => server.emit('connection', raw));
+      const socket = await Promise.race([secured, refusal]);
       verifyPeer(socket, wallMs());
+      // A resumed session of TLS 1.2 does not say again which name it was asked for.
+      if (serverName !== undefined) socket.servername = serverName;
       return socket;
     } finally {
       raw.removeListener('close', onClose);
@@ -93,16 +105,18 @@ export class TlsFront implements Front {
     }
   }
 
-  #serverWith(material: TlsMaterial): Server {
-    const contextOf = contextsByName(material);
-    const server = createServer({
-      ...contextOptions(material),
-      ...serverOptions(this.#options.alpn),
-      ...(contextOf === undefined
-        ? {}
-        : { SNICallback: ((name, serve) => serve(null, contextOf(name))) satisfies TlsOptions['SNICallback'] }),
-    });
-    if (material.sessionTickets !== undefined) honourTickets(server, material.sessionTickets, this.#options.wallMs);
+  /** Node.js switches certificates by SNI for one kind of key only (SNICallback): so each choice of certificates is a server. */
+  #serve(material: TlsMaterial): Served {
+    return {
+      material,
+      main: this.#serverWith(contextOptions(material), material),
+      named: namedContexts(material).map(({ isFor, options }) => ({ isFor, server: this.#serverWith(options, material) })),
+    };
+  }
+
+  #serverWith(context: SecureContextOptions, { sessionTickets }: TlsMaterial): Server {
+    const server = createServer({ ...context, ...serverOptions(this.#options.alpn) });
+    if (sessionTickets !== undefined) honourTickets(server, sessionTickets, this.#options.wallMs);
     server.on('secureConnection', (socket) => {
       // Until now a client that ended had left; from now on it may have ended only its own half.
       socket.allowHalfOpen = true;
@@ -134,6 +148,14 @@ export function serverOptions(alpn: readonly string[]): TlsOptions {
     sessionTimeout: SESSION_LIFETIME_MS / 1000,
     ...(alpn.length === 0 ? {} : { ALPNProtocols: [...alpn] }),
   };
+}
+
+function looksAtNames({ named, material }: Served): boolean {
+  return named.length > 0 || material.sessionTickets !== undefined;
+}
+
+function serverFor(serverName: string | undefined, { main, named }: Served): Server {
+  return (serverName === undefined ? undefined : named.find(({ isFor }) => isFor(serverName))?.server) ?? main;
 }
 
 const EXPIRY_ERRORS: ReadonlySet<string> = new Set(['CERT_HAS_EXPIRED', 'CERT_NOT_YET_VALID']);

@@ -197,6 +197,14 @@ for (const version of VERSIONS) {
     const { balancer, ca, folder, alice } = at;
     const reasons = async (session: Buffer) => new Set((await visits(t, at, version, session, MANY)).map(({ reason }) => reason));
 
+    await t.test('and tickets of before a change of keys count on', async () => {
+      const session = await sessionOfBoth(t, at, version);
+      await balancer.lb.rotateTicketKeys();
+      assert.ok((await visits(t, at, version, session, MANY)).every((line) => line.resumed));
+      await balancer.lb.reloadCertificates();
+      assert.ok((await visits(t, at, version, session, MANY)).every((line) => line.resumed === undefined));
+    });
+
     await t.test('a permission', async () => {
       const session = await sessionOfBoth(t, at, version);
       await balancer.lb.removeClient('alice');
