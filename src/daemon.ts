@@ -210,6 +210,11 @@ function adminContext(
     stats: balancer.stats,
     health: balancer.health,
     agents: balancer.agents,
+    upstreams: {
+      ejectionOf: (group, server) => balancer.outliers.statusOf(group, server),
+      resolutionOf: (server) => balancer.hosts.statusOfServer(server),
+      isInPanic: (group) => balancer.panic.isInPanic(group),
+    },
     journal: balancer.journal,
     connections: {
       close: (selector, reason) => balancer.closeConnections(selector, reason),

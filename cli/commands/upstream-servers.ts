@@ -114,6 +114,7 @@ export function upstreamServerTable(servers: readonly UpstreamServerStatus[], no
   if (servers.length === 0) return 'no upstream servers';
   // Most groups have none: a column for nobody would only take room.
   const withAgents = servers.some(({ agent }) => agent !== undefined);
+  const withNames = servers.some(({ resolution }) => resolution !== undefined);
   return table(
     [
       'TARGET GROUP',
@@ -129,6 +130,7 @@ export function upstreamServerTable(servers: readonly UpstreamServerStatus[], no
       'PROBE TIME',
       'LAST PROBE',
       ...(withAgents ? ['AGENT'] : []),
+      ...(withNames ? ['FOUND AT'] : []),
     ],
     servers.map((status) => [
       status.targetGroup,
@@ -144,9 +146,18 @@ export function upstreamServerTable(servers: readonly UpstreamServerStatus[], no
       status.lastProbeLatency === undefined ? '' : formatDuration(fromDuration(status.lastProbeLatency)),
       status.lastProbe,
       ...(withAgents ? [agentCell(status)] : []),
+      ...(withNames ? [resolutionCell(status)] : []),
     ]),
     paint,
   );
+}
+
+/** Where the host name is; a lookup that failed is said, and what was found before. */
+function resolutionCell({ resolution }: UpstreamServerStatus): Cell {
+  if (resolution === undefined) return '';
+  const { addresses, error } = resolution;
+  const found = addresses.join(' ');
+  return error === '' ? found : { text: [error, found].filter((part) => part !== '').join(': '), tone: 'bad' };
 }
 
 function agentCell({ agent }: UpstreamServerStatus): Cell {
@@ -162,8 +173,11 @@ export function healthCell(health: HealthState): Exclude<Cell, string> {
 }
 
 /** The health; a server that is kept from connections says so first, whatever its health. */
-function statusCell({ server, health }: UpstreamServerStatus): Cell {
-  const cell = healthCell(health);
+function statusCell({ server, health, ejection, inPanic }: UpstreamServerStatus): Cell {
+  const known = healthCell(health);
+  const isOut = ejection?.until !== undefined;
+  const parts = [...(isOut ? ['ejected'] : []), known.text, ...(inPanic ? ['panic'] : [])];
+  const cell = { text: parts.join(', '), tone: isOut || inPanic ? 'bad' : known.tone } as const;
   const mode = server?.mode ?? ServerMode.READY;
   if (mode !== ServerMode.DRAIN && mode !== ServerMode.MAINTENANCE) return cell;
   return { text: `${wordOf(mode)}, ${cell.text}`, tone: 'unsure' };

@@ -144,9 +144,12 @@ function healthLine(event: WatchHealthResponse, paint: Paint): string | undefine
   return tableLine([timeOf(at), targetGroup, server, changeCell(event), cause], [9, 16, 21, 20], paint);
 }
 
-function changeCell({ kind, from, to }: WatchHealthResponse): Cell {
+function changeCell({ kind, from, to, ejectedUntil }: WatchHealthResponse): Cell {
   if (kind === Kind.REMOVED) return 'removed';
+  if (kind === Kind.EJECTED) return { text: 'ejected', tone: 'bad' };
+  if (kind === Kind.RETURNED) return { text: 'no longer ejected', tone: 'good' };
   const cell = healthCell(to);
+  if (ejectedUntil !== undefined) return { text: `ejected, ${cell.text}`, tone: 'bad' };
   return kind === Kind.CHANGED ? { ...cell, text: `${wordOf(from) ?? '-'} -> ${cell.text}` } : cell;
 }
 

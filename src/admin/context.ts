@@ -4,6 +4,8 @@ import type { Authority } from '../controlplane/authority.ts';
 import type { ConnectionListing, ConnectionSelector } from '../controlplane/connection-list.ts';
 import type { ConnectionReader, WatchFilter } from '../controlplane/connection-watch.ts';
 import type { HealthJournal, ServerHealth } from '../controlplane/health-journal.ts';
+import type { HostStatus } from '../controlplane/host-resolver.ts';
+import type { EjectionStatus } from '../controlplane/outlier-detector.ts';
 import type { Planner } from '../controlplane/planner.ts';
 import type { Stats } from '../controlplane/stats.ts';
 import type { ExplainQuestion, Explanation } from '../controlplane/workers.ts';
@@ -17,6 +19,15 @@ export interface HealthView {
   list(): readonly ServerHealth[];
   /** Resolves when the server's first probe has finished, when there will be none, or after a second. */
   firstProbe(group: string, server: string): Promise<void>;
+}
+
+/** What is known of servers besides what their probes say. */
+export interface UpstreamView {
+  /** undefined: there is no such server. */
+  ejectionOf(group: string, server: string): EjectionStatus | undefined;
+  /** undefined: its host is an IP address. */
+  resolutionOf(server: string): HostStatus | undefined;
+  isInPanic(group: string): boolean;
 }
 
 /** The data plane's live connections, over all workers. */
@@ -56,6 +67,7 @@ export interface AdminContext {
   readonly health: HealthView;
   /** What the agents say of servers. */
   readonly agents: { answerOf(group: string, server: string): AgentAnswer | undefined };
+  readonly upstreams: UpstreamView;
   readonly journal: HealthJournal;
   readonly connections: LiveConnections;
   readonly certificates: Certificates;

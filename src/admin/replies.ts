@@ -1,6 +1,8 @@
 /** Answers put together from the state and the counters. Lists are in the order of names, whatever order the state has. */
 import type { AgentAnswer } from '../controlplane/agent-checker.ts';
 import type { HealthEvent, ServerHealth } from '../controlplane/health-journal.ts';
+import type { HostStatus } from '../controlplane/host-resolver.ts';
+import type { EjectionStatus } from '../controlplane/outlier-detector.ts';
 import type { ServerCounters, Stats } from '../controlplane/stats.ts';
 import type { BoundListener, Client, Snapshot, UpstreamServer } from '../domain/model.ts';
 import { isRefusal, type Reason } from '../domain/reasons.ts';
@@ -18,9 +20,11 @@ const HEALTH: Readonly<Record<ServerHealth['health'], proto.HealthState>> = {
 };
 
 export function serverStatus(context: AdminContext, group: string, server: UpstreamServer): proto.UpstreamServerStatus {
-  const { health, stats, agents, authority } = context;
+  const { health, stats, agents, upstreams, authority } = context;
   const probed = health.statusOf(group, server.address);
   const agent = agents.answerOf(group, server.address);
+  const ejection = upstreams.ejectionOf(group, server.address);
+  const resolution = upstreams.resolutionOf(server.address);
   const balance = stats.balance(group, server.address, authority.snapshot.targetGroups.get(group)?.slowStartMs ?? 0);
   return {
     targetGroup: group,
@@ -33,7 +37,25 @@ export function serverStatus(context: AdminContext, group: string, server: Upstr
     agent: agent === undefined ? undefined : agentMessage(agent),
     connectLatency: balance?.connectMs === undefined ? undefined : durationMessage(balance.connectMs),
     slowStartPercent: balance === undefined || balance.slowStartShare === 1 ? undefined : Math.round(balance.slowStartShare * 100),
+    cause: probed?.cause ?? '',
+    lastProbeAt: dateOf(probed?.probedAtMs),
+    nextProbeAt: dateOf(probed?.nextProbeAtMs),
+    ejection: ejection === undefined ? undefined : ejectionMessage(ejection),
+    resolution: resolution === undefined ? undefined : resolutionMessage(resolution),
+    inPanic: upstreams.isInPanic(group),
   };
+}
+
+function ejectionMessage({ ejectedUntilMs, ejections, cause, failuresInARow }: EjectionStatus): proto.Ejection {
+  return { until: dateOf(ejectedUntilMs), ejections: count(ejections), cause, failuresInARow };
+}
+
+function resolutionMessage({ addresses, resolvedAtMs, error = '' }: HostStatus): proto.HostResolution {
+  return { addresses: [...addresses], resolvedAt: dateOf(resolvedAtMs), error };
+}
+
+function dateOf(ms: number | undefined): Date | undefined {
+  return ms === undefined ? undefined : new Date(ms);
 }
 
 function agentMessage({ said, ok, atMs, state }: AgentAnswer): proto.AgentStatus {
@@ -94,7 +116,7 @@ export function* statsMessages(context: AdminContext, filter: StatsFilter, at: D
 }
 
 function* statsRows(
-  { stats, health }: AdminContext,
+  { stats, health, upstreams }: AdminContext,
   snapshot: Snapshot,
   filter: StatsFilter,
 ): Generator<proto.ServerStats | proto.ClientStats, void, undefined> {
@@ -106,6 +128,8 @@ function* statsRows(
       server: address,
       counters: serverCounters(stats.server(group, address)),
       health: HEALTH[health.statusOf(group, address)?.health ?? 'unknown'],
+      ejected: upstreams.ejectionOf(group, address)?.ejectedUntilMs !== undefined,
+      inPanic: upstreams.isInPanic(group),
     };
   }
   for (const client of clientsById(snapshot)) {
@@ -122,6 +146,7 @@ export function fits(wanted: string, name: string): boolean {
 /** How one server is, at the beginning of a watch; `revision` is that of the whole state. */
 export function healthStateMessage(
   { group, server, health, lastProbe, sinceMs }: ServerHealth,
+  ejectedUntilMs: number | undefined,
   revision: number,
 ): proto.WatchHealthResponse {
   return {
@@ -133,6 +158,7 @@ export function healthStateMessage(
     cause: lastProbe,
     at: new Date(sinceMs),
     revision: BigInt(revision),
+    ejectedUntil: dateOf(ejectedUntilMs),
   };
 }
 
@@ -140,9 +166,17 @@ export function healthSyncedMessage(revision: number, at: Date): proto.WatchHeal
   return proto.WatchHealthResponse.fromPartial({ kind: proto.WatchHealthResponse_Kind.SYNCED, at, revision: BigInt(revision) });
 }
 
-export function healthEventMessage({ kind, group, server, from, to, cause, atMs, revision }: HealthEvent): proto.WatchHealthResponse {
+const EVENT_KIND: Readonly<Record<HealthEvent['kind'], proto.WatchHealthResponse_Kind>> = {
+  changed: proto.WatchHealthResponse_Kind.CHANGED,
+  removed: proto.WatchHealthResponse_Kind.REMOVED,
+  ejected: proto.WatchHealthResponse_Kind.EJECTED,
+  returned: proto.WatchHealthResponse_Kind.RETURNED,
+};
+
+export function healthEventMessage(event: HealthEvent): proto.WatchHealthResponse {
+  const { kind, group, server, from, to, cause, atMs, ejectedUntilMs, revision } = event;
   return {
-    kind: kind === 'changed' ? proto.WatchHealthResponse_Kind.CHANGED : proto.WatchHealthResponse_Kind.REMOVED,
+    kind: EVENT_KIND[kind],
     targetGroup: group,
     server,
     from: HEALTH[from],
@@ -150,6 +184,7 @@ export function healthEventMessage({ kind, group, server, from, to, cause, atMs,
     cause,
     at: new Date(atMs),
     revision: BigInt(revision),
+    ejectedUntil: dateOf(ejectedUntilMs),
   };
 }
 

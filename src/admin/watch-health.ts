@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { status as Code } from '@grpc/grpc-js';
 import type { HealthEvent, ServerHealth } from '../controlplane/health-journal.ts';
 import type { AdminServiceServer, WatchHealthRequest, WatchHealthResponse } from '../gen/lb/admin/v1/admin.ts';
-import type { AdminContext } from './context.ts';
+import type { AdminContext, UpstreamView } from './context.ts';
 import { AdminError } from './errors.ts';
 import { fits, healthEventMessage, healthStateMessage, healthSyncedMessage } from './replies.ts';
 import { type Replies, serverStream } from './rpc.ts';
@@ -39,13 +39,13 @@ interface Concerned {
 
 /** @throws AdminError `COMPACTED` or `FUTURE_REVISION`, DomainError `not_found` */
 function beginning(
-  { authority, health, journal }: AdminContext,
+  { authority, health, upstreams, journal }: AdminContext,
   { sinceRevision, targetGroup, server }: WatchHealthRequest,
   concerns: (of: Concerned) => boolean,
 ): Iterator<WatchHealthResponse> {
   if (sinceRevision === 0n) {
     refuseUnknownServer(authority.snapshot, targetGroup, server);
-    return stateThenSynced(health.list().filter(concerns), journal.revision);
+    return stateThenSynced(health.list().filter(concerns), upstreams, journal.revision);
   }
   const missed = journal.since(Number(sinceRevision));
   if (missed === 'compacted') {
@@ -65,8 +65,14 @@ function beginning(
   return missed.values().filter(concerns).map(healthEventMessage);
 }
 
-function* stateThenSynced(servers: readonly ServerHealth[], revision: number): Generator<WatchHealthResponse, void, undefined> {
-  for (const server of servers) yield healthStateMessage(server, revision);
+function* stateThenSynced(
+  servers: readonly ServerHealth[],
+  upstreams: UpstreamView,
+  revision: number,
+): Generator<WatchHealthResponse, void, undefined> {
+  // Now, not when it is sent: what happens from here on comes as events.
+  const states = servers.map((each) => ({ each, ejectedUntilMs: upstreams.ejectionOf(each.group, each.server)?.ejectedUntilMs }));
+  for (const { each, ejectedUntilMs } of states) yield healthStateMessage(each, ejectedUntilMs, revision);
   yield healthSyncedMessage(revision, new Date());
 }
 

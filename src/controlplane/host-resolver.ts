@@ -97,6 +97,12 @@ export class HostResolver {
     return this.#hosts.get(host)?.status;
   }
 
+  /** The same for the `host:port` of a server. */
+  statusOfServer(server: string): HostStatus | undefined {
+    const host = hostNameOf(server);
+    return host === undefined ? undefined : this.statusOf(host);
+  }
+
   /** Waits for the first lookup; none: it failed, or no server has this host. */
   async addressesOf(name: string): Promise<readonly string[]> {
     const host = this.#hosts.get(name);
@@ -201,7 +207,7 @@ function hostNamesOf({ servers }: TargetGroup): ReadonlySet<string> {
 }
 
 /** The host name of a server's address; undefined: it is an IP address. */
-export function hostNameOf(address: string): string | undefined {
+function hostNameOf(address: string): string | undefined {
   // Most are IP addresses, which are told apart without being taken to pieces.
   if (/^(?:[\d.]+|\[.*\]):\d+$/.test(address)) return undefined;
   const parsed = parseAddress(address);

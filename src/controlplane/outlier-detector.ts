@@ -43,7 +43,6 @@ interface Tracked {
   readonly server: string;
   readonly slot: number;
   outlier: Outlier;
-  ejections: number;
   cause: string;
   /** Why it was let be when it last failed often enough; undefined: it was ejected. */
   spared: Sparing | undefined;
@@ -87,10 +86,10 @@ export class OutlierDetector {
     const { ledger, slots } = this.#parts;
     const slot = slots.serverSlot(group, server);
     if (slot === undefined) return undefined;
-    const { outlier = NEVER_EJECTED, ejections = 0, cause = '' } = this.#tracked.get(group)?.get(server) ?? {};
+    const { outlier = NEVER_EJECTED, cause = '' } = this.#tracked.get(group)?.get(server) ?? {};
     const { ejectedUntilMs: untilMs } = outlier;
     const ejectedUntilMs = untilMs === undefined ? undefined : Math.round(this.#wallMs() + untilMs - this.#nowMs());
-    return { ejectedUntilMs, ejections, cause, failuresInARow: ledger.outliers.failures(slot) };
+    return { ejectedUntilMs, ejections: ledger.outliers.ejections(slot), cause, failuresInARow: ledger.outliers.failures(slot) };
   }
 
   /** The health of a server of this group is another. */
@@ -119,7 +118,7 @@ export class OutlierDetector {
     this.#tracked.set(group, servers);
     const known = servers.get(server);
     if (known !== undefined) return known;
-    const tracked = { group, server, slot, outlier: NEVER_EJECTED, ejections: 0, cause: '', spared: undefined, timer: undefined };
+    const tracked = { group, server, slot, outlier: NEVER_EJECTED, cause: '', spared: undefined, timer: undefined };
     servers.set(server, tracked);
     return tracked;
   }
@@ -130,7 +129,6 @@ export class OutlierDetector {
     const untilMs = outlier.ejectedUntilMs ?? nowMs;
     const forMs = Math.round(untilMs - nowMs);
     tracked.outlier = outlier;
-    tracked.ejections++;
     tracked.cause = cause;
     tracked.spared = undefined;
     tracked.timer = setTimeout(() => this.#takeBack(tracked, 'its time is over'), forMs).unref();

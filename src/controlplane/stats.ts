@@ -21,6 +21,9 @@ export interface ServerBalance {
   readonly agent: AgentState;
   /** 1: the server has all of its share. */
   readonly slowStartShare: number;
+  readonly isEjected: boolean;
+  /** How often it was. */
+  readonly ejections: number;
 }
 
 export interface ClientCounters extends ClientTotals {
@@ -82,12 +85,20 @@ export class Stats {
   balance(group: string, address: string, slowStartMs: number): ServerBalance | undefined {
     const slot = this.#slots.serverSlot(group, address);
     if (slot === undefined) return undefined;
-    const { facts } = this.#ledger;
+    const { facts, outliers } = this.#ledger;
     return {
       connectMs: facts.latency(slot)?.averageMs,
       agent: facts.agent(slot),
       slowStartShare: slowStartShare(facts.recoveredAtMs(slot), monotonicMs(), slowStartMs),
+      isEjected: outliers.isEjected(slot),
+      ejections: outliers.ejections(slot),
     };
+  }
+
+  /** Too few servers of the group are healthy for health to be looked at. */
+  isInPanic(group: string): boolean {
+    const slot = this.#slots.groupSlot(group);
+    return slot !== undefined && this.#ledger.outliers.isInPanic(slot);
   }
 
   /**

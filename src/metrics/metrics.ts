@@ -133,6 +133,14 @@ export class Metrics {
     this.#gauge('upstream_slow_start_ratio', 'The part of its share that a server in slow start gets; only those have it.', () =>
       balance(({ slowStartShare }) => (slowStartShare === 1 ? undefined : slowStartShare)),
     );
+    this.#gauge('upstream_ejected', '1 while the upstream server is ejected because connections to it fail.', () =>
+      balance(({ isEjected }) => (isEjected ? 1 : 0)),
+    );
+    this.#counter('upstream_ejections_total', 'Ejections of the upstream server.', () => balance(({ ejections }) => ejections));
+    this.#gauge('target_group_panic', '1 while too few servers of the group are healthy for health to be looked at.', function* () {
+      for (const { name } of snapshot().targetGroups.values())
+        yield { labels: { target_group: name }, value: stats.isInPanic(name) ? 1 : 0 };
+    });
     this.#gauge('server_healthy', '1 when the upstream server is healthy, 0 when it is not or nothing is known yet.', function* () {
       for (const { name, servers } of snapshot().targetGroups.values()) {
         for (const { address } of servers)

@@ -10,6 +10,13 @@ const HEALTH = {
   unknown: { text: '○ unknown', look: 'unsure' },
 };
 
+/** What happens to a server while its health stays the same. */
+const EVENT = {
+  removed: { text: '– removed', look: false },
+  ejected: { text: '▲ EJECTED', look: 'bad' },
+  returned: { text: '● no longer ejected', look: 'good' },
+};
+
 /**
  * A column: its heading, the text of a row in it, how that looks, and whether it needs the whole width where there is little.
  * The first column is the heading of the row.
@@ -68,8 +75,8 @@ const TABLES = {
     { heading: 'When', text: ({ atMs }) => moment(atMs) },
     {
       heading: 'Now',
-      text: ({ kind, to }) => (kind === 'removed' ? '– removed' : HEALTH[to].text),
-      look: ({ kind, to }) => kind !== 'removed' && HEALTH[to].look,
+      text: ({ kind, to }) => EVENT[kind]?.text ?? HEALTH[to].text,
+      look: ({ kind, to }) => (EVENT[kind] ?? HEALTH[to]).look,
     },
     { heading: 'Before', text: ({ from }) => from },
     { heading: 'Server', text: ({ server }) => server, long: true },

@@ -172,7 +172,7 @@ export class SharedLedger {
     this.#clearRows(LANE.servers + serverSlot * SERVER.width, SERVER.width);
     Atomics.store(this.#totals, TOTAL.serverHealth + serverSlot, 0);
     this.facts.clear(serverSlot);
-    this.outliers.setEjected(serverSlot, undefined);
+    this.outliers.clear(serverSlot);
     this.#changes.append(serverSlot, 'standing');
   }
 

@@ -1,10 +1,13 @@
 import type { SharedMemory } from './layout.ts';
 
+/** A server's words. */
+const WORD = { untilMs: 0, ejections: 1, width: 2 } as const;
+
 /** What all threads know of failing servers: workers count, the main thread decides. */
 export interface OutlierMemory {
   /** Int32: connect failures in a row by server, whether each is ejected, then whether each group is in panic. */
   readonly cells: SharedMemory;
-  /** 64-bit: until when each server is ejected, on the monotonic clock. */
+  /** 64-bit, of each server: until when it is ejected, on the monotonic clock; how often it was. The main thread writes them. */
   readonly words: SharedMemory;
 }
 
@@ -12,7 +15,7 @@ export interface OutlierMemory {
 export function createOutlierMemory(servers: number, groups: number): OutlierMemory {
   return {
     cells: new SharedArrayBuffer((2 * servers + groups) * Int32Array.BYTES_PER_ELEMENT),
-    words: new SharedArrayBuffer(servers * Float64Array.BYTES_PER_ELEMENT),
+    words: new SharedArrayBuffer(servers * WORD.width * Float64Array.BYTES_PER_ELEMENT),
   };
 }
 
@@ -20,10 +23,12 @@ export function createOutlierMemory(servers: number, groups: number): OutlierMem
 export class OutlierCells {
   readonly #cells: Int32Array;
   readonly #words: Float64Array;
+  readonly #servers: number;
 
   constructor({ cells, words }: OutlierMemory) {
     this.#cells = new Int32Array(cells);
     this.#words = new Float64Array(words);
+    this.#servers = this.#words.length / WORD.width;
   }
 
   /** Connecting has failed once more; returns how often in a row. Each number is returned to one caller alone. */
@@ -42,26 +47,43 @@ export class OutlierCells {
   }
 
   isEjected(serverSlot: number): boolean {
-    return Atomics.load(this.#cells, this.#words.length + serverSlot) === 1;
+    return Atomics.load(this.#cells, this.#servers + serverSlot) === 1;
   }
 
   /** On the monotonic clock; of a server that is ejected. */
   ejectedUntilMs(serverSlot: number): number {
-    return this.#words[serverSlot] ?? 0;
+    return this.#word(serverSlot, 'untilMs');
+  }
+
+  /** Ejections so far. */
+  ejections(serverSlot: number): number {
+    return this.#word(serverSlot, 'ejections');
   }
 
   /** Ejects the server, or ends its ejection; the row of failures begins anew. */
   setEjected(serverSlot: number, untilMs: number | undefined): void {
-    this.#words[serverSlot] = untilMs ?? 0;
+    const at = serverSlot * WORD.width;
+    if (untilMs !== undefined) this.#words[at + WORD.ejections] = this.ejections(serverSlot) + 1;
+    this.#words[at + WORD.untilMs] = untilMs ?? 0;
     Atomics.store(this.#cells, serverSlot, 0);
-    Atomics.store(this.#cells, this.#words.length + serverSlot, untilMs === undefined ? 0 : 1);
+    Atomics.store(this.#cells, this.#servers + serverSlot, untilMs === undefined ? 0 : 1);
+  }
+
+  /** Forgets the server. */
+  clear(serverSlot: number): void {
+    this.setEjected(serverSlot, undefined);
+    this.#words[serverSlot * WORD.width + WORD.ejections] = 0;
   }
 
   isInPanic(groupSlot: number): boolean {
-    return Atomics.load(this.#cells, 2 * this.#words.length + groupSlot) === 1;
+    return Atomics.load(this.#cells, 2 * this.#servers + groupSlot) === 1;
   }
 
   setPanic(groupSlot: number, isInPanic: boolean): void {
-    Atomics.store(this.#cells, 2 * this.#words.length + groupSlot, isInPanic ? 1 : 0);
+    Atomics.store(this.#cells, 2 * this.#servers + groupSlot, isInPanic ? 1 : 0);
+  }
+
+  #word(serverSlot: number, word: 'untilMs' | 'ejections'): number {
+    return this.#words[serverSlot * WORD.width + WORD[word]] ?? 0;
   }
 }

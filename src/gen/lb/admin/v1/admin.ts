@@ -1028,7 +1028,50 @@ export interface UpstreamServerStatus {
     | Duration
     | undefined;
   /** How much of its share the server gets in slow start. Left out: all of it. */
-  slowStartPercent?: number | undefined;
+  slowStartPercent?:
+    | number
+    | undefined;
+  /** Why the health is what it is: what was seen when it changed. */
+  cause: string;
+  lastProbeAt:
+    | Date
+    | undefined;
+  /** Left out: a probe is under way, or none will come. */
+  nextProbeAt: Date | undefined;
+  ejection:
+    | Ejection
+    | undefined;
+  /** Left out: the server's address is an IP address. */
+  resolution:
+    | HostResolution
+    | undefined;
+  /** So few servers of the group are healthy (panic_threshold) that health and ejections are not looked at. */
+  inPanic: boolean;
+}
+
+/** Whether connections to a server fail so often that it gets none for a while (outlier_detection). */
+export interface Ejection {
+  /** Left out: it is not ejected. */
+  until:
+    | Date
+    | undefined;
+  /** Since the server was added, or lbd was started. */
+  ejections: bigint;
+  /** Why it was ejected last. Empty: it never was. */
+  cause: string;
+  /** Connects that have failed in a row, over all workers. */
+  failuresInARow: number;
+}
+
+/** Where the server of a host name is. */
+export interface HostResolution {
+  addresses: string[];
+  /** When they were found, or confirmed. Left out: never yet. */
+  resolvedAt:
+    | Date
+    | undefined;
+  /** Why the last lookup failed; the addresses from before hold. Empty: it did not. */
+  error: string;
 }
 
 /** What a server's agent says. */
@@ -1408,6 +1451,9 @@ export interface ServerStats {
   server: string;
   counters: ServerCounters | undefined;
   health: HealthState;
+  ejected: boolean;
+  /** As in UpstreamServerStatus. */
+  inPanic: boolean;
 }
 
 export interface ClientStats {
@@ -1443,6 +1489,8 @@ export interface WatchHealthResponse {
    * after SYNCED.
    */
   revision: bigint;
+  /** In EJECTED, and in STATE of a server that is ejected. */
+  ejectedUntil: Date | undefined;
 }
 
 export const WatchHealthResponse_Kind = {
@@ -1454,6 +1502,10 @@ export const WatchHealthResponse_Kind = {
   CHANGED: "KIND_CHANGED",
   /** REMOVED - The server was removed. */
   REMOVED: "KIND_REMOVED",
+  /** EJECTED - Connections to the server fail: it gets none for a while. Its health, in from and to, stays what it is. */
+  EJECTED: "KIND_EJECTED",
+  /** RETURNED - The ejection is over. */
+  RETURNED: "KIND_RETURNED",
   UNRECOGNIZED: "UNRECOGNIZED",
 } as const;
 
@@ -1465,6 +1517,8 @@ export namespace WatchHealthResponse_Kind {
   export type SYNCED = typeof WatchHealthResponse_Kind.SYNCED;
   export type CHANGED = typeof WatchHealthResponse_Kind.CHANGED;
   export type REMOVED = typeof WatchHealthResponse_Kind.REMOVED;
+  export type EJECTED = typeof WatchHealthResponse_Kind.EJECTED;
+  export type RETURNED = typeof WatchHealthResponse_Kind.RETURNED;
   export type UNRECOGNIZED = typeof WatchHealthResponse_Kind.UNRECOGNIZED;
 }
 
@@ -1485,6 +1539,12 @@ export function watchHealthResponse_KindFromJSON(object: any): WatchHealthRespon
     case 4:
     case "KIND_REMOVED":
       return WatchHealthResponse_Kind.REMOVED;
+    case 5:
+    case "KIND_EJECTED":
+      return WatchHealthResponse_Kind.EJECTED;
+    case 6:
+    case "KIND_RETURNED":
+      return WatchHealthResponse_Kind.RETURNED;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -1504,6 +1564,10 @@ export function watchHealthResponse_KindToJSON(object: WatchHealthResponse_Kind)
       return "KIND_CHANGED";
     case WatchHealthResponse_Kind.REMOVED:
       return "KIND_REMOVED";
+    case WatchHealthResponse_Kind.EJECTED:
+      return "KIND_EJECTED";
+    case WatchHealthResponse_Kind.RETURNED:
+      return "KIND_RETURNED";
     case WatchHealthResponse_Kind.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
@@ -1522,6 +1586,10 @@ export function watchHealthResponse_KindToNumber(object: WatchHealthResponse_Kin
       return 3;
     case WatchHealthResponse_Kind.REMOVED:
       return 4;
+    case WatchHealthResponse_Kind.EJECTED:
+      return 5;
+    case WatchHealthResponse_Kind.RETURNED:
+      return 6;
     case WatchHealthResponse_Kind.UNRECOGNIZED:
     default:
       return -1;
@@ -1924,7 +1992,7 @@ export interface ExplainResponse {
 }
 
 export interface ExplainStep {
-  /** address, certificate, identity, client, route, connections, rate, server */
+  /** address, certificate, identity, client, route, connections, rate, bandwidth, server */
   name: string;
   passed: boolean;
   detail: string;
@@ -1933,7 +2001,7 @@ export interface ExplainStep {
 export interface ExplainCandidate {
   server: string;
   usable: boolean;
-  /** "healthy", "unhealthy", "weight 0", "full (200 of 200)", "drain", "backup" */
+  /** "healthy", "unhealthy", "ejected for another 12 s", "unhealthy, but the group is in panic", "weight 0", "full (200 of 200)", "drain", "backup" */
   why: string;
   health: HealthState;
   active: bigint;
@@ -4355,6 +4423,12 @@ function createBaseUpstreamServerStatus(): UpstreamServerStatus {
     agent: undefined,
     connectLatency: undefined,
     slowStartPercent: undefined,
+    cause: "",
+    lastProbeAt: undefined,
+    nextProbeAt: undefined,
+    ejection: undefined,
+    resolution: undefined,
+    inPanic: false,
   };
 }
 
@@ -4389,6 +4463,24 @@ export const UpstreamServerStatus: MessageFns<UpstreamServerStatus> = {
     }
     if (message.slowStartPercent !== undefined) {
       writer.uint32(80).uint32(message.slowStartPercent);
+    }
+    if (message.cause !== "") {
+      writer.uint32(90).string(message.cause);
+    }
+    if (message.lastProbeAt !== undefined) {
+      Timestamp.encode(toTimestamp(message.lastProbeAt), writer.uint32(98).fork()).join();
+    }
+    if (message.nextProbeAt !== undefined) {
+      Timestamp.encode(toTimestamp(message.nextProbeAt), writer.uint32(106).fork()).join();
+    }
+    if (message.ejection !== undefined) {
+      Ejection.encode(message.ejection, writer.uint32(114).fork()).join();
+    }
+    if (message.resolution !== undefined) {
+      HostResolution.encode(message.resolution, writer.uint32(122).fork()).join();
+    }
+    if (message.inPanic !== false) {
+      writer.uint32(128).bool(message.inPanic);
     }
     return writer;
   },
@@ -4486,6 +4578,54 @@ export const UpstreamServerStatus: MessageFns<UpstreamServerStatus> = {
             message.slowStartPercent = reader.uint32();
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.cause = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.lastProbeAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.nextProbeAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.ejection = Ejection.decode(reader, reader.uint32());
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.resolution = HostResolution.decode(reader, reader.uint32());
+            continue;
+          }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.inPanic = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4530,6 +4670,24 @@ export const UpstreamServerStatus: MessageFns<UpstreamServerStatus> = {
         : isSet(object.slow_start_percent)
         ? globalThis.Number(object.slow_start_percent)
         : undefined,
+      cause: isSet(object.cause) ? globalThis.String(object.cause) : "",
+      lastProbeAt: isSet(object.lastProbeAt)
+        ? fromJsonTimestamp(object.lastProbeAt)
+        : isSet(object.last_probe_at)
+        ? fromJsonTimestamp(object.last_probe_at)
+        : undefined,
+      nextProbeAt: isSet(object.nextProbeAt)
+        ? fromJsonTimestamp(object.nextProbeAt)
+        : isSet(object.next_probe_at)
+        ? fromJsonTimestamp(object.next_probe_at)
+        : undefined,
+      ejection: isSet(object.ejection) ? Ejection.fromJSON(object.ejection) : undefined,
+      resolution: isSet(object.resolution) ? HostResolution.fromJSON(object.resolution) : undefined,
+      inPanic: isSet(object.inPanic)
+        ? globalThis.Boolean(object.inPanic)
+        : isSet(object.in_panic)
+        ? globalThis.Boolean(object.in_panic)
+        : false,
     };
   },
 
@@ -4565,6 +4723,24 @@ export const UpstreamServerStatus: MessageFns<UpstreamServerStatus> = {
     if (message.slowStartPercent !== undefined) {
       obj.slowStartPercent = Math.round(message.slowStartPercent);
     }
+    if (message.cause !== "") {
+      obj.cause = message.cause;
+    }
+    if (message.lastProbeAt !== undefined) {
+      obj.lastProbeAt = message.lastProbeAt.toISOString();
+    }
+    if (message.nextProbeAt !== undefined) {
+      obj.nextProbeAt = message.nextProbeAt.toISOString();
+    }
+    if (message.ejection !== undefined) {
+      obj.ejection = Ejection.toJSON(message.ejection);
+    }
+    if (message.resolution !== undefined) {
+      obj.resolution = HostResolution.toJSON(message.resolution);
+    }
+    if (message.inPanic !== false) {
+      obj.inPanic = message.inPanic;
+    }
     return obj;
   },
 
@@ -4593,6 +4769,247 @@ export const UpstreamServerStatus: MessageFns<UpstreamServerStatus> = {
       ? Duration.fromPartial(object.connectLatency)
       : undefined;
     message.slowStartPercent = object.slowStartPercent ?? undefined;
+    message.cause = object.cause ?? "";
+    message.lastProbeAt = object.lastProbeAt ?? undefined;
+    message.nextProbeAt = object.nextProbeAt ?? undefined;
+    message.ejection = (object.ejection !== undefined && object.ejection !== null)
+      ? Ejection.fromPartial(object.ejection)
+      : undefined;
+    message.resolution = (object.resolution !== undefined && object.resolution !== null)
+      ? HostResolution.fromPartial(object.resolution)
+      : undefined;
+    message.inPanic = object.inPanic ?? false;
+    return message;
+  },
+};
+
+function createBaseEjection(): Ejection {
+  return { until: undefined, ejections: 0n, cause: "", failuresInARow: 0 };
+}
+
+export const Ejection: MessageFns<Ejection> = {
+  encode(message: Ejection, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.until !== undefined) {
+      Timestamp.encode(toTimestamp(message.until), writer.uint32(10).fork()).join();
+    }
+    if (message.ejections !== 0n) {
+      if (BigInt.asUintN(64, message.ejections) !== message.ejections) {
+        throw new globalThis.Error("value provided for field message.ejections of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.ejections);
+    }
+    if (message.cause !== "") {
+      writer.uint32(26).string(message.cause);
+    }
+    if (message.failuresInARow !== 0) {
+      writer.uint32(32).uint32(message.failuresInARow);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Ejection {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEjection();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.until = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.ejections = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.cause = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.failuresInARow = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Ejection {
+    return {
+      until: isSet(object.until) ? fromJsonTimestamp(object.until) : undefined,
+      ejections: isSet(object.ejections) ? BigInt(object.ejections) : 0n,
+      cause: isSet(object.cause) ? globalThis.String(object.cause) : "",
+      failuresInARow: isSet(object.failuresInARow)
+        ? globalThis.Number(object.failuresInARow)
+        : isSet(object.failures_in_a_row)
+        ? globalThis.Number(object.failures_in_a_row)
+        : 0,
+    };
+  },
+
+  toJSON(message: Ejection): unknown {
+    const obj: any = {};
+    if (message.until !== undefined) {
+      obj.until = message.until.toISOString();
+    }
+    if (message.ejections !== 0n) {
+      obj.ejections = message.ejections.toString();
+    }
+    if (message.cause !== "") {
+      obj.cause = message.cause;
+    }
+    if (message.failuresInARow !== 0) {
+      obj.failuresInARow = Math.round(message.failuresInARow);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Ejection>): Ejection {
+    return Ejection.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Ejection>): Ejection {
+    const message = createBaseEjection();
+    message.until = object.until ?? undefined;
+    message.ejections = (object.ejections !== undefined && object.ejections !== null) ? BigInt(object.ejections) : 0n;
+    message.cause = object.cause ?? "";
+    message.failuresInARow = object.failuresInARow ?? 0;
+    return message;
+  },
+};
+
+function createBaseHostResolution(): HostResolution {
+  return { addresses: [], resolvedAt: undefined, error: "" };
+}
+
+export const HostResolution: MessageFns<HostResolution> = {
+  encode(message: HostResolution, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.addresses) {
+      writer.uint32(10).string(v!);
+    }
+    if (message.resolvedAt !== undefined) {
+      Timestamp.encode(toTimestamp(message.resolvedAt), writer.uint32(18).fork()).join();
+    }
+    if (message.error !== "") {
+      writer.uint32(26).string(message.error);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HostResolution {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHostResolution();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.addresses.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.resolvedAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.error = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HostResolution {
+    return {
+      addresses: globalThis.Array.isArray(object?.addresses)
+        ? object.addresses.map((e: any) => globalThis.String(e))
+        : [],
+      resolvedAt: isSet(object.resolvedAt)
+        ? fromJsonTimestamp(object.resolvedAt)
+        : isSet(object.resolved_at)
+        ? fromJsonTimestamp(object.resolved_at)
+        : undefined,
+      error: isSet(object.error) ? globalThis.String(object.error) : "",
+    };
+  },
+
+  toJSON(message: HostResolution): unknown {
+    const obj: any = {};
+    if (message.addresses?.length) {
+      obj.addresses = message.addresses;
+    }
+    if (message.resolvedAt !== undefined) {
+      obj.resolvedAt = message.resolvedAt.toISOString();
+    }
+    if (message.error !== "") {
+      obj.error = message.error;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<HostResolution>): HostResolution {
+    return HostResolution.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HostResolution>): HostResolution {
+    const message = createBaseHostResolution();
+    message.addresses = object.addresses?.map((e) => e) || [];
+    message.resolvedAt = object.resolvedAt ?? undefined;
+    message.error = object.error ?? "";
     return message;
   },
 };
@@ -9902,7 +10319,14 @@ export const WatchStatsResponse: MessageFns<WatchStatsResponse> = {
 };
 
 function createBaseServerStats(): ServerStats {
-  return { targetGroup: "", server: "", counters: undefined, health: HealthState.UNSPECIFIED };
+  return {
+    targetGroup: "",
+    server: "",
+    counters: undefined,
+    health: HealthState.UNSPECIFIED,
+    ejected: false,
+    inPanic: false,
+  };
 }
 
 export const ServerStats: MessageFns<ServerStats> = {
@@ -9918,6 +10342,12 @@ export const ServerStats: MessageFns<ServerStats> = {
     }
     if (message.health !== HealthState.UNSPECIFIED) {
       writer.uint32(32).int32(healthStateToNumber(message.health));
+    }
+    if (message.ejected !== false) {
+      writer.uint32(40).bool(message.ejected);
+    }
+    if (message.inPanic !== false) {
+      writer.uint32(48).bool(message.inPanic);
     }
     return writer;
   },
@@ -9967,6 +10397,22 @@ export const ServerStats: MessageFns<ServerStats> = {
             message.health = healthStateFromJSON(reader.int32());
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.ejected = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.inPanic = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -9989,6 +10435,12 @@ export const ServerStats: MessageFns<ServerStats> = {
       server: isSet(object.server) ? globalThis.String(object.server) : "",
       counters: isSet(object.counters) ? ServerCounters.fromJSON(object.counters) : undefined,
       health: isSet(object.health) ? healthStateFromJSON(object.health) : HealthState.UNSPECIFIED,
+      ejected: isSet(object.ejected) ? globalThis.Boolean(object.ejected) : false,
+      inPanic: isSet(object.inPanic)
+        ? globalThis.Boolean(object.inPanic)
+        : isSet(object.in_panic)
+        ? globalThis.Boolean(object.in_panic)
+        : false,
     };
   },
 
@@ -10006,6 +10458,12 @@ export const ServerStats: MessageFns<ServerStats> = {
     if (message.health !== HealthState.UNSPECIFIED) {
       obj.health = healthStateToJSON(message.health);
     }
+    if (message.ejected !== false) {
+      obj.ejected = message.ejected;
+    }
+    if (message.inPanic !== false) {
+      obj.inPanic = message.inPanic;
+    }
     return obj;
   },
 
@@ -10020,6 +10478,8 @@ export const ServerStats: MessageFns<ServerStats> = {
       ? ServerCounters.fromPartial(object.counters)
       : undefined;
     message.health = object.health ?? HealthState.UNSPECIFIED;
+    message.ejected = object.ejected ?? false;
+    message.inPanic = object.inPanic ?? false;
     return message;
   },
 };
@@ -10239,6 +10699,7 @@ function createBaseWatchHealthResponse(): WatchHealthResponse {
     cause: "",
     at: undefined,
     revision: 0n,
+    ejectedUntil: undefined,
   };
 }
 
@@ -10270,6 +10731,9 @@ export const WatchHealthResponse: MessageFns<WatchHealthResponse> = {
         throw new globalThis.Error("value provided for field message.revision of type uint64 too large");
       }
       writer.uint32(64).uint64(message.revision);
+    }
+    if (message.ejectedUntil !== undefined) {
+      Timestamp.encode(toTimestamp(message.ejectedUntil), writer.uint32(74).fork()).join();
     }
     return writer;
   },
@@ -10351,6 +10815,14 @@ export const WatchHealthResponse: MessageFns<WatchHealthResponse> = {
             message.revision = reader.uint64() as bigint;
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.ejectedUntil = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -10377,6 +10849,11 @@ export const WatchHealthResponse: MessageFns<WatchHealthResponse> = {
       cause: isSet(object.cause) ? globalThis.String(object.cause) : "",
       at: isSet(object.at) ? fromJsonTimestamp(object.at) : undefined,
       revision: isSet(object.revision) ? BigInt(object.revision) : 0n,
+      ejectedUntil: isSet(object.ejectedUntil)
+        ? fromJsonTimestamp(object.ejectedUntil)
+        : isSet(object.ejected_until)
+        ? fromJsonTimestamp(object.ejected_until)
+        : undefined,
     };
   },
 
@@ -10406,6 +10883,9 @@ export const WatchHealthResponse: MessageFns<WatchHealthResponse> = {
     if (message.revision !== 0n) {
       obj.revision = message.revision.toString();
     }
+    if (message.ejectedUntil !== undefined) {
+      obj.ejectedUntil = message.ejectedUntil.toISOString();
+    }
     return obj;
   },
 
@@ -10422,6 +10902,7 @@ export const WatchHealthResponse: MessageFns<WatchHealthResponse> = {
     message.cause = object.cause ?? "";
     message.at = object.at ?? undefined;
     message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+    message.ejectedUntil = object.ejectedUntil ?? undefined;
     return message;
   },
 };
@@ -15769,7 +16250,7 @@ export const AdminServiceService = {
     responseSerialize: (value: WatchStatsResponse): Buffer => Buffer.from(WatchStatsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): WatchStatsResponse => WatchStatsResponse.decode(value),
   },
-  /** The health of every server as it is, then each change. Role: viewer. */
+  /** The health of every server as it is, then each change, ejection and return. Role: viewer. */
   watchHealth: {
     path: "/lb.admin.v1.AdminService/WatchHealth" as const,
     requestStream: false as const,
@@ -15940,7 +16421,7 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
   closeConnections: handleUnaryCall<CloseConnectionsRequest, CloseConnectionsResponse>;
   /** A snapshot of the counters at once, then one per interval. Role: viewer. */
   watchStats: handleServerStreamingCall<WatchStatsRequest, WatchStatsResponse>;
-  /** The health of every server as it is, then each change. Role: viewer. */
+  /** The health of every server as it is, then each change, ejection and return. Role: viewer. */
   watchHealth: handleServerStreamingCall<WatchHealthRequest, WatchHealthResponse>;
   /** The connections being served as they are, then each that is opened, closed or refused. Role: viewer. */
   watchConnections: handleServerStreamingCall<WatchConnectionsRequest, WatchConnectionsResponse>;
@@ -16350,7 +16831,7 @@ export interface AdminServiceClient extends Client1 {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<WatchStatsResponse>;
-  /** The health of every server as it is, then each change. Role: viewer. */
+  /** The health of every server as it is, then each change, ejection and return. Role: viewer. */
   watchHealth(request: WatchHealthRequest, options?: Partial<CallOptions>): ClientReadableStream<WatchHealthResponse>;
   watchHealth(
     request: WatchHealthRequest,
