@@ -148,9 +148,15 @@ export class Stats {
     return verdict.admitted ? verdict.remaining : 0;
   }
 
-  /** Times from accept to a verified handshake, and from the first dial to a connected server. */
-  latencies(): { readonly handshake: LatencyTotals; readonly connect: LatencyTotals } {
-    return { handshake: this.#ledger.handshakes(), connect: this.#ledger.connects() };
+  /** Connections that wait for a place on one of the group's servers now. */
+  waiting(group: string): number {
+    const slot = this.#slots.groupSlot(group);
+    return slot === undefined ? 0 : this.#ledger.queue.length(slot);
+  }
+
+  /** Times from accept to a verified handshake, from the first dial to a connected server, and in the queue of those that got a place. */
+  latencies(): Readonly<Record<'handshake' | 'connect' | 'queued', LatencyTotals>> {
+    return { handshake: this.#ledger.handshakes(), connect: this.#ledger.connects(), queued: this.#ledger.queued() };
   }
 
   totals(): Totals {

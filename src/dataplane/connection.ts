@@ -26,8 +26,9 @@ import { reset } from './reset.ts';
 import { type HeaderBounds, type Source, sourceOf } from './source.ts';
 import { Splice } from './splice.ts';
 import { type Ground, withdrawn } from './standing.ts';
-import { connectUpstream, type Dial, type Upstream } from './upstream.ts';
+import { connectUpstream, type Dial, type Reservation, type Upstream } from './upstream.ts';
 import type { ClientView, View } from './view.ts';
+import type { WaitingRoom } from './waiting-room.ts';
 
 /** What a connection finds in its worker. */
 export interface ConnectionContext {
@@ -35,6 +36,7 @@ export interface ConnectionContext {
   readonly view: () => View;
   readonly lane: LaneWriter;
   readonly admission: Admission;
+  readonly waitingRoom: WaitingRoom;
   readonly pacer: Pacer;
   readonly openings: Openings;
   readonly hosts: HostAddresses;
@@ -69,6 +71,8 @@ interface Facts {
   group?: string;
   server?: string;
   attempts?: number;
+  /** In the queue, until it got a place or gave up; absent: it did not wait. */
+  queuedMs?: number;
   handshakeMs?: number;
   connectMs?: number;
   bytesUp: number;
@@ -86,6 +90,7 @@ export async function handleConnection(raw: Socket, listenerName: string, front:
   let identity: Identity | undefined;
   let client: ClientView | undefined;
   let place: Place | undefined;
+  let reservation: Reservation | undefined;
   let upstream: Upstream | undefined;
   let served = false;
   let reason: Reason = 'internal_error';
@@ -111,9 +116,10 @@ export async function handleConnection(raw: Socket, listenerName: string, front:
     const targetGroup = authorise(client, listenerName, downstream, context.view(), facts);
     const ground = { ...peer, clientId: client.client.clientId, group: targetGroup };
     place = await admission.admit(client, givenUp);
+    reservation = await reserveInTurn(ground, client, givenUp, facts, context);
     const dialledMs = nowMs();
     const dial = dialFor(targetGroup, { source, identity, downstream }, facts, context);
-    upstream = await connectUpstream(groupNamed(targetGroup, context.view()), ground, lane, dial, gone);
+    upstream = await connectUpstream(groupNamed(targetGroup, context.view()), reservation, ground, lane, dial, gone);
     facts.server = upstream.server.address;
     facts.attempts = upstream.attempts;
     const connectMs = nowMs() - dialledMs;
@@ -129,6 +135,7 @@ export async function handleConnection(raw: Socket, listenerName: string, front:
     // One that failed while it was being served has told its end.
     if (!served) tellRefused(reason, identity, facts, context);
   } finally {
+    reservation?.release();
     upstream?.release();
     place?.release();
     fromAddress?.release();
@@ -171,6 +178,26 @@ function authorise({ client }: ClientView, listenerName: string, downstream: Soc
   facts.detail = rule;
   facts.group = targetGroup;
   return targetGroup;
+}
+
+/** A place of a server, now or when it is the connection's turn. @throws Refusal */
+async function reserveInTurn(
+  ground: Ground,
+  client: ClientView,
+  givenUp: AbortSignal,
+  facts: Facts,
+  { waitingRoom, nowMs }: ConnectionContext,
+): Promise<Reservation> {
+  const startedMs = nowMs();
+  let waited = false;
+  const onWait = () => {
+    waited = true;
+  };
+  try {
+    return await waitingRoom.reserve(ground, client.slot, givenUp, onWait);
+  } finally {
+    if (waited) facts.queuedMs = roundMs(nowMs() - startedMs);
+  }
 }
 
 /** Connects to servers of the group, and tells them what the group's settings say they are told. @throws Refusal */

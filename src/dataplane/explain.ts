@@ -15,8 +15,8 @@ import type { Pacer } from './pacer.ts';
 import { Refusal } from './refusal.ts';
 import { obstacleTo, type Preference, preferenceOf, type ServerView } from './server-view.ts';
 import { offeredAlpn } from './tls.ts';
-import { noneOf } from './upstream.ts';
 import type { ClientView, GroupView, View } from './view.ts';
+import type { WaitingRoom } from './waiting-room.ts';
 
 /** What the worker's connections are judged by. */
 export interface ExplainContext {
@@ -24,6 +24,7 @@ export interface ExplainContext {
   readonly admission: Admission;
   readonly pacer: Pacer;
   readonly addresses: AddressTable;
+  readonly waitingRoom: WaitingRoom;
   /** The TLS material that the listener serves with now; undefined: it is a plain one. */
   readonly material: TlsMaterial | undefined;
 }
@@ -81,7 +82,7 @@ async function walk(
   found: Draft,
   step: Step,
 ): Promise<void> {
-  const { view, admission, pacer, addresses } = context;
+  const { view, admission, pacer, addresses, waitingRoom } = context;
   const configured = view.listener(listener);
   const bounds = configured?.perAddress;
   if (bounds !== undefined && source !== undefined)
@@ -109,7 +110,7 @@ async function walk(
   if (bandwidth !== undefined) await step('bandwidth', () => ({ value: undefined, detail: bandwidth }));
   const server = group.pool.choose({ clientId: client.client.clientId, source });
   found.candidates = candidatesOf(group);
-  found.pick = await step('server', () => picked(group, client, server));
+  found.pick = await step('server', () => picked(group, client, server, waitingRoom));
 }
 
 /** What the certificate proves; undefined on a plain listener, which asks for none. @throws Refusal */
@@ -150,8 +151,14 @@ function agreedAlpn(offered: readonly string[], wanted: string | undefined): str
   return wanted;
 }
 
-function picked(group: GroupView, { client }: ClientView, server: ServerView | undefined): Checked<string> {
-  if (server === undefined) throw new Refusal('no_healthy_upstream', noneOf(group));
+/** The server that it would be sent to; undefined: it would wait for one. @throws Refusal */
+function picked(
+  group: GroupView,
+  { client, slot }: ClientView,
+  server: ServerView | undefined,
+  room: WaitingRoom,
+): Checked<string | undefined> {
+  if (server === undefined || room.hasQueue(group)) return { value: undefined, detail: room.peek(group, slot) };
   return { value: server.address, detail: `${server.address} for ${client.clientId}, by ${group.group.algorithm}` };
 }
 

@@ -6,9 +6,8 @@ import { monotonicMs } from '../shared/clock.ts';
 import { AddressTable } from '../shared/memory/address-table.ts';
 import { ByteLines } from '../shared/memory/byte-lines.ts';
 import { LaneWriter } from '../shared/memory/lane-writer.ts';
-import { HostAddresses } from '../shared/upstream-addresses.ts';
-import { HostAddresses } from '../shared/upstream-addresses.ts';
 import { type ConnectionQuery, connectionId, type FromWorker, type ToWorker, type WorkerBirth } from '../shared/messages.ts';
+import { HostAddresses } from '../shared/upstream-addresses.ts';
 import { Admission } from './admission.ts';
 import { type ConnectionContext, handleConnection } from './connection.ts';
 import { Doors } from './doors.ts';
@@ -21,6 +20,7 @@ import { Pacer } from './pacer.ts';
 import type { Front } from './plain-front.ts';
 import { HandshakeBudget, offeredAlpn, TlsFront } from './tls.ts';
 import { mergeSlots, View } from './view.ts';
+import { WaitingRoom } from './waiting-room.ts';
 
 class Worker {
   readonly #port: MessagePort;
@@ -34,8 +34,8 @@ class Worker {
   readonly #sockets = new Set<Socket>();
   readonly #openings: Openings;
   readonly #hosts: HostAddresses;
-  readonly #hosts: HostAddresses;
   readonly #addresses: AddressTable;
+  readonly #waitingRoom: WaitingRoom;
   #view: View;
   #onIdle: (() => void) | undefined;
   #drainDeadline: NodeJS.Timeout | undefined;
@@ -46,9 +46,9 @@ class Worker {
     this.#lane = new LaneWriter(birth.memory, birth.lane);
     this.#openings = new Openings(birth.upstreamTls);
     this.#hosts = new HostAddresses(birth.hosts);
-    this.#hosts = new HostAddresses(birth.hosts);
     this.#addresses = new AddressTable(birth.memory.addresses, birth.lane);
     this.#view = new View(birth.snapshot, birth.slots, this.#lane);
+    this.#waitingRoom = new WaitingRoom({ lane: this.#lane, view: () => this.#view, nowMs: monotonicMs });
     this.#events = new EventFeed(birth.watched, (events) => this.#send({ kind: 'events', ...events }));
     const budget = new HandshakeBudget(birth.maxPendingHandshakes);
     const log = createWorkerLog(birth.logLevel, (lines) => this.#send({ kind: 'log', lines }));
@@ -56,10 +56,9 @@ class Worker {
       view: () => this.#view,
       lane: this.#lane,
       admission: new Admission(this.#lane, monotonicMs, log),
+      waitingRoom: this.#waitingRoom,
       pacer: new Pacer(new ByteLines(birth.memory.byteLines), this.#lane, monotonicMs),
       openings: this.#openings,
-      hosts: this.#hosts,
-      tellFailing: (server) => this.#send({ kind: 'failing', ...server }),
       hosts: this.#hosts,
       tellFailing: (server) => this.#send({ kind: 'failing', ...server }),
       timeouts: birth.timeouts,
@@ -125,6 +124,7 @@ class Worker {
         this.#view = new View(snapshot, mergeSlots(slots, message.slots, previous, snapshot), this.#lane, this.#view);
         if (snapshot.listeners !== previous.listeners) this.#doors.follow(snapshot.listeners, message.listenerTls);
         this.#live.pardonTheAllowed();
+        this.#waitingRoom.reconsider();
         this.#context.pacer.replan();
         this.#send({ kind: 'published', revision: snapshot.revision });
         break;
@@ -139,10 +139,6 @@ class Worker {
         this.#doors.reload(message.material);
         this.#openings.use(message.upstreamTls);
         this.#send({ kind: 'done', requestId: message.requestId, count: message.material.size });
-        break;
-      case 'hosts':
-        this.#hosts.use(message.hosts);
-        this.#send({ kind: 'done', requestId: message.requestId, count: message.hosts.size });
         break;
       case 'hosts':
         this.#hosts.use(message.hosts);
@@ -187,7 +183,14 @@ class Worker {
   async #explain({ requestId, question }: Extract<ToWorker, { kind: 'explain' }>): Promise<void> {
     const material = this.#doors.material(question.listener);
     const { admission, pacer } = this.#context;
-    const explanation = await explain(question, { view: this.#view, addresses: this.#addresses, admission, pacer, material });
+    const explanation = await explain(question, {
+      view: this.#view,
+      addresses: this.#addresses,
+      admission,
+      pacer,
+      waitingRoom: this.#waitingRoom,
+      material,
+    });
     this.#send({ kind: 'explained', requestId, explanation });
   }
 

@@ -3,15 +3,17 @@ import { type Reason, type RefusalReason, reasonIndex } from '../../domain/reaso
 import { SHADOW_OUTCOMES, type ShadowOutcome } from '../../domain/shadow.ts';
 import { countLatency } from '../latency.ts';
 import { ChangeLog } from './change-log.ts';
-import { CLIENT, HEALTH_CODES, type HealthCode, LANE, SERVER, type SharedBuffers, TOTAL } from './layout.ts';
+import { CLIENT, HEALTH_CODES, type HealthCode, LANE, MAX_GROUPS, SERVER, type SharedBuffers, TOTAL } from './layout.ts';
 import { OutlierCells } from './outlier-cells.ts';
 import { ServerFacts } from './server-facts.ts';
+import { WaitingQueue } from './waiting-queue.ts';
 
 /** Where one worker writes: its own lane, and its part in the shared totals. */
 export class LaneWriter {
   readonly lane: number;
   readonly facts: ServerFacts;
   readonly outliers: OutlierCells;
+  readonly queue: WaitingQueue;
   /** What happens to servers, whichever thread does it. */
   readonly changes: ChangeLog;
   readonly #totals: Int32Array;
@@ -25,6 +27,7 @@ export class LaneWriter {
     this.#own = new Float64Array(own);
     this.facts = new ServerFacts(buffers);
     this.outliers = new OutlierCells(buffers.outliers);
+    this.queue = new WaitingQueue(buffers.queue, lane, MAX_GROUPS);
     this.changes = new ChangeLog(buffers);
   }
 
@@ -105,6 +108,11 @@ export class LaneWriter {
   /** `seconds` from the first dial to a connected upstream server, retries included. */
   countConnect(seconds: number): void {
     countLatency(this.#own, LANE.connect, seconds);
+  }
+
+  /** `seconds` in the queue, of a connection that got a place. */
+  countQueued(seconds: number): void {
+    countLatency(this.#own, LANE.queued, seconds);
   }
 
   countEnded(): void {

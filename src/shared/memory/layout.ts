@@ -13,8 +13,9 @@ import { REASONS, REFUSAL_REASONS } from '../../domain/reasons.ts';
 import { SHADOW_OUTCOMES } from '../../domain/shadow.ts';
 import { LATENCY_WORDS } from '../latency.ts';
 import { type AddressMemory, createAddressMemory } from './address-table.ts';
-import { createOutlierMemory, type OutlierMemory } from './outlier-cells.ts';
 import { type ByteLineMemory, createByteLineMemory } from './byte-lines.ts';
+import { createOutlierMemory, type OutlierMemory } from './outlier-cells.ts';
+import { createQueueMemory, type QueueMemory } from './waiting-queue.ts';
 
 export const MAX_SERVERS = 16_384;
 export const MAX_CLIENTS = 16_384;
@@ -33,6 +34,8 @@ export interface SharedBuffers {
   readonly addresses: AddressMemory;
   /** Which servers fail: outlier-cells.ts. */
   readonly outliers: OutlierMemory;
+  /** Where connections wait for a place on a server: waiting-queue.ts. */
+  readonly queue: QueueMemory;
   /** Where the bytes of clients with a bandwidth wait: byte-lines.ts. */
   readonly byteLines: ByteLineMemory;
 }
@@ -61,7 +64,7 @@ export const CLIENT = {
   width: 8 + REFUSAL_REASONS.length + SHADOW_OUTCOMES.length,
 } as const;
 /** What a lane has once, before its rows. */
-const HEAD_WORDS = 3 + REASONS.length + 2 * LATENCY_WORDS;
+const HEAD_WORDS = 3 + REASONS.length + 3 * LATENCY_WORDS;
 /** Where things are in a lane, in 64-bit words. */
 export const LANE = {
   accepted: 0,
@@ -70,6 +73,7 @@ export const LANE = {
   reasons: 3,
   handshake: 3 + REASONS.length,
   connect: 3 + REASONS.length + LATENCY_WORDS,
+  queued: 3 + REASONS.length + 2 * LATENCY_WORDS,
   servers: HEAD_WORDS,
   clients: HEAD_WORDS + MAX_SERVERS * SERVER.width,
   width: HEAD_WORDS + MAX_SERVERS * SERVER.width + MAX_CLIENTS * CLIENT.width,
@@ -110,6 +114,7 @@ export function createSharedBuffers(lanes: number): SharedBuffers {
     lanes: Array.from({ length: lanes }, () => new SharedArrayBuffer(LANE.width * Float64Array.BYTES_PER_ELEMENT)),
     addresses: createAddressMemory(lanes),
     outliers: createOutlierMemory(MAX_SERVERS, MAX_GROUPS),
+    queue: createQueueMemory(MAX_GROUPS, lanes),
     byteLines: createByteLineMemory(MAX_CLIENTS),
   };
 }

@@ -6,9 +6,21 @@ import { type LatencyTotals, readLatency } from '../latency.ts';
 import { releaseAddressLane } from './address-table.ts';
 import { ByteLines } from './byte-lines.ts';
 import { ChangeLog } from './change-log.ts';
-import { CLIENT, HEALTH_CODES, type HealthCode, LANE, MAX_CLIENTS, MAX_SERVERS, SERVER, type SharedBuffers, TOTAL } from './layout.ts';
+import {
+  CLIENT,
+  HEALTH_CODES,
+  type HealthCode,
+  LANE,
+  MAX_CLIENTS,
+  MAX_GROUPS,
+  MAX_SERVERS,
+  SERVER,
+  type SharedBuffers,
+  TOTAL,
+} from './layout.ts';
 import { OutlierCells } from './outlier-cells.ts';
 import { ServerFacts } from './server-facts.ts';
+import { QueueLedger } from './waiting-queue.ts';
 
 /** One server's counters, summed over all lanes. */
 export interface ServerTotals {
@@ -36,6 +48,7 @@ export class SharedLedger {
   readonly facts: ServerFacts;
   readonly outliers: OutlierCells;
   readonly byteLines: ByteLines;
+  readonly queue: QueueLedger;
   readonly #changes: ChangeLog;
   readonly #totals: Int32Array;
   readonly #lanes: readonly Float64Array[];
@@ -47,6 +60,7 @@ export class SharedLedger {
     this.facts = new ServerFacts(buffers);
     this.outliers = new OutlierCells(buffers.outliers);
     this.byteLines = new ByteLines(buffers.byteLines);
+    this.queue = new QueueLedger(buffers.queue, MAX_GROUPS);
     this.#changes = new ChangeLog(buffers);
   }
 
@@ -54,7 +68,7 @@ export class SharedLedger {
   setHealth(serverSlot: number, health: HealthCode, recoveredAtMs?: number): void {
     if (recoveredAtMs !== undefined) this.facts.setRecoveredAt(serverSlot, recoveredAtMs);
     Atomics.store(this.#totals, TOTAL.serverHealth + serverSlot, HEALTH_CODES.indexOf(health));
-    this.#changes.append(serverSlot, 'standing');
+    this.#announce(serverSlot);
   }
 
   health(serverSlot: number): HealthCode {
@@ -65,20 +79,20 @@ export class SharedLedger {
   setAgent(serverSlot: number, agent: AgentState, recoveredAtMs?: number): void {
     if (recoveredAtMs !== undefined) this.facts.setRecoveredAt(serverSlot, recoveredAtMs);
     this.facts.setAgent(serverSlot, agent);
-    this.#changes.append(serverSlot, 'standing');
+    this.#announce(serverSlot);
   }
 
   /** Until `untilMs` on the monotonic clock; undefined: the server is back, and its slow start begins at `recoveredAtMs`. */
   setEjected(serverSlot: number, untilMs: number | undefined, recoveredAtMs?: number): void {
     if (recoveredAtMs !== undefined) this.facts.setRecoveredAt(serverSlot, recoveredAtMs);
     this.outliers.setEjected(serverSlot, untilMs);
-    this.#changes.append(serverSlot, 'standing');
+    this.#announce(serverSlot);
   }
 
   /** `serverSlot` is of any server of the group: workers look at all of them then. */
   setPanic(groupSlot: number, isInPanic: boolean, serverSlot: number | undefined): void {
     this.outliers.setPanic(groupSlot, isInPanic);
-    if (serverSlot !== undefined) this.#changes.append(serverSlot, 'standing');
+    if (serverSlot !== undefined) this.#announce(serverSlot);
   }
 
   serverActive(serverSlot: number): number {
@@ -107,6 +121,11 @@ export class SharedLedger {
 
   connects(): LatencyTotals {
     return readLatency((index) => this.#sum(LANE.connect + index));
+  }
+
+  /** How long connections waited for a place. */
+  queued(): LatencyTotals {
+    return readLatency((index) => this.#sum(LANE.queued + index));
   }
 
   server(serverSlot: number): ServerTotals {
@@ -149,6 +168,7 @@ export class SharedLedger {
     this.#releaseGauges(lane, LANE.clients + CLIENT.active, CLIENT.width, MAX_CLIENTS, TOTAL.clientActive);
     this.#lanes[lane]?.fill(0, LANE.active, LANE.active + 1);
     this.#releaseBytes(lane);
+    this.queue.releaseLane(lane);
   }
 
   /** What waited in the lane for its client's bandwidth will not pass any more. */
@@ -173,12 +193,18 @@ export class SharedLedger {
     Atomics.store(this.#totals, TOTAL.serverHealth + serverSlot, 0);
     this.facts.clear(serverSlot);
     this.outliers.clear(serverSlot);
-    this.#changes.append(serverSlot, 'standing');
+    this.#announce(serverSlot);
   }
 
   clearClient(clientSlot: number): void {
     this.#clearRows(LANE.clients + clientSlot * CLIENT.width, CLIENT.width);
     this.byteLines.clear(clientSlot);
+  }
+
+  /** Whether the server can be proposed may be another than before, and so may be whether somebody has to wait. */
+  #announce(serverSlot: number): void {
+    this.#changes.append(serverSlot, 'standing');
+    this.queue.callAll();
   }
 
   #releaseGauges(lane: number, first: number, width: number, rows: number, totals: number): readonly number[] {
