@@ -43,6 +43,8 @@ interface Tracked {
   readonly server: string;
   readonly slot: number;
   outlier: Outlier;
+  /** Its ejection by the wall clock. */
+  ejectedUntilMs: number | undefined;
   cause: string;
   /** Why it was let be when it last failed often enough; undefined: it was ejected. */
   spared: Sparing | undefined;
@@ -86,9 +88,7 @@ export class OutlierDetector {
     const { ledger, slots } = this.#parts;
     const slot = slots.serverSlot(group, server);
     if (slot === undefined) return undefined;
-    const { outlier = NEVER_EJECTED, cause = '' } = this.#tracked.get(group)?.get(server) ?? {};
-    const { ejectedUntilMs: untilMs } = outlier;
-    const ejectedUntilMs = untilMs === undefined ? undefined : Math.round(this.#wallMs() + untilMs - this.#nowMs());
+    const { ejectedUntilMs = undefined, cause = '' } = this.#tracked.get(group)?.get(server) ?? {};
     return { ejectedUntilMs, ejections: ledger.outliers.ejections(slot), cause, failuresInARow: ledger.outliers.failures(slot) };
   }
 
@@ -118,7 +118,16 @@ export class OutlierDetector {
     this.#tracked.set(group, servers);
     const known = servers.get(server);
     if (known !== undefined) return known;
-    const tracked = { group, server, slot, outlier: NEVER_EJECTED, cause: '', spared: undefined, timer: undefined };
+    const tracked = {
+      group,
+      server,
+      slot,
+      outlier: NEVER_EJECTED,
+      ejectedUntilMs: undefined,
+      cause: '',
+      spared: undefined,
+      timer: undefined,
+    };
     servers.set(server, tracked);
     return tracked;
   }
@@ -129,6 +138,7 @@ export class OutlierDetector {
     const untilMs = outlier.ejectedUntilMs ?? nowMs;
     const forMs = Math.round(untilMs - nowMs);
     tracked.outlier = outlier;
+    tracked.ejectedUntilMs = this.#wallMs() + forMs;
     tracked.cause = cause;
     tracked.spared = undefined;
     tracked.timer = setTimeout(() => this.#takeBack(tracked, 'its time is over'), forMs).unref();
@@ -145,6 +155,7 @@ export class OutlierDetector {
     const nowMs = this.#nowMs();
     clearTimeout(tracked.timer);
     tracked.outlier = endEjection(outlier, nowMs);
+    tracked.ejectedUntilMs = undefined;
     ledger.setEjected(slot, undefined, nowMs);
     this.#tell('returned', tracked, cause);
     log.info({ group, server, cause }, 'upstream server is no longer ejected');
@@ -158,11 +169,9 @@ export class OutlierDetector {
     if (isNews) this.#parts.log.warn({ group, server, failures, why: spared }, 'upstream server fails and is not ejected');
   }
 
-  #tell(kind: 'ejected' | 'returned', { group, server, slot, outlier }: Tracked, cause: string): void {
+  #tell(kind: 'ejected' | 'returned', { group, server, slot, ejectedUntilMs }: Tracked, cause: string): void {
     const health = this.#parts.ledger.health(slot);
-    const atMs = this.#wallMs();
-    const ejectedUntilMs = outlier.ejectedUntilMs === undefined ? undefined : Math.round(atMs + outlier.ejectedUntilMs - this.#nowMs());
-    this.#parts.journal.append({ kind, group, server, from: health, to: health, cause, atMs, ejectedUntilMs });
+    this.#parts.journal.append({ kind, group, server, from: health, to: health, cause, atMs: this.#wallMs(), ejectedUntilMs });
   }
 
   #follow(previous: Snapshot, next: Snapshot): void {
