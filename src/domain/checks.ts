@@ -18,6 +18,7 @@ import type {
   UpstreamTls,
 } from './model.ts';
 import { LONGEST_LOG } from './ratelimit/sliding-window-log.ts';
+import { hasWildcard, parseUriPattern } from './uri-pattern.ts';
 
 const DAY_MS = 86_400_000;
 /** The end of the year 9999, the last that ISO 8601 writes with four digits. */
@@ -165,6 +166,8 @@ function checkMatch(match: IdentityMatch): void {
       `match.${key} is ${value.length} characters long, not 1 to 1000, or has control characters; leave it out to match anything`,
     );
   }
+  const pattern = match.uri !== undefined && hasWildcard(match.uri) ? parseUriPattern(match.uri) : undefined;
+  if (pattern !== undefined && 'problem' in pattern) throw new DomainError('invalid', 'match.uri', `match.uri ${pattern.problem}`);
   if (match.fingerprint !== undefined && !/^[\da-f]{64}$/.test(match.fingerprint)) {
     throw new DomainError('invalid', 'match.fingerprint', 'match.fingerprint is not a SHA-256 fingerprint: 64 lower-case hex digits');
   }
