@@ -42,6 +42,8 @@ export interface LoadBalancerOptions {
   readonly allowInsecureKeyPermissions?: boolean;
   /** Where state is kept; what the configuration says unless given. */
   readonly store?: Store;
+  /** Another process has the listeners' ports and is about to end: they are shared with it until then. */
+  readonly sharesPorts?: boolean;
   /** Finds the addresses of servers' host names; the system's resolver unless given. */
   readonly resolve?: Resolve;
 }
@@ -195,7 +197,7 @@ export class LoadBalancer {
       const agents = new AgentChecker({ authority, publish: publishAgent, log });
 
       try {
-        await refuseTakenPorts(config.listeners);
+        if (options.sharesPorts !== true) await refuseTakenPorts(config.listeners);
         agents.start();
         outliers.start();
         panic.start();
@@ -317,13 +319,16 @@ export class LoadBalancer {
   }
 
   /**
-   * Reads certificates, keys, CA and revocation lists again and serves new connections with them.
+   * Reads certificates, keys, CA and revocation lists again, serves new connections with them, and closes the live ones whose
+   * certificates they withdraw; resolves with how many these are.
    * @throws TlsFileError when one of them is bad; the old ones all stay in force
    */
-  async reloadCertificates(): Promise<void> {
+  async reloadCertificates(): Promise<number> {
     const renewListeners = this.#listenerTls.reread();
     const renewUpstreams = this.#upstreamTls.reread();
-    await this.#workers.reloadTls(renewListeners(), renewUpstreams());
+    const closed = await this.#workers.reloadTls(renewListeners(), renewUpstreams());
+    if (closed > 0) this.#log.info({ connections: closed }, 'closed the connections whose certificates were withdrawn');
+    return closed;
   }
 
   /** Gives the session tickets of every listener that has them another key; it is done at every end of a session's lifetime anyway. */
@@ -340,6 +345,11 @@ export class LoadBalancer {
     if (this.#stopped === undefined) this.#stopped = this.#stop(deadlineMs);
     else void this.#workers.drain(deadlineMs);
     return this.#stopped;
+  }
+
+  /** Lets another process have the stored state: no change is to be made from then on. */
+  closeStore(): Promise<void> {
+    return this.#store.close();
   }
 
   async #stop(deadlineMs: number): Promise<number> {

@@ -130,8 +130,9 @@ export class Workers {
     );
   }
 
-  async reloadTls(material: ReadonlyMap<string, TlsMaterial>, upstreamTls: ReadonlyMap<string, UpstreamTlsMaterial>): Promise<void> {
-    await Promise.all(this.#running().map((thread) => thread.request((requestId) => ({ kind: 'tls', requestId, material, upstreamTls }))));
+  /** Puts it into force; resolves with how many live connections are closed whose certificates it withdraws. */
+  reloadTls(material: ReadonlyMap<string, TlsMaterial>, upstreamTls: ReadonlyMap<string, UpstreamTlsMaterial>): Promise<number> {
+    return this.#countOver((requestId) => ({ kind: 'tls', requestId, material, upstreamTls }));
   }
 
   /**

@@ -12,6 +12,7 @@ import type { HostAddresses } from '../shared/upstream-addresses.ts';
 import { enterAddress } from './address-guard.ts';
 import type { Admission, Place } from './admission.ts';
 import { paceOf } from './bandwidth.ts';
+import { type CertificateTrust, presentedChain } from './certificate-trust.ts';
 import { dialWith } from './dial.ts';
 import type { EventFeed } from './event-feed.ts';
 import { countingFailures } from './failure-runs.ts';
@@ -52,6 +53,7 @@ export interface ConnectionContext {
   /** The connections being served, so that they can be seen and closed from outside. */
   readonly live: LiveConnections;
   readonly events: EventFeed;
+  readonly trust: CertificateTrust;
 }
 
 /** What the log says of a connection; filled in as the story goes. */
@@ -100,6 +102,7 @@ export async function handleConnection(raw: Socket, listenerName: string, front:
     const source = await sourceOf(raw, listenerNamed(listenerName, context.view()), context.headers);
     tellSource(source, facts);
     fromAddress = enterAddress(listenerNamed(listenerName, context.view()), source.bits, context.addresses, nowMs());
+    const trustedAsOf = context.trust.epoch(listenerName);
     downstream = await front.handshake(raw);
     fromAddress.shaken();
     const handshakeMs = nowMs() - acceptedMs;
@@ -125,6 +128,7 @@ export async function handleConnection(raw: Socket, listenerName: string, front:
     const connectMs = nowMs() - dialledMs;
     facts.connectMs = roundMs(connectMs);
     lane.countConnect(connectMs / 1000);
+    await context.trust.refuseIfWithdrawn(listenerName, trustedAsOf, () => presentedChain(downstream));
     refuseIfWithdrawn(ground, context.view());
 
     served = true;
@@ -268,6 +272,8 @@ async function serve(
     number,
     clientId: ground.clientId,
     fingerprint: ground.identity?.fingerprint ?? '',
+    listener: facts.listener,
+    chain: () => presentedChain(downstream),
     group: ground.group,
     server: server.address,
     ground,

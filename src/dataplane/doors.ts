@@ -94,6 +94,14 @@ export class Doors {
     for (const [place, listener] of places) this.#serve(place, listener);
   }
 
+  /** Those of these listeners whose CA or revocation list is another than before. Ask before it is put into force. */
+  withOtherTrust(material: ReadonlyMap<string, TlsMaterial>): readonly string[] {
+    return [...material].flatMap(([name, { caPem, crlPem }]) => {
+      const before = this.#material.get(name);
+      return before === undefined || (before.caPem === caPem && before.crlPem === crlPem) ? [] : [name];
+    });
+  }
+
   /** New handshakes use this material; connections that are established do not notice. */
   reload(material: ReadonlyMap<string, TlsMaterial>): void {
     this.#material = new Map([...this.#material, ...material]);

@@ -8,11 +8,15 @@ import {
   type ConnectionSelector,
   selects,
 } from '../shared/messages.ts';
+import type { CertificateChain } from './certificate-verdict.ts';
 import { type Ground, withdrawn } from './standing.ts';
 import type { View } from './view.ts';
 
 export interface LiveConnection extends Required<ConnectionSelector> {
   readonly number: number;
+  readonly listener: string;
+  /** What the client has shown of its chain, its own certificate first; undefined on a plain listener. Made anew each time. */
+  chain(): CertificateChain | undefined;
   readonly ground: Ground;
   facts(): ConnectionFacts;
   close(reason: CloseReason): void;
@@ -55,6 +59,11 @@ export class LiveConnections {
       connections.push(connection.facts());
     }
     return { connections, more: false };
+  }
+
+  /** The connections that came in by the listener. */
+  on(listener: string): readonly LiveConnection[] {
+    return this.#those((connection) => connection.listener === listener);
   }
 
   /** Closes the connections that are meant, and says how many they are. */

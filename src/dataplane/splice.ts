@@ -30,6 +30,8 @@ const RESETS_THE_CLIENT: ReadonlySet<CloseReason> = new Set([
   'client_removed',
   'permission_removed',
   'revoked',
+  'certificate_withdrawn',
+  'rebalanced',
   'upstream_removed',
   'upstream_unhealthy',
   'killed_by_admin',

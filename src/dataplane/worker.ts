@@ -9,6 +9,7 @@ import { LaneWriter } from '../shared/memory/lane-writer.ts';
 import { type ConnectionQuery, connectionId, type FromWorker, type ToWorker, type WorkerBirth } from '../shared/messages.ts';
 import { HostAddresses } from '../shared/upstream-addresses.ts';
 import { Admission } from './admission.ts';
+import { CertificateTrust } from './certificate-trust.ts';
 import { type ConnectionContext, handleConnection } from './connection.ts';
 import { Doors } from './doors.ts';
 import { EventFeed } from './event-feed.ts';
@@ -29,6 +30,7 @@ class Worker {
   readonly #live = new LiveConnections(() => this.#view);
   readonly #events: EventFeed;
   readonly #doors: Doors;
+  readonly #trust: CertificateTrust;
   readonly #context: ConnectionContext;
   /** Every accepted socket that is not closed yet, those in the handshake too. */
   readonly #sockets = new Set<Socket>();
@@ -50,6 +52,7 @@ class Worker {
     this.#view = new View(birth.snapshot, birth.slots, this.#lane);
     this.#waitingRoom = new WaitingRoom({ lane: this.#lane, view: () => this.#view, nowMs: monotonicMs });
     this.#events = new EventFeed(birth.watched, (events) => this.#send({ kind: 'events', ...events }));
+    this.#trust = new CertificateTrust((listener) => this.#doors.material(listener), this.#live);
     const budget = new HandshakeBudget(birth.maxPendingHandshakes);
     const log = createWorkerLog(birth.logLevel, (lines) => this.#send({ kind: 'log', lines }));
     this.#context = {
@@ -69,6 +72,7 @@ class Worker {
       log,
       live: this.#live,
       events: this.#events,
+      trust: this.#trust,
     };
     this.#doors = new Doors({
       material: birth.tls,
@@ -122,7 +126,11 @@ class Worker {
         const snapshot = message.commands.reduce(apply, previous);
         this.#openings.use(message.upstreamTls);
         this.#view = new View(snapshot, mergeSlots(slots, message.slots, previous, snapshot), this.#lane, this.#view);
-        if (snapshot.listeners !== previous.listeners) this.#doors.follow(snapshot.listeners, message.listenerTls);
+        if (snapshot.listeners !== previous.listeners) {
+          const renewed = this.#doors.withOtherTrust(message.listenerTls);
+          this.#doors.follow(snapshot.listeners, message.listenerTls);
+          void this.#trust.renew(renewed);
+        }
         this.#live.pardonTheAllowed();
         this.#waitingRoom.reconsider();
         this.#context.pacer.replan();
@@ -136,9 +144,7 @@ class Worker {
         this.#doors.follow(this.#view.snapshot.listeners, new Map());
         break;
       case 'tls':
-        this.#doors.reload(message.material);
-        this.#openings.use(message.upstreamTls);
-        this.#send({ kind: 'done', requestId: message.requestId, count: message.material.size });
+        void this.#reload(message);
         break;
       case 'hosts':
         this.#hosts.use(message.hosts);
@@ -173,6 +179,14 @@ class Worker {
 
   async #open({ requestId, listeners, ports }: Extract<ToWorker, { kind: 'open' }>): Promise<void> {
     this.#send({ kind: 'opened', requestId, result: await this.#doors.open(listeners, ports) });
+  }
+
+  /** Answers with how many connections are closed whose certificate is withdrawn by it. */
+  async #reload({ requestId, material, upstreamTls }: Extract<ToWorker, { kind: 'tls' }>): Promise<void> {
+    const renewed = this.#doors.withOtherTrust(material);
+    this.#doors.reload(material);
+    this.#openings.use(upstreamTls);
+    this.#send({ kind: 'done', requestId, count: await this.#trust.renew(renewed) });
   }
 
   #list(requestId: number, query: ConnectionQuery): void {
