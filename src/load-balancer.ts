@@ -44,6 +44,8 @@ export interface LoadBalancerOptions {
   readonly store?: Store;
   /** Another process has the listeners' ports and is about to end: they are shared with it until then. */
   readonly sharesPorts?: boolean;
+  /** Another process has the listeners' ports and is about to end: they are shared with it until then. */
+  readonly sharesPorts?: boolean;
   /** Finds the addresses of servers' host names; the system's resolver unless given. */
   readonly resolve?: Resolve;
 }
@@ -197,7 +199,7 @@ export class LoadBalancer {
       const agents = new AgentChecker({ authority, publish: publishAgent, log });
 
       try {
-        if (options.sharesPorts !== true) await refuseTakenPorts(config.listeners);
+        if (options.sharesPorts !== true) if (options.sharesPorts !== true) await refuseTakenPorts(config.listeners);
         agents.start();
         outliers.start();
         panic.start();
@@ -345,6 +347,11 @@ export class LoadBalancer {
     if (this.#stopped === undefined) this.#stopped = this.#stop(deadlineMs);
     else void this.#workers.drain(deadlineMs);
     return this.#stopped;
+  }
+
+  /** Lets another process have the stored state: no change is to be made from then on. */
+  closeStore(): Promise<void> {
+    return this.#store.close();
   }
 
   /** Lets another process have the stored state: no change is to be made from then on. */

@@ -26,6 +26,11 @@ export class ServedCertificates {
     this.#serveAsAdmin = serveAsAdmin;
   }
 
+  /** What the admin server serves. */
+  get admin(): TlsMaterial {
+    return this.#admin;
+  }
+
   /** What new connections are served with now, whatever the files say meanwhile; the admin server is last. */
   served(): { readonly usedBy: string; readonly file: string; readonly certificatePem: string }[] {
     const { config, snapshot, tlsMaterial } = this.#balancer;
