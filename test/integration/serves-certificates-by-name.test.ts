@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
 import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
+import { connect as connectTcp, createServer, type Socket } from 'node:net';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { ConnectionOptions } from 'node:tls';
 import { pino } from 'pino';
 import type { KeyAndCertificate } from '../../certs/issuing.ts';
 import { loadTlsMaterial, TlsFileError } from '../../src/config/tls-files.ts';
+import { proxyHeaderV1 } from '../../src/domain/proxy-protocol.ts';
 import { ServedCertificates } from '../../src/served-certificates.ts';
 import { createTestCa } from '../support/certificates.ts';
 import { bannerServer } from '../support/echo-servers.ts';
@@ -112,6 +115,53 @@ test('clients of every name are held to the same CA, and resume under their name
     assert.deepEqual([refused, resumed, sni], [undefined, true, 'db.example.com'], version);
   }
 });
+
+test('behind a PROXY protocol header, and byte by byte, the name is read as well', async (t) => {
+  const folder = await temporaryFolder(t);
+  const ca = await createTestCa();
+  const upstream = await bannerServer(t, 'hello');
+  const issued = { lb: await ca.issueServer(), db: await ca.issue({ cn: 'db', dns: ['db.example.com'], server: true }) };
+  const { caCert, lb, db } = await ca.writeTo(folder, issued);
+  const balancer = await startBalancer(t, {
+    ca,
+    config: {
+      listenAddress: undefined,
+      listeners: [{ name: 'proxied', address: '127.0.0.1:0', acceptProxyProtocol: ['127.0.0.1'] }],
+      tlsParams: { ...lb, caCert, certificates: [db] },
+      targetGroups: [uncheckedGroup('web', [upstream.address])],
+      clients: [{ clientId: 'alice', allowedTargetGroup: 'web' }],
+    },
+  });
+  const certificate = await ca.issue({ cn: 'alice' });
+  const ends = { source: { host: '192.0.2.7', port: 4711 }, destination: { host: '198.51.100.1', port: 443 } };
+  for (const size of [1, 1 << 20]) {
+    const relay = createServer((from) => {
+      const to = connectTcp({ port: balancer.port(), host: '127.0.0.1', noDelay: true });
+      to.write(proxyHeaderV1(ends));
+      from.on('error', () => undefined).on('close', () => to.destroy());
+      to.on('error', () => undefined).pipe(from);
+      void forward(from, to, size);
+    });
+    relay.listen(0, '127.0.0.1');
+    await once(relay, 'listening');
+    t.after(() => relay.close());
+    const address = relay.address();
+    assert.ok(typeof address === 'object' && address !== null);
+    assert.equal(await shown(t, { port: address.port, certificate }, 'db.example.com'), 'CN=db ec');
+    const line = await balancer.nextLine();
+    assert.deepEqual([line.sni ?? 'db.example.com', line.remote], ['db.example.com', '192.0.2.7:4711']);
+  }
+});
+
+/** Each piece in a segment of its own as far as the system allows. */
+async function forward(from: Socket, to: Socket, size: number): Promise<void> {
+  for await (const chunk of from) {
+    for (let at = 0; at < chunk.length; at += size) {
+      await new Promise((resolve) => to.write(chunk.subarray(at, at + size), resolve));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+}
 
 test('files of more certificates are read and refused as those of the main one', async (t) => {
   const folder = await temporaryFolder(t);
