@@ -143,7 +143,7 @@ export class Pacer {
     this.#timerMs = nextMs;
     if (nextMs === Number.POSITIVE_INFINITY) return;
     // Rounded up: a timer that fires a fraction early would only ask in vain.
-    this.#timer = setTimeout(() => this.#onTimer(), Math.min(Math.ceil(nextMs - this.#nowMs()), 2 ** 31 - 1));
+    this.#timer = setTimeout(() => this.#onTimer(), Math.min(Math.max(0, Math.ceil(nextMs - this.#nowMs())), 2 ** 31 - 1));
   }
 
   #onTimer(): void {
