@@ -95,6 +95,12 @@ export class Stats {
     };
   }
 
+  /** Connections to the server fail, and it gets none for a while. */
+  isEjected(group: string, address: string): boolean {
+    const slot = this.#slots.serverSlot(group, address);
+    return slot !== undefined && this.#ledger.outliers.isEjected(slot);
+  }
+
   /** Too few servers of the group are healthy for health to be looked at. */
   isInPanic(group: string): boolean {
     const slot = this.#slots.groupSlot(group);

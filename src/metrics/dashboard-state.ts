@@ -47,6 +47,8 @@ export interface ServerShown extends ServerCounters, Pick<UpstreamServer, 'weigh
   readonly group: string;
   readonly address: string;
   readonly health: HealthCode;
+  /** Connections to it fail, and it gets none for a while. */
+  readonly isEjected: boolean;
   readonly lastProbe: string;
   /** Milliseconds since 1970. */
   readonly sinceMs: number;
@@ -149,7 +151,18 @@ async function readServers({ stats, healthOf }: DashboardSources, { targetGroups
       const counters = stats.server(name, address);
       const { health = 'unknown', lastProbe = '', sinceMs = 0 } = healthOf(name, address) ?? {};
       const settings = { weight, mode, backup, maxConnections };
-      read.push({ group: name, address, health, lastProbe, sinceMs, ...settings, ...counters, active: atLeast0(counters.active) });
+      const isEjected = stats.isEjected(name, address);
+      read.push({
+        group: name,
+        address,
+        health,
+        isEjected,
+        lastProbe,
+        sinceMs,
+        ...settings,
+        ...counters,
+        active: atLeast0(counters.active),
+      });
       if (read.length % READ_AT_ONCE === 0) await setImmediate();
     }
   }
@@ -184,9 +197,10 @@ function groupsShown({ targetGroups }: Snapshot, servers: readonly ServerShown[]
   };
 }
 
-/** Those that are not healthy come first: they are what somebody looks for. */
+/** Those that are not healthy, or are ejected, come first: they are what somebody looks for. */
 function serversShown(servers: readonly ServerShown[]): DashboardState['servers'] {
-  const inOrder = [...servers.filter(({ health }) => health !== 'healthy'), ...servers.filter(({ health }) => health === 'healthy')];
+  const isWell = ({ health, isEjected }: ServerShown) => health === 'healthy' && !isEjected;
+  const inOrder = [...servers.filter((server) => !isWell(server)), ...servers.filter(isWell)];
   const rest = inOrder.slice(MAX_SHOWN);
   return {
     total: inOrder.length,

@@ -17,6 +17,11 @@ const EVENT = {
   returned: { text: '● no longer ejected', look: 'good' },
 };
 
+/** Ejected, or else what its checks say. */
+function healthOf({ health, isEjected }) {
+  return isEjected ? EVENT.ejected : HEALTH[health];
+}
+
 /**
  * A column: its heading, the text of a row in it, how that looks, and whether it needs the whole width where there is little.
  * The first column is the heading of the row.
@@ -25,7 +30,7 @@ const TABLES = {
   servers: [
     { heading: 'Server', text: ({ address }) => address },
     { heading: 'Group', text: ({ group }) => group, long: true },
-    { heading: 'Health', text: ({ health }) => HEALTH[health].text, look: ({ health }) => HEALTH[health].look },
+    { heading: 'Health', text: (server) => healthOf(server).text, look: (server) => healthOf(server).look },
     { heading: 'Since', text: ({ sinceMs }) => (sinceMs === 0 ? '–' : since(sinceMs)) },
     { heading: 'Last probe', text: ({ lastProbe }) => lastProbe || '–', long: true },
     { heading: 'Mode', text: ({ mode, backup }) => (backup ? `${mode}, backup` : mode), look: ({ mode }) => mode !== 'ready' && 'unsure' },
