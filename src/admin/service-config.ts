@@ -39,7 +39,7 @@ const KIND = {
 export function configMethods(context: AdminContext, changes: Changes, guard: LockoutGuard): ConfigMethods {
   const { authority, connections, drainTimeoutMs, log, planner } = context;
 
-  /** Makes groups and clients those of `goal`, and ends the connections that this takes away. */
+  /** Makes listeners, groups and clients those of `goal`, and ends the connections that this takes away. */
   const replace = async (method: string, request: ReplaceRequest, caller: Caller, goal: () => Promise<Goal> | Goal) => {
     const { revision, replayed, planned, warnings, closing } = await changes.recorded(method, caller, async () => {
       const closing = closingFrom(request, drainTimeoutMs);
@@ -64,7 +64,7 @@ export function configMethods(context: AdminContext, changes: Changes, guard: Lo
       let warnings: readonly string[] = [];
       const command = (current: Snapshot) => {
         if (current !== state) throw new RevisionConflictError(state.revision, current.revision);
-        warnings = guard.checkPlan(planned, current, caller);
+        warnings = [...guard.checkPlan(planned, current, caller), ...listenerWarnings(planned)];
         return planned.command;
       };
       try {
@@ -82,7 +82,7 @@ export function configMethods(context: AdminContext, changes: Changes, guard: Lo
       const planned = await readable(planner.plan({ kind: 'config', text }, state));
       const live = await everyConnection(context);
       // A turn for each step: they are long when everything differs.
-      const warnings = guard.checkPlan(planned, state, caller);
+      const warnings = [...guard.checkPlan(planned, state, caller), ...listenerWarnings(planned)];
       await nextTurn();
       const next = authority.preview(planned.command, state);
       await nextTurn();
@@ -138,6 +138,12 @@ async function readable(answer: ReturnType<Planner['plan']>): Promise<Planned> {
   const violations = result.problems.map(violationOf);
   if (violations.length === 0) throw new DomainError('invalid', 'config', 'the configuration cannot be read');
   throw new AdminError(Code.INVALID_ARGUMENT, 'INVALID_CONFIG', inOneLine(violations), violations);
+}
+
+function listenerWarnings({ command }: Planned): readonly string[] {
+  return command.listeners === undefined
+    ? []
+    : ['listeners change: lbd takes those of its own file when it starts, so the same is to stand there'];
 }
 
 /** What the updates among these changes of the history made different; they are newest first and without gaps. */

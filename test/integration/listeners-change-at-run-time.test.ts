@@ -61,8 +61,9 @@ test('a new listener opens, and one that is removed closes while its connections
   const other = await freePort();
   const second = { name: 'second', address: `127.0.0.1:${other}` };
 
-  const { differences, needsRestart } = await applyConfig(admin, configWith(daemon, { listeners: [main, second] }));
+  const { differences, needsRestart, warnings } = await applyConfig(admin, configWith(daemon, { listeners: [main, second] }));
   assert.deepEqual([differences.map((each) => each.path), needsRestart], [['listeners/second'], []]);
+  assert.deepEqual(warnings, ['listeners change: lbd takes those of its own file when it starts, so the same is to stand there']);
   assert.deepEqual(await listeners(), [`main 127.0.0.1:${port}`, `second 127.0.0.1:${other}`]);
   await served(other);
   const onSecond = connectTo(t, { port: other, ca }, clientA);
