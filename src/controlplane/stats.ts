@@ -165,6 +165,11 @@ export class Stats {
     return { handshake: this.#ledger.handshakes(), connect: this.#ledger.connects(), queued: this.#ledger.queued() };
   }
 
+  /** TLS sessions of before that clients took up again. */
+  resumedSessions(): number {
+    return this.#ledger.resumed();
+  }
+
   totals(): Totals {
     const byReason = new Map<Reason, number>();
     for (const reason of REASONS) {

@@ -113,7 +113,7 @@ export async function handleConnection(raw: Socket, listenerName: string, front:
     const givenUp = signalAfter(downstream, ['close', 'end']);
 
     // No View may stay in a variable here: a connection that lasts for days would keep its whole revision in memory.
-    identity = identify(downstream, facts);
+    identity = identify(downstream, facts, lane);
     const peer = { identity, source: source.bits };
     client = recognise(peer, context.view(), facts);
     const targetGroup = authorise(client, listenerName, downstream, context.view(), facts);
@@ -155,11 +155,14 @@ function tellSource({ address, via }: Source, facts: Facts): void {
 }
 
 /** What the certificate proves; undefined on a plain listener. @throws Refusal */
-function identify(downstream: Socket, facts: Facts): Identity | undefined {
+function identify(downstream: Socket, facts: Facts, lane: LaneWriter): Identity | undefined {
   if (!(downstream instanceof TLSSocket)) return undefined;
   const certificate = downstream.getPeerX509Certificate();
   if (certificate === undefined) throw new Refusal('no_client_certificate', 'the certificate is gone');
-  if (downstream.isSessionReused()) facts.resumed = true;
+  if (downstream.isSessionReused()) {
+    facts.resumed = true;
+    lane.countResumed();
+  }
   const identity = identityIn(certificate);
   facts.identity = displayName(identity).slice(0, 256);
   return identity;

@@ -80,6 +80,9 @@ export class Metrics {
     this.#counter('connections_total', 'Connections that were served.', () => one(stats.totals().accepted));
     this.#counter('refused_total', 'Connections that were refused, by reason.', () => byReason(REFUSAL_REASONS));
     this.#counter('closed_total', 'Connections that were served and have ended, by reason.', () => byReason(CLOSE_REASONS));
+    this.#counter('resumed_sessions_total', 'TLS sessions that clients took up again (sessionTickets).', () =>
+      one(stats.resumedSessions()),
+    );
     collectLatency(
       this.#registry,
       { name: 'portcullis_handshake_duration_seconds', help: 'Time from accept to a verified TLS handshake, of those that succeeded.' },

@@ -185,6 +185,7 @@ async function sessionOfBoth(t: TestContext, at: Scene, version: Version): Promi
     lanes.add(line?.id.split('-')[0] ?? '');
   }
   assert.equal(lanes.size, 2, 'a worker resumes what another began');
+  assert.ok(at.balancer.lb.stats.resumedSessions() >= 2);
   return session;
 }
 

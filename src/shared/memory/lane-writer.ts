@@ -100,6 +100,11 @@ export class LaneWriter {
     return this.lastNumber;
   }
 
+  /** A client has taken up a TLS session of before. */
+  countResumed(): void {
+    this.#add(LANE.resumed, 1);
+  }
+
   /** `seconds` from accept to a verified handshake. */
   countHandshake(seconds: number): void {
     countLatency(this.#own, LANE.handshake, seconds);

@@ -64,7 +64,7 @@ export const CLIENT = {
   width: 8 + REFUSAL_REASONS.length + SHADOW_OUTCOMES.length,
 } as const;
 /** What a lane has once, before its rows. */
-const HEAD_WORDS = 3 + REASONS.length + 3 * LATENCY_WORDS;
+const HEAD_WORDS = 4 + REASONS.length + 3 * LATENCY_WORDS;
 /** Where things are in a lane, in 64-bit words. */
 export const LANE = {
   accepted: 0,
@@ -74,6 +74,8 @@ export const LANE = {
   handshake: 3 + REASONS.length,
   connect: 3 + REASONS.length + LATENCY_WORDS,
   queued: 3 + REASONS.length + 2 * LATENCY_WORDS,
+  /** TLS sessions of before that were taken up again. */
+  resumed: 3 + REASONS.length + 3 * LATENCY_WORDS,
   servers: HEAD_WORDS,
   clients: HEAD_WORDS + MAX_SERVERS * SERVER.width,
   width: HEAD_WORDS + MAX_SERVERS * SERVER.width + MAX_CLIENTS * CLIENT.width,

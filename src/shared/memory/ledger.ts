@@ -115,6 +115,10 @@ export class SharedLedger {
     return this.#sum(LANE.reasons + reasonIndex(reason));
   }
 
+  resumed(): number {
+    return this.#sum(LANE.resumed);
+  }
+
   handshakes(): LatencyTotals {
     return readLatency((index) => this.#sum(LANE.handshake + index));
   }
