@@ -25,6 +25,12 @@ export interface SpliceOptions {
   readonly resetClient: () => void;
 }
 
+/**
+ * After so many bytes one way, a connection lets the others of its worker have their turn. libuv would read 32 times 64 KiB from it before
+ * it looks at the next.
+ */
+export const TURN_BYTES = 256 * 1024;
+
 /** Ends that this side decides on and that the client must not take for the end of the data. */
 const RESETS_THE_CLIENT: ReadonlySet<CloseReason> = new Set([
   'client_removed',
@@ -156,31 +162,47 @@ export class Splice {
 
   #pump(from: Socket, to: Socket, direction: Direction, ended: CloseReason, count: (bytes: number) => void): void {
     let hasEnded = false;
+    let taken = 0;
+    let isResting = false;
     const passOnEnd = () => {
       this.#firstEnd ??= ended;
       this.#lastMoveMs = this.#options.nowMs();
       to.end();
       this.#watchTime();
     };
+    /** Reads on, or stops, as the bandwidth, the other side and the worker's other connections have it. */
+    const steer = () => {
+      if (this.#held.has(direction) || to.writableNeedDrain || isResting) from.pause();
+      else if (from.isPaused()) from.resume();
+    };
+    const rest = () => {
+      taken = 0;
+      isResting = true;
+      setImmediate(() => {
+        isResting = false;
+        steer();
+      });
+    };
     const pass = (chunk: Buffer) => {
       this.#lastMoveMs = this.#options.nowMs();
       count(chunk.length);
-      const wasHeld = this.#held.delete(direction);
-      const hasRoom = to.write(chunk);
-      if (hasEnded) passOnEnd();
-      else if (!hasRoom) from.pause();
-      else if (wasHeld) from.resume();
+      this.#held.delete(direction);
+      to.write(chunk);
+      if (hasEnded) return passOnEnd();
+      taken += chunk.length;
+      if (taken >= TURN_BYTES) rest();
+      steer();
     };
     from.on('data', (chunk: Buffer) => {
       this.#lastMoveMs = this.#options.nowMs();
       const held = this.#options.pace(direction, chunk.length, () => pass(chunk));
       if (held === undefined) return;
       this.#held.set(direction, held);
-      from.pause();
+      steer();
     });
     to.on('drain', () => {
       this.#lastMoveMs = this.#options.nowMs();
-      if (!this.#held.has(direction)) from.resume();
+      steer();
     });
     // The end comes right after the last chunk, which may be held while its source is paused.
     const onEnd = () => {
