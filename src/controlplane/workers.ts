@@ -4,6 +4,7 @@ import type { CloseReason } from '../domain/reasons.ts';
 import type { ExplainQuestion, Explanation } from '../shared/explain.ts';
 import {
   type CloseMode,
+  type Closing,
   type ConnectionEvents,
   type ConnectionPage,
   type ConnectionQuery,
@@ -166,6 +167,16 @@ export class Workers {
   /** Closes the live connections that are meant; resolves with how many they were. */
   close(selector: ConnectionSelector, reason: CloseReason): Promise<number> {
     return this.#countOver((requestId) => ({ kind: 'close', requestId, selector, reason }));
+  }
+
+  /** Has each worker close the connections that are meant for its lane; resolves with how many they were. */
+  async rebalance(closings: readonly (readonly Closing[])[]): Promise<number> {
+    const counts = await Promise.all(
+      closings.map((each, lane) =>
+        each.length === 0 ? 0 : this.#threads[lane]?.request((requestId) => ({ kind: 'rebalance', requestId, closings: each })),
+      ),
+    );
+    return counts.reduce<number>((sum, count = 0) => sum + count, 0);
   }
 
   /** Ends the live connections that the state of now does not allow; resolves with how many are closed or have until the deadline. */

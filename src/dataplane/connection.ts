@@ -281,6 +281,7 @@ async function serve(
     server: server.address,
     ground,
     facts: () => connectionFacts(facts, number, ground.identity, openedAtMs),
+    lastMoveMs: () => splice.lastMoveMs,
     close: (reason) => splice.close(reason),
   };
   live.add(connection);

@@ -2,6 +2,7 @@
 import type { CloseReason } from '../domain/reasons.ts';
 import {
   type CloseMode,
+  type Closing,
   type ConnectionFacts,
   type ConnectionPage,
   type ConnectionQuery,
@@ -19,6 +20,8 @@ export interface LiveConnection extends Required<ConnectionSelector> {
   chain(): CertificateChain | undefined;
   readonly ground: Ground;
   facts(): ConnectionFacts;
+  /** When a byte last moved, on the monotonic clock. */
+  lastMoveMs(): number;
   close(reason: CloseReason): void;
 }
 
@@ -71,6 +74,18 @@ export class LiveConnections {
     const chosen = this.#those((connection) => selects(selector, connection));
     for (const connection of chosen) connection.close(reason);
     return chosen.length;
+  }
+
+  /** Closes so many connections of each server, the longest idle first, and says how many they were. */
+  closeIdlest(closings: readonly Closing[], reason: CloseReason): number {
+    let closed = 0;
+    for (const { group, server, count } of closings) {
+      const candidates = this.#those((connection) => connection.group === group && connection.server === server);
+      const chosen = candidates.sort((a, b) => a.lastMoveMs() - b.lastMoveMs()).slice(0, count);
+      for (const connection of chosen) connection.close(reason);
+      closed += chosen.length;
+    }
+    return closed;
   }
 
   closeAll(reason: CloseReason): void {

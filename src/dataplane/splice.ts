@@ -91,6 +91,11 @@ export class Splice {
     return this.#finished.promise;
   }
 
+  /** When a byte last moved, or a side ended, by `nowMs`. */
+  get lastMoveMs(): number {
+    return this.#lastMoveMs;
+  }
+
   /** Ends both sides now, for this reason; the first reason stays. */
   close(reason: CloseReason): void {
     if (this.#reason !== undefined) return;

@@ -156,6 +156,9 @@ class Worker {
       case 'enforce':
         this.#send({ kind: 'done', requestId: message.requestId, count: this.#live.enforce(message.mode, message.deadlineMs) });
         break;
+      case 'rebalance':
+        this.#send({ kind: 'done', requestId: message.requestId, count: this.#live.closeIdlest(message.closings, 'rebalanced') });
+        break;
       case 'list':
         this.#list(message.requestId, message.query);
         break;

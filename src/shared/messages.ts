@@ -140,6 +140,13 @@ export interface ConnectionEvents {
 /** How live connections that are no longer allowed end: now, or at a deadline unless they are allowed again by then. */
 export type CloseMode = 'reset' | 'drain';
 
+/** How many connections of a server are to be closed. */
+export interface Closing {
+  readonly group: string;
+  readonly server: string;
+  readonly count: number;
+}
+
 export type ToWorker =
   /** Apply these commands to the snapshot of revision `from`; slots and TLS material are those that are new or changed. */
   | {
@@ -165,6 +172,8 @@ export type ToWorker =
   | { readonly kind: 'close'; readonly requestId: number; readonly selector: ConnectionSelector; readonly reason: CloseReason }
   /** End the connections that are not allowed any more by the state of now; the answer is how many they are. */
   | { readonly kind: 'enforce'; readonly requestId: number; readonly mode: CloseMode; readonly deadlineMs: number }
+  /** Close so many connections of these servers, the longest idle first, so that their clients come back elsewhere. */
+  | { readonly kind: 'rebalance'; readonly requestId: number; readonly closings: readonly Closing[] }
   | { readonly kind: 'list'; readonly requestId: number; readonly query: ConnectionQuery }
   /** Tell what happens to connections from now on, or stop telling. */
   | { readonly kind: 'watch'; readonly on: boolean }

@@ -99,6 +99,11 @@ export class SharedLedger {
     return Atomics.load(this.#totals, TOTAL.serverActive + serverSlot);
   }
 
+  /** Connections that the workers hold to the server, by their lanes. */
+  serverActiveByLane(serverSlot: number): readonly number[] {
+    return this.#lanes.map((lane) => lane[LANE.servers + serverSlot * SERVER.width + SERVER.active] ?? 0);
+  }
+
   clientActive(clientSlot: number): number {
     return Atomics.load(this.#totals, TOTAL.clientActive + clientSlot);
   }
