@@ -106,12 +106,13 @@ export class Daemon {
   /** Gives the addresses of the admin API and the metrics, and the stored state, to another lbd. Connections are served as before. */
   async handOver(): Promise<void> {
     await this.#stopInterfaces();
-    await this.balancer.closeStore();
+    await this.balancer.giveStateUp();
   }
 
   /** Undoes {@link handOver}. @throws EndpointListenError; nothing has changed then */
   async takeBack(): Promise<void> {
     this.#interfaces = await startInterfaces(this.balancer, { certificates: this.#certificates, planner: this.#planner }, this.#options);
+    this.balancer.takeStateBack();
   }
 
   /** Drains and stops; connections that outlive `deadlineMs` (drainTimeout unless given) are reset. */

@@ -9,6 +9,7 @@ import {
   RevisionConflictError,
   type Store,
   type StoredState,
+  StoreUnavailableError,
 } from './store/store.ts';
 import { StoreWrites } from './store/store-writes.ts';
 import { nextTurn } from './turns.ts';
@@ -69,6 +70,7 @@ export class Authority {
   #snapshot: Snapshot;
   #changedAtRunTime: boolean;
   #queue: Promise<unknown> = Promise.resolve();
+  #isSuspended = false;
 
   private constructor(
     store: Store,
@@ -131,7 +133,22 @@ export class Authority {
     return result;
   }
 
+  /** Refuses every change from now on; resolves when the one under way is through. */
+  suspend(): Promise<void> {
+    const result = this.#queue.then(() => {
+      this.#isSuspended = true;
+    });
+    this.#queue = result;
+    return result;
+  }
+
+  /** Undoes {@link suspend}. */
+  resume(): void {
+    this.#isSuspended = false;
+  }
+
   async #change(wanted: Wanted, intent: Intent): Promise<Accepted> {
+    if (this.#isSuspended) throw new StoreUnavailableError('another lbd has taken the state over: ask that one');
     const { actor, expectedRevision, requestId = '', requestDigest = '' } = intent;
     const made = requestId === '' ? undefined : await this.#store.findRequest(requestId);
     if (made !== undefined) {

@@ -82,12 +82,13 @@ test('a successor that cannot start leaves everything with the one before', asyn
   assert.match(bad.output.join('\n'), /metrics endpoint cannot listen/);
   await running.waitForLog(({ msg }) => msg === 'the lbd that was to take over has ended: this one goes on');
   await running.waitForLog(({ msg }) => msg === 'the admin API and the metrics are back');
-  assert.equal((await ask(adminOf(t, running), rpc.getLogLevel, {})).level, 'debug');
+  await ask(adminOf(t, running), rpc.removeClient, { clientId: 'gone', ...NOW });
   await streams.finishedMore(5);
   assert.deepEqual((await streams.stop()).failures, []);
   const next = await startDaemon(t, options);
   assert.deepEqual(await running.exited, { code: 0, signal: null });
-  assert.equal((await ask(adminOf(t, next), rpc.getLogLevel, {})).level, 'debug');
+  const { clients } = await ask(adminOf(t, next), rpc.listClients, { pageSize: 0, pageToken: '' });
+  assert.equal(clients.length, 1);
 });
 
 test('a path that is no socket is let be, and said', async (t) => {

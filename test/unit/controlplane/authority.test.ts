@@ -22,6 +22,35 @@ describe('the authority', () => {
     assert.deepEqual([second.snapshot.revision, second.changedAtRunTime], [1, true]);
   });
 
+  it('refuses changes while another process has the state, after the one under way', async () => {
+    const authority = await Authority.open(new SlowStore());
+    const underWay = authority.execute(addGroup('web'), operator);
+    await authority.suspend();
+    assert.deepEqual([...authority.snapshot.targetGroups.keys()], ['web']);
+    await underWay;
+    await assert.rejects(authority.execute(addGroup('late'), operator), StoreUnavailableError);
+    authority.resume();
+    await authority.execute(addGroup('later'), operator);
+    assert.deepEqual([...authority.snapshot.targetGroups.keys()], ['web', 'later']);
+  });
+
+  it('makes ready what a change needs before it is kept, and takes that back when it cannot be', async () => {
+    const told: string[] = [];
+    const store = new MemoryStore();
+    const prepare = async (_: Snapshot, next: Snapshot) => {
+      told.push(`ready for ${next.revision}`);
+      if (next.targetGroups.has('refused')) throw new DomainError('invalid', 'listeners', 'no');
+      return () => void told.push(`back from ${next.revision}`);
+    };
+    const authority = await Authority.open(store, { prepare });
+    await authority.execute(addGroup('web'), operator);
+    await assert.rejects(authority.execute(addGroup('refused'), operator), DomainError);
+    store.compareAndSet = () => Promise.reject(new StoreUnavailableError('full'));
+    await assert.rejects(authority.execute(addGroup('lost'), operator), StoreUnavailableError);
+    assert.deepEqual(told, ['ready for 1', 'ready for 2', 'ready for 2', 'back from 2']);
+    assert.equal(authority.snapshot.revision, 1);
+  });
+
   it('makes changes that come at the same time one after the other, and tells of them in order', async () => {
     const authority = await Authority.open(new SlowStore());
     const told: Change[] = [];

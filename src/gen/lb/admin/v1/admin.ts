@@ -1713,7 +1713,7 @@ export function difference_KindToNumber(object: Difference_Kind): number {
 
 /** Whom a change would touch, counted now. */
 export interface BlastRadius {
-  /** Live connections to servers that would go: they go on until they end. */
+  /** Live connections to servers or on listeners that would go: they go on until they end. */
   connectionsDraining: bigint;
   /** Live connections that would not be allowed any more: they are closed. */
   connectionsClosing: bigint;
@@ -15985,8 +15985,8 @@ export const AdminServiceService = {
     responseDeserialize: (value: Buffer): PlanConfigResponse => PlanConfigResponse.decode(value),
   },
   /**
-   * Makes groups and clients those of a configuration, as one change. Listeners, TLS and process settings are read at the start
-   * of lbd only; where they differ, the plan says so. Role: admin.
+   * Makes listeners, groups and clients those of a configuration, as one change: ports are opened and closed, connections go on.
+   * Process settings are read at the start of lbd only; where they differ, the plan says so. Role: admin.
    */
   applyConfig: {
     path: "/lb.admin.v1.AdminService/ApplyConfig" as const,
@@ -15997,7 +15997,10 @@ export const AdminServiceService = {
     responseSerialize: (value: ApplyConfigResponse): Buffer => Buffer.from(ApplyConfigResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ApplyConfigResponse => ApplyConfigResponse.decode(value),
   },
-  /** Makes groups and clients what they were at a kept revision, as a new change. Revoked certificates stay revoked. Role: admin. */
+  /**
+   * Makes groups and clients what they were at a kept revision, as a new change. Revoked certificates stay revoked, and listeners
+   * as they are. Role: admin.
+   */
   rollbackConfig: {
     path: "/lb.admin.v1.AdminService/RollbackConfig" as const,
     requestStream: false as const,
@@ -16364,11 +16367,14 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
   /** What a configuration would change, and whom that would touch; nothing is changed. Role: viewer. */
   planConfig: handleUnaryCall<PlanConfigRequest, PlanConfigResponse>;
   /**
-   * Makes groups and clients those of a configuration, as one change. Listeners, TLS and process settings are read at the start
-   * of lbd only; where they differ, the plan says so. Role: admin.
+   * Makes listeners, groups and clients those of a configuration, as one change: ports are opened and closed, connections go on.
+   * Process settings are read at the start of lbd only; where they differ, the plan says so. Role: admin.
    */
   applyConfig: handleUnaryCall<ApplyConfigRequest, ApplyConfigResponse>;
-  /** Makes groups and clients what they were at a kept revision, as a new change. Revoked certificates stay revoked. Role: admin. */
+  /**
+   * Makes groups and clients what they were at a kept revision, as a new change. Revoked certificates stay revoked, and listeners
+   * as they are. Role: admin.
+   */
   rollbackConfig: handleUnaryCall<RollbackConfigRequest, RollbackConfigResponse>;
   /** The accepted changes that are still kept, newest first. Role: viewer. */
   listRevisions: handleUnaryCall<ListRevisionsRequest, ListRevisionsResponse>;
@@ -16481,8 +16487,8 @@ export interface AdminServiceClient extends Client1 {
     callback: (error: ServiceError | null, response: PlanConfigResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Makes groups and clients those of a configuration, as one change. Listeners, TLS and process settings are read at the start
-   * of lbd only; where they differ, the plan says so. Role: admin.
+   * Makes listeners, groups and clients those of a configuration, as one change: ports are opened and closed, connections go on.
+   * Process settings are read at the start of lbd only; where they differ, the plan says so. Role: admin.
    */
   applyConfig(
     request: ApplyConfigRequest,
@@ -16499,7 +16505,10 @@ export interface AdminServiceClient extends Client1 {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ApplyConfigResponse) => void,
   ): ClientUnaryCall;
-  /** Makes groups and clients what they were at a kept revision, as a new change. Revoked certificates stay revoked. Role: admin. */
+  /**
+   * Makes groups and clients what they were at a kept revision, as a new change. Revoked certificates stay revoked, and listeners
+   * as they are. Role: admin.
+   */
   rollbackConfig(
     request: RollbackConfigRequest,
     callback: (error: ServiceError | null, response: RollbackConfigResponse) => void,
