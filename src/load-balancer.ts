@@ -14,6 +14,7 @@ import { openPorts, refuseTakenPorts } from './controlplane/listener-ports.ts';
 import { connectionsPerWorker } from './controlplane/open-files.ts';
 import { OutlierDetector } from './controlplane/outlier-detector.ts';
 import { PanicWatch } from './controlplane/panic-watch.ts';
+import { Rebalancer } from './controlplane/rebalancer.ts';
 import { Slots } from './controlplane/slots.ts';
 import { Stats } from './controlplane/stats.ts';
 import { MemoryStore } from './controlplane/store/memory.ts';
@@ -44,8 +45,6 @@ export interface LoadBalancerOptions {
   readonly store?: Store;
   /** Another process has the listeners' ports and is about to end: they are shared with it until then. */
   readonly sharesPorts?: boolean;
-  /** Another process has the listeners' ports and is about to end: they are shared with it until then. */
-  readonly sharesPorts?: boolean;
   /** Finds the addresses of servers' host names; the system's resolver unless given. */
   readonly resolve?: Resolve;
 }
@@ -74,6 +73,7 @@ export class LoadBalancer {
   readonly agents: AgentChecker;
   readonly outliers: OutlierDetector;
   readonly panic: PanicWatch;
+  readonly rebalancer: Rebalancer;
   readonly hosts: HostResolver;
   readonly startedAtMs: number;
   readonly seeding: Seeding;
@@ -89,7 +89,18 @@ export class LoadBalancer {
   private constructor(
     parts: Pick<
       LoadBalancer,
-      'config' | 'authority' | 'stats' | 'journal' | 'health' | 'agents' | 'outliers' | 'panic' | 'hosts' | 'startedAtMs' | 'seeding'
+      | 'config'
+      | 'authority'
+      | 'stats'
+      | 'journal'
+      | 'health'
+      | 'agents'
+      | 'outliers'
+      | 'panic'
+      | 'rebalancer'
+      | 'hosts'
+      | 'startedAtMs'
+      | 'seeding'
     >,
     wiring: { workers: Workers; listenerTls: ListenerTlsFiles; upstreamTls: UpstreamTlsFiles; store: Store; log: Logger },
   ) {
@@ -101,6 +112,7 @@ export class LoadBalancer {
     this.agents = parts.agents;
     this.outliers = parts.outliers;
     this.panic = parts.panic;
+    this.rebalancer = parts.rebalancer;
     this.hosts = parts.hosts;
     this.startedAtMs = parts.startedAtMs;
     this.seeding = parts.seeding;
@@ -168,6 +180,7 @@ export class LoadBalancer {
         if (slot !== undefined) ledger.setHealth(slot, health, isRecovery(ledger.health(slot), health) ? monotonicMs() : undefined);
         outliers.note(group);
         panic.note(group);
+        rebalancer.note(group);
         if (health === 'unhealthy') closeIfUnhealthy(group, address);
       };
       const closeIfUnhealthy = (group: string, server: string) => {
@@ -187,34 +200,43 @@ export class LoadBalancer {
       const hosts = new HostResolver({ authority, publish: (found) => workers.useHosts(found), resolve: options.resolve, log });
       const addressesOf = (host: string) => hosts.addressesOf(host);
       const panic = new PanicWatch({ authority, ledger, slots, log });
-      const outliers = new OutlierDetector({ authority, ledger, slots, journal, log, onChange: (group) => panic.note(group) });
+      const onEjection = (group: string) => {
+        panic.note(group);
+        rebalancer.note(group);
+      };
+      const outliers = new OutlierDetector({ authority, ledger, slots, journal, log, onChange: onEjection });
+      const stats = new Stats(ledger, slots);
+      const rebalancer = new Rebalancer({ authority, ledger, slots, stats, close: (closings) => workers.rebalance(closings), log });
       const health = new HealthChecker({ authority, journal, publish: publishHealth, opening: openingForChecks, addressesOf, log });
       const publishAgent = (group: string, address: string, state: AgentState) => {
         const slot = slots.serverSlot(group, address);
         if (slot === undefined) return;
         const recovers = isAgentDown(ledger.facts.agent(slot).standing) && !isAgentDown(state.standing);
         ledger.setAgent(slot, state, recovers ? monotonicMs() : undefined);
+        rebalancer.note(group);
         if (isAgentDown(state.standing)) closeIfUnhealthy(group, address);
       };
       const agents = new AgentChecker({ authority, publish: publishAgent, log });
 
       try {
-        if (options.sharesPorts !== true) if (options.sharesPorts !== true) await refuseTakenPorts(config.listeners);
+        if (options.sharesPorts !== true) await refuseTakenPorts(config.listeners);
         agents.start();
         outliers.start();
         panic.start();
         await Promise.all([hosts.start(), health.start()]);
         await workers.start();
+        rebalancer.start();
         isServing = true;
       } catch (error) {
-        for (const each of [health, agents, outliers, panic, hosts]) each.stop();
+        for (const each of [health, agents, outliers, panic, rebalancer, hosts]) each.stop();
         await workers.stop();
         throw error;
       }
       const parts = {
         config,
         authority,
-        stats: new Stats(ledger, slots),
+        stats,
+        rebalancer,
         journal,
         health,
         agents,
@@ -347,17 +369,6 @@ export class LoadBalancer {
     if (this.#stopped === undefined) this.#stopped = this.#stop(deadlineMs);
     else void this.#workers.drain(deadlineMs);
     return this.#stopped;
-  }
-
-  /** Lets another process have the stored state: changes are refused from then on, until {@link takeStateBack}. */
-  async giveStateUp(): Promise<void> {
-    await this.authority.suspend();
-    await this.#store.close();
-  }
-
-  /** Opens the stored state with the next change, which fails if it is another by then. */
-  takeStateBack(): void {
-    this.authority.resume();
   }
 
   /** Lets another process have the stored state: changes are refused from then on, until {@link takeStateBack}. */
