@@ -141,7 +141,8 @@ export function healthEventMessage({ kind, group, server, from, to, cause, atMs,
 
 /** By reason code, in order. */
 export function reasonCounts(counts: ReadonlyMap<Reason, number>): proto.ReasonCount[] {
-  return [...counts].map(([reason, times]) => ({ reason, count: count(times) })).sort(inOrderOf(({ reason }) => reason));
+  const told = ([reason, times]: [Reason, number]) => ({ reason, count: count(times), refused: isRefusal(reason) });
+  return [...counts].map(told).sort(inOrderOf(({ reason }) => reason));
 }
 
 export function sumOf(counts: Iterable<readonly [unknown, number]>): bigint {
