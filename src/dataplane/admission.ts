@@ -1,11 +1,19 @@
 /** The limits of one client, asked for one connection. Exact across workers: the cells and counts are shared. */
 import type { Client, ConnectionRate } from '../domain/model.ts';
-import { limiterInForce, peekLimit } from '../domain/ratelimit/limit-state.ts';
+import { type LimitState, limiterInForce, peekLimit, type RevisedLimit } from '../domain/ratelimit/limit-state.ts';
+import type { Verdict } from '../domain/ratelimit/limiter.ts';
 import type { LaneWriter } from '../shared/memory/lane-writer.ts';
 import { type DelayBounds, DelayLines, type Waited } from './delay-line.ts';
 import { once } from './once.ts';
 import { Refusal } from './refusal.ts';
 import type { ClientView, RateView } from './view.ts';
+
+type Decide = (state: LimitState, limit: RevisedLimit, nowMs: number) => Verdict;
+
+const admitOne: Decide = (state, limit, nowMs) => limiterInForce(state, limit, nowMs).admit(state.cells, nowMs);
+
+/** While the cells of an edited limit are on their way here nobody is admitted by the old ones: that would be a refill. */
+const ON_THEIR_WAY: Verdict = { admitted: false, retryAfterMs: 1 };
 
 /** Holds one of a client's places until it is given back; a second time does nothing. */
 export interface Place {
@@ -15,12 +23,17 @@ export interface Place {
 export class Admission {
   readonly #lane: LaneWriter;
   readonly #nowMs: () => number;
+  readonly #rateNow: (clientId: string) => RateView | undefined;
   readonly #lines = new DelayLines();
 
-  /** `nowMs` must be the same clock in every worker: the limiter cells hold its readings. */
-  constructor(lane: LaneWriter, nowMs: () => number) {
+  /**
+   * `nowMs` must be the same clock in every worker: the limiter cells hold its readings. `rateNow` gives a client's limit in the state of
+   * now: one that waits may have come by another.
+   */
+  constructor(lane: LaneWriter, nowMs: () => number, rateNow: (clientId: string) => RateView | undefined) {
     this.#lane = lane;
     this.#nowMs = nowMs;
+    this.#rateNow = rateNow;
   }
 
   /**
@@ -50,8 +63,9 @@ export class Admission {
   /** What {@link admit} would say of the rate now, in words. Uses up nothing. @throws Refusal `rate_limited` */
   peekRate({ client, rate }: ClientView): string {
     if (rate === undefined) return 'no limit';
-    const { limit, cells, policy } = rate;
-    const verdict = cells.withLock(this.#lane.lane, (state) => peekLimit(state, limit, this.#nowMs()));
+    const { policy } = rate;
+    const verdict = this.#decide(client.clientId, rate, peekLimit);
+    if (verdict === 'no limit') return verdict;
     const delayMs = verdict.admitted ? undefined : verdict.retryAfterMs;
     if (policy.action !== 'delay') {
       if (delayMs !== undefined) throw overRate(policy, delayMs);
@@ -74,22 +88,32 @@ export class Admission {
   async #passRate(clientId: string, rate: RateView, gone: AbortSignal): Promise<void> {
     const { policy } = rate;
     if (policy.action !== 'delay') {
-      const delayMs = this.#ask(rate);
+      const delayMs = this.#ask(clientId, rate);
       if (delayMs === undefined) return;
       throw overRate(policy, delayMs);
     }
-    const waited = await this.#lines.wait(clientId, () => this.#ask(rate), delayBounds(policy), gone, this.#nowMs);
+    const waited = await this.#lines.wait(clientId, () => this.#ask(clientId, rate), delayBounds(policy), gone, this.#nowMs);
     if (waited === 'gone') throw new Refusal('client_gone', 'the client left while it waited for its turn');
     if (waited !== 'admitted') throw waitedInVain(waited, policy);
   }
 
   /** undefined: admitted. Otherwise how long until it could be. */
-  #ask({ limit, cells }: RateView): number | undefined {
-    const verdict = cells.withLock(this.#lane.lane, (state) => {
-      const nowMs = this.#nowMs();
-      return limiterInForce(state, limit, nowMs).admit(state.cells, nowMs);
-    });
-    return verdict.admitted ? undefined : verdict.retryAfterMs;
+  #ask(clientId: string, rate: RateView): number | undefined {
+    const verdict = this.#decide(clientId, rate, admitOne);
+    return verdict === 'no limit' || verdict.admitted ? undefined : verdict.retryAfterMs;
+  }
+
+  /** By the limit that the connection came by, unless its cells have moved: then by that of now, as soon as this worker has been told of it. */
+  #decide(clientId: string, rate: RateView, decide: Decide): Verdict | 'no limit' {
+    const verdict = this.#decideBy(rate, decide);
+    if (verdict !== undefined) return verdict;
+    const now = this.#rateNow(clientId);
+    return now === undefined ? 'no limit' : (this.#decideBy(now, decide) ?? ON_THEIR_WAY);
+  }
+
+  /** undefined: the cells have moved. */
+  #decideBy({ limit, cells }: RateView, decide: Decide): Verdict | undefined {
+    return cells.withLock(this.#lane.lane, (state) => decide(state, limit, this.#nowMs()));
   }
 }
 

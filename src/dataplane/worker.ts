@@ -40,7 +40,7 @@ class Worker {
     this.#context = {
       view: () => this.#view,
       lane: this.#lane,
-      admission: new Admission(this.#lane, monotonicMs),
+      admission: new Admission(this.#lane, monotonicMs, (clientId) => this.#view.rateOf(clientId)),
       dial: dialTcp,
       timeouts: birth.timeouts,
       nowMs: monotonicMs,
