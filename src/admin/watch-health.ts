@@ -18,9 +18,10 @@ const SENT_AT_ONCE = 50;
  * what is there happen in one synchronous step, so that no event is lost or told twice.
  */
 export function watchHealth(context: AdminContext): AdminServiceServer['watchHealth'] {
+  const states = new SharedStates();
   return serverStream(context.log, async (request, replies) => {
     const concerns = ({ group, server }: Concerned) => fits(request.targetGroup, group) && fits(request.server, server);
-    const feed = new Feed(beginning(context, request, concerns), replies);
+    const feed = new Feed(beginning(context, states, request, concerns), replies);
     const unsubscribe = context.journal.subscribe((event) => {
       if (concerns(event)) feed.add(event);
     });
@@ -40,12 +41,13 @@ interface Concerned {
 /** @throws AdminError `COMPACTED` or `FUTURE_REVISION`, DomainError `not_found` */
 function beginning(
   { authority, health, journal }: AdminContext,
+  states: SharedStates,
   { sinceRevision, targetGroup, server }: WatchHealthRequest,
   concerns: (of: Concerned) => boolean,
 ): Iterator<WatchHealthResponse> {
   if (sinceRevision === 0n) {
     refuseUnknownServer(authority.snapshot, targetGroup, server);
-    return stateThenSynced(health.list().filter(concerns), journal.revision);
+    return stateThenSynced(states.share(health.list()), concerns, journal.revision);
   }
   const missed = journal.since(Number(sinceRevision));
   if (missed === 'compacted') {
@@ -65,14 +67,43 @@ function beginning(
   return missed.values().filter(concerns).map(healthEventMessage);
 }
 
-function* stateThenSynced(servers: readonly ServerHealth[], revision: number): Generator<WatchHealthResponse, void, undefined> {
-  for (const server of servers) yield healthStateMessage(server, revision);
+function* stateThenSynced(
+  servers: readonly ServerHealth[],
+  concerns: (of: Concerned) => boolean,
+  revision: number,
+): Generator<WatchHealthResponse, void, undefined> {
+  for (const server of servers) if (concerns(server)) yield healthStateMessage(server, revision);
   yield healthSyncedMessage(revision, new Date());
+}
+
+/** The states of 10,000 servers are a megabyte: readers that stall at the beginning have what is alike in common. */
+class SharedStates {
+  #last: readonly ServerHealth[] = [];
+
+  /** The same states, which are the objects that others were given wherever those say the same. */
+  share(states: readonly ServerHealth[]): readonly ServerHealth[] {
+    const last = this.#last;
+    const shared = states.map((state, index) => keptIfAlike(last[index], state));
+    const isNew = shared.length !== last.length || shared.some((state, index) => state !== last[index]);
+    if (isNew) this.#last = shared;
+    return this.#last;
+  }
+}
+
+/** How long a probe took may differ: no reader is told. */
+function keptIfAlike(kept: ServerHealth | undefined, state: ServerHealth): ServerHealth {
+  const alike =
+    kept?.server === state.server &&
+    kept.group === state.group &&
+    kept.health === state.health &&
+    kept.lastProbe === state.lastProbe &&
+    kept.sinceMs === state.sinceMs;
+  return alike ? kept : state;
 }
 
 /** Sends at the reader's pace: first the beginning, then the events that came meanwhile, of which it keeps MAX_WAITING. */
 class Feed {
-  readonly #beginning: Iterator<WatchHealthResponse>;
+  #beginning: Iterator<WatchHealthResponse>;
   readonly #waiting: HealthEvent[] = [];
   readonly #replies: Replies<WatchHealthResponse>;
   readonly #overflow = new AbortController();
@@ -101,6 +132,8 @@ class Feed {
     const { signal } = this.#replies;
     const over = AbortSignal.any([signal, this.#overflow.signal]);
     if (!over.aborted) await once(over, 'abort');
+    // What is left is not sent after the end, nor kept for a reader that may never read it.
+    this.#beginning = [].values();
     this.#waiting.length = 0;
     if (signal.aborted) return;
     throw new AdminError(
