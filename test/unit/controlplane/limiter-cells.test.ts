@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { Worker } from 'node:worker_threads';
 import { LimiterCells } from '../../../src/controlplane/limiter-cells.ts';
 import { Slots } from '../../../src/controlplane/slots.ts';
 import { Stats } from '../../../src/controlplane/stats.ts';
@@ -12,6 +14,7 @@ import { monotonicMs } from '../../../src/shared/clock.ts';
 import { CellLock } from '../../../src/shared/memory/cell-lock.ts';
 import { createSharedBuffers, MAX_CLIENTS, type SharedMemory } from '../../../src/shared/memory/layout.ts';
 import { SharedLedger } from '../../../src/shared/memory/ledger.ts';
+import type { Found } from '../../support/lock-waiter.ts';
 import { sampleClient, sampleGroup } from '../../support/sample-state.ts';
 
 const DAY_MS = 86_400_000;
@@ -99,19 +102,19 @@ test('an edit does not wait for one who keeps the lock; the first who decides ca
   assert.equal(use(cells, rateOf(12, 'tokenBucket'), 2, 5), 2);
 });
 
-test('cells that have moved admit nobody, whoever held or awaits their lock', () => {
+test('cells that have moved admit nobody, whoever held or awaits their lock', { timeout: 30_000 }, async (t) => {
   const [bounded, log] = [rateOf(10), rateOf(12, 'slidingWindowLog')];
   const limiters = new LimiterCells(monotonicMs);
   const cells = limiters.follow(clientWith('a', bounded), 1) ?? assert.fail();
   assert.equal(use(cells, bounded, 1, 4), 4);
   const underTheLock = () => {
-    const moved = limiters.follow(clientWith('a', log), 2) ?? assert.fail('a log has no room in them');
-    // Without the mark this would wait for ever for the lock that its own thread holds, as for that of a dead worker.
-    assert.equal(use(cells, bounded, 1, 1), 0);
-    return moved;
+    const waiter = new Worker(new URL('../../support/lock-waiter.ts', import.meta.url), { workerData: cells });
+    t.after(() => waiter.terminate());
+    return { found: once(waiter, 'message'), moved: limiters.follow(clientWith('a', log), 2) ?? assert.fail('a log has no room in them') };
   };
-  const moved = new CellLock(cells).withLock(0, underTheLock) ?? assert.fail();
+  const { found, moved } = new CellLock(cells).withLock(0, underTheLock) ?? assert.fail();
   new CellLock(cells).releaseIfHeldBy(0);
+  assert.deepEqual(await found, ['moved' satisfies Found]);
   assert.equal(use(cells, bounded, 1, 10), 0, 'the one who held the lock gave it back');
   assert.equal(use(moved, log, 2, 5), 0, 'what was counted meanwhile is not known, so nothing is left');
   assert.equal(limiters.all().get('a'), moved);

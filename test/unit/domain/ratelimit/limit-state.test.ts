@@ -163,5 +163,8 @@ test('a state that somebody else may be changing is edited later, or replaced by
   }
   const log = unusedState(hourly(1, 'slidingWindowLog', 1));
   assert.notEqual(editUnseen({ ...log, cells: [0, 0] }, hourly(2, 'tokenBucket', 5), NOW_MS), undefined, 'two cells are too few');
+  const window = unusedState(hourly(1, 'fixedWindow', 10));
+  admitted(window, hourly(1, 'fixedWindow', 10), 6);
+  assert.ok((editUnseen(window, hourly(2, 'slidingWindowLog', 2), NOW_MS)?.cells.length ?? 0) > 6, 'a short log takes all over');
   assert.equal(editUnseen(log, hourly(2, 'slidingWindowLog', 1), NOW_MS), undefined, 'the same rule');
 });
