@@ -9,6 +9,7 @@ import {
 import { optionalDuration } from '../durations.ts';
 import type { Io } from '../io.ts';
 import { wholeStats } from '../paging.ts';
+import { reasonsText } from '../reasons.ts';
 import { type Cell, type Paint, tableLine } from '../render.ts';
 import { address, name, positiveDuration, revision } from '../values.ts';
 import { wordOf } from '../words.ts';
@@ -112,10 +113,7 @@ function statsLines(paint: Paint): (stats: WatchStatsResponse) => string {
         String(stats.refused),
         perSecond(before, stats, 'refused'),
         healthyCell(stats),
-        stats.byReason
-          .filter((reason) => reason.count > 0n)
-          .map((reason) => `${reason.reason} ${reason.count}`)
-          .join(', '),
+        reasonsText(stats.byReason),
       ],
       widths,
       paint,

@@ -1,6 +1,7 @@
 /** One picture of `top`: exactly as many lines as fit, none wider than the terminal. */
 import { HealthState } from '../../src/gen/lb/admin/v1/admin.ts';
 import type { TerminalSize } from '../io.ts';
+import { reasonsText } from '../reasons.ts';
 import { type Paint, safeText, type Tone } from '../render.ts';
 import { formatBytes } from '../sizes.ts';
 import { perSecond, type Row, rowsOf, type Sort, secondsBetween, type TopModel, type View } from './model.ts';
@@ -75,6 +76,7 @@ function headLines({ now, before, notice }: TopModel, addr: string): readonly Li
   if (now === undefined) return [[title], [{ text: 'waiting for the first counters' }], [], status];
   const seconds = secondsBetween(before, now);
   const healthy = now.servers.filter(({ health }) => health === HealthState.HEALTHY).length;
+  const reasons = reasonsText(now.byReason);
   const total = (of: 'bytesToUpstream' | 'bytesFromUpstream') => {
     const bytes = (stats: typeof now) => stats.servers.reduce((sum, { counters }) => sum + (counters?.[of] ?? 0n), 0n);
     return bytesText(before === undefined ? undefined : perSecond(bytes(before), bytes(now), seconds));
@@ -90,14 +92,9 @@ function headLines({ now, before, notice }: TopModel, addr: string): readonly Li
         tone: healthy === now.servers.length ? 'good' : healthy === 0 ? 'bad' : 'unsure',
       },
     ],
-    [{ text: reasonsText(now.byReason) }],
+    [{ text: reasons === '' ? '' : `since the start, ${reasons}` }],
     status,
   ];
-}
-
-function reasonsText(byReason: readonly { readonly reason: string; readonly count: bigint }[]): string {
-  const most = byReason.filter(({ count }) => count > 0n).sort((a, b) => Number(b.count - a.count));
-  return most.length === 0 ? '' : `since the start: ${most.map(({ reason, count }) => `${reason} ${count}`).join(', ')}`;
 }
 
 function bodyLines(model: TopModel, columns: number, room: number): readonly Line[] {

@@ -190,7 +190,8 @@ export function healthEventMessage(event: HealthEvent): proto.WatchHealthRespons
 
 /** By reason code, in order. */
 export function reasonCounts(counts: ReadonlyMap<Reason, number>): proto.ReasonCount[] {
-  return [...counts].map(([reason, times]) => ({ reason, count: count(times) })).sort(inOrderOf(({ reason }) => reason));
+  const told = ([reason, times]: [Reason, number]) => ({ reason, count: count(times), refused: isRefusal(reason) });
+  return [...counts].map(told).sort(inOrderOf(({ reason }) => reason));
 }
 
 export function sumOf(counts: Iterable<readonly [unknown, number]>): bigint {
@@ -230,6 +231,6 @@ function clientCounters(stats: Stats, client: Client): proto.ClientCounters {
     downloadHeadroom: download === undefined ? undefined : count(download),
     pacedBytesFromClient: count(paced.upload),
     pacedBytesToClient: count(paced.download),
-    shadowRefused: [...shadow].map(([outcome, times]) => ({ reason: outcome, count: count(times) })),
+    shadowRefused: [...shadow].map(([outcome, times]) => ({ reason: outcome, count: count(times), refused: false })),
   };
 }

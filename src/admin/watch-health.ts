@@ -18,9 +18,10 @@ const SENT_AT_ONCE = 50;
  * what is there happen in one synchronous step, so that no event is lost or told twice.
  */
 export function watchHealth(context: AdminContext): AdminServiceServer['watchHealth'] {
+  const states = new SharedStates();
   return serverStream(context.log, async (request, replies) => {
     const concerns = ({ group, server }: Concerned) => fits(request.targetGroup, group) && fits(request.server, server);
-    const feed = new Feed(beginning(context, request, concerns), replies);
+    const feed = new Feed(beginning(context, states, request, concerns), replies);
     const unsubscribe = context.journal.subscribe((event) => {
       if (concerns(event)) feed.add(event);
     });
@@ -40,12 +41,13 @@ interface Concerned {
 /** @throws AdminError `COMPACTED` or `FUTURE_REVISION`, DomainError `not_found` */
 function beginning(
   { authority, health, upstreams, journal }: AdminContext,
+  states: SharedStates,
   { sinceRevision, targetGroup, server }: WatchHealthRequest,
   concerns: (of: Concerned) => boolean,
 ): Iterator<WatchHealthResponse> {
   if (sinceRevision === 0n) {
     refuseUnknownServer(authority.snapshot, targetGroup, server);
-    return stateThenSynced(health.list().filter(concerns), upstreams, journal.revision);
+    return stateThenSynced(states.share(health.list()), concerns, upstreams, journal.revision);
   }
   const missed = journal.since(Number(sinceRevision));
   if (missed === 'compacted') {
@@ -67,18 +69,48 @@ function beginning(
 
 function* stateThenSynced(
   servers: readonly ServerHealth[],
+  concerns: (of: Concerned) => boolean,
   upstreams: UpstreamView,
   revision: number,
 ): Generator<WatchHealthResponse, void, undefined> {
-  // Now, not when it is sent: what happens from here on comes as events.
-  const states = servers.map((each) => ({ each, ejectedUntilMs: upstreams.ejectionOf(each.group, each.server)?.ejectedUntilMs }));
-  for (const { each, ejectedUntilMs } of states) yield healthStateMessage(each, ejectedUntilMs, revision);
+  // Now, not when it is sent: what happens from here on comes as events. Few servers are ejected, so this is small.
+  const ejections = new Map<ServerHealth, number>();
+  for (const each of servers) {
+    const untilMs = upstreams.ejectionOf(each.group, each.server)?.ejectedUntilMs;
+    if (untilMs !== undefined) ejections.set(each, untilMs);
+  }
+  for (const each of servers) if (concerns(each)) yield healthStateMessage(each, ejections.get(each), revision);
   yield healthSyncedMessage(revision, new Date());
+}
+
+/** The states of 10,000 servers are a megabyte: readers that stall at the beginning have what is alike in common. */
+class SharedStates {
+  #last: readonly ServerHealth[] = [];
+
+  /** The same states, which are the objects that others were given wherever those say the same. */
+  share(states: readonly ServerHealth[]): readonly ServerHealth[] {
+    const last = this.#last;
+    const shared = states.map((state, index) => keptIfAlike(last[index], state));
+    const isNew = shared.length !== last.length || shared.some((state, index) => state !== last[index]);
+    if (isNew) this.#last = shared;
+    return this.#last;
+  }
+}
+
+/** How long a probe took may differ: no reader is told. */
+function keptIfAlike(kept: ServerHealth | undefined, state: ServerHealth): ServerHealth {
+  const alike =
+    kept?.server === state.server &&
+    kept.group === state.group &&
+    kept.health === state.health &&
+    kept.lastProbe === state.lastProbe &&
+    kept.sinceMs === state.sinceMs;
+  return alike ? kept : state;
 }
 
 /** Sends at the reader's pace: first the beginning, then the events that came meanwhile, of which it keeps MAX_WAITING. */
 class Feed {
-  readonly #beginning: Iterator<WatchHealthResponse>;
+  #beginning: Iterator<WatchHealthResponse>;
   readonly #waiting: HealthEvent[] = [];
   readonly #replies: Replies<WatchHealthResponse>;
   readonly #overflow = new AbortController();
@@ -107,6 +139,8 @@ class Feed {
     const { signal } = this.#replies;
     const over = AbortSignal.any([signal, this.#overflow.signal]);
     if (!over.aborted) await once(over, 'abort');
+    // What is left is not sent after the end, nor kept for a reader that may never read it.
+    this.#beginning = [].values();
     this.#waiting.length = 0;
     if (signal.aborted) return;
     throw new AdminError(

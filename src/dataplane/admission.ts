@@ -2,7 +2,7 @@
 import type { Logger } from 'pino';
 import type { Client, ConnectionRate } from '../domain/model.ts';
 import { type Departure, type DepartureBounds, peekDeparture, takeDeparture } from '../domain/ratelimit/departure.ts';
-import { limiterInForce, peekLimit } from '../domain/ratelimit/limit-state.ts';
+import { type LimitState, limiterInForce, peekLimit } from '../domain/ratelimit/limit-state.ts';
 import type { ShadowOutcome } from '../domain/shadow.ts';
 import type { LaneWriter } from '../shared/memory/lane-writer.ts';
 import { DelayLines } from './delay-line.ts';
@@ -11,6 +11,18 @@ import { Refusal } from './refusal.ts';
 import type { ClientView, RateView } from './view.ts';
 
 type Log = Pick<Logger, 'debug'>;
+
+/** Something that is decided by a limit's state. */
+type Decide<T> = (state: LimitState, rate: RateView, nowMs: number) => T;
+
+/**
+ * What decides in place of the limit: there is none any more; or its cells are on their way here, and until then nobody is admitted by
+ * the old ones, which would be a refill.
+ */
+type InPlaceOfLimit = 'no_limit' | 'on_their_way';
+
+/** When to ask again while cells are on their way. */
+const SOON_MS = 1;
 
 /** Holds one of a client's places until it is given back; a second time does nothing. */
 export interface Place {
@@ -23,15 +35,20 @@ const MOST_WAITING = 1_000;
 export class Admission {
   readonly #lane: LaneWriter;
   readonly #nowMs: () => number;
+  readonly #rateNow: (clientId: string) => RateView | undefined;
   readonly #lines: DelayLines;
   readonly #log: Log;
 
-  /** `nowMs` must be the same clock in every worker: the limiter cells hold its readings. */
-  constructor(lane: LaneWriter, nowMs: () => number, log: Log) {
-    this.#lane = lane;
-    this.#nowMs = nowMs;
-    this.#lines = new DelayLines(nowMs, MOST_WAITING);
-    this.#log = log;
+  /**
+   * `nowMs` must be the same clock in every worker: the limiter cells hold its readings. `rateNow` gives a client's limit in the state of
+   * now: a connection that waits may have come by another.
+   */
+  constructor(parts: { lane: LaneWriter; nowMs: () => number; rateNow: (clientId: string) => RateView | undefined; log: Log }) {
+    this.#lane = parts.lane;
+    this.#nowMs = parts.nowMs;
+    this.#rateNow = parts.rateNow;
+    this.#lines = new DelayLines(parts.nowMs, MOST_WAITING);
+    this.#log = parts.log;
   }
 
   /**
@@ -61,12 +78,15 @@ export class Admission {
   /** What {@link admit} would say of the rate now, in words. Uses up nothing. @throws Refusal `rate_limited` */
   peekRate({ client, rate }: ClientView): string {
     if (rate === undefined) return 'no limit';
-    const { limit, cells, policy } = rate;
-    const nowMs = this.#nowMs();
-    const { verdict, departure } = cells.withLock(this.#lane.lane, (state) => ({
+    const seen = this.#decide(client.clientId, rate, (state, { limit, policy }, nowMs) => ({
+      policy,
+      nowMs,
       verdict: peekLimit(state, limit, nowMs),
       departure: policy.action === 'delay' ? peekDeparture(state, limit, boundsOf(policy), nowMs) : nowMs,
     }));
+    if (seen === 'no_limit') return 'no limit';
+    if (seen === 'on_their_way') return inShadow(client, overRate(rate.policy, SOON_MS));
+    const { policy, nowMs, verdict, departure } = seen;
     if (typeof departure !== 'number') return inShadow(client, waitedInVain(departure, policy));
     if (this.#lines.waiting(client.clientId) >= MOST_WAITING) return inShadow(client, waitedInVain('line_full', policy));
     if (departure > nowMs) return `it would wait ${Math.ceil(departure - nowMs)} ms${client.limits.shadow ? ' (shadow: it does not)' : ''}`;
@@ -89,10 +109,10 @@ export class Admission {
     if (client.limits.shadow) {
       this.#passRateInShadow(client, slot, rate);
     } else if (policy.action !== 'delay') {
-      const delayMs = this.#ask(rate);
+      const delayMs = this.#ask(client.clientId, rate);
       if (delayMs !== undefined) throw overRate(policy, delayMs);
     } else {
-      const waited = await this.#lines.wait(client.clientId, () => this.#takeDeparture(rate), gone);
+      const waited = await this.#lines.wait(client.clientId, () => this.#takeDeparture(client.clientId, rate), gone);
       if (waited === 'gone') throw new Refusal('client_gone', 'the client left while it waited for its turn');
       if (waited !== 'admitted') throw waitedInVain(waited, policy);
     }
@@ -101,11 +121,11 @@ export class Admission {
   #passRateInShadow(client: Client, slot: number, rate: RateView): void {
     const { policy } = rate;
     if (policy.action !== 'delay') {
-      const delayMs = this.#ask(rate);
+      const delayMs = this.#ask(client.clientId, rate);
       if (delayMs !== undefined) this.#tellShadow(client, slot, 'rate_limited', overRate(policy, delayMs).message);
       return;
     }
-    const departure = this.#takeDeparture(rate);
+    const departure = this.#takeDeparture(client.clientId, rate);
     if (typeof departure !== 'number') this.#tellShadow(client, slot, 'rate_limited', waitedInVain(departure, policy).message);
     else if (departure > this.#nowMs()) this.#tellShadow(client, slot, 'delayed', `for ${Math.ceil(departure - this.#nowMs())} ms`);
   }
@@ -116,16 +136,33 @@ export class Admission {
   }
 
   /** undefined: admitted. Otherwise how long until it could be. */
-  #ask({ limit, cells }: RateView): number | undefined {
-    const verdict = cells.withLock(this.#lane.lane, (state) => {
-      const nowMs = this.#nowMs();
-      return limiterInForce(state, limit, nowMs).admit(state.cells, nowMs);
-    });
-    return verdict.admitted ? undefined : verdict.retryAfterMs;
+  #ask(clientId: string, rate: RateView): number | undefined {
+    const verdict = this.#decide(clientId, rate, (state, { limit }, nowMs) =>
+      limiterInForce(state, limit, nowMs).admit(state.cells, nowMs),
+    );
+    if (verdict === 'on_their_way') return SOON_MS;
+    return verdict === 'no_limit' || verdict.admitted ? undefined : verdict.retryAfterMs;
   }
 
-  #takeDeparture({ limit, cells, policy }: RateView): Departure {
-    return cells.withLock(this.#lane.lane, (state) => takeDeparture(state, limit, boundsOf(policy), this.#nowMs()));
+  #takeDeparture(clientId: string, rate: RateView): Departure {
+    const departure = this.#decide(clientId, rate, (state, { limit, policy }, nowMs) =>
+      takeDeparture(state, limit, boundsOf(policy), nowMs),
+    );
+    if (departure === 'no_limit') return this.#nowMs();
+    return departure === 'on_their_way' ? 'too_long' : departure;
+  }
+
+  /** By the limit that the connection came by, unless its cells have moved: then by that of now, as soon as this worker has been told of it. */
+  #decide<T>(clientId: string, rate: RateView, decide: Decide<T>): T | InPlaceOfLimit {
+    const decided = this.#decideBy(rate, decide);
+    if (decided !== undefined) return decided;
+    const now = this.#rateNow(clientId);
+    return now === undefined ? 'no_limit' : (this.#decideBy(now, decide) ?? 'on_their_way');
+  }
+
+  /** undefined: the cells have moved. */
+  #decideBy<T>(rate: RateView, decide: Decide<T>): T | undefined {
+    return rate.cells.withLock(this.#lane.lane, (state) => decide(state, rate, this.#nowMs()));
   }
 }
 

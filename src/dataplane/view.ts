@@ -88,6 +88,12 @@ export class View {
     return typeof client === 'string' ? client : this.#viewClient(client);
   }
 
+  /** The client's connection-rate limit; undefined: it has none, or there is no such client. */
+  rateOf(clientId: string): RateView | undefined {
+    const client = this.snapshot.clients.get(clientId);
+    return client && this.#viewClient(client).rate;
+  }
+
   /** The ids of all clients that this one is. */
   clientIds(peer: Peer): readonly string[] {
     return this.#index.every(peer).map(({ clientId }) => clientId);

@@ -58,7 +58,12 @@ class Worker {
     this.#context = {
       view: () => this.#view,
       lane: this.#lane,
-      admission: new Admission(this.#lane, monotonicMs, log),
+      admission: new Admission({
+        lane: this.#lane,
+        nowMs: monotonicMs,
+        rateNow: (clientId) => this.#view.rateOf(clientId),
+        log,
+      }),
       waitingRoom: this.#waitingRoom,
       pacer: new Pacer(new ByteLines(birth.memory.byteLines), this.#lane, monotonicMs),
       openings: this.#openings,

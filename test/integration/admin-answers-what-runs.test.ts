@@ -68,7 +68,7 @@ test('GetState tells the whole state in the order of names, with health and coun
           active: 1n,
           accepted: 1n,
           refused: 1n,
-          refusedByReason: [{ reason: 'rate_limited', count: 1n }],
+          refusedByReason: [{ reason: 'rate_limited', count: 1n, refused: true }],
           bytesFromClient: 100n,
           bytesToClient: 2000n,
           rateHeadroom: undefined,
@@ -127,8 +127,8 @@ test('the counters are told for all or for one', async (t) => {
   assert.deepEqual(await ask(viewer, rpc.getDroppedRequests, { clientId: 'clientA' }), {
     total: 3n,
     byReason: [
-      { reason: 'not_authorized', count: 1n },
-      { reason: 'rate_limited', count: 2n },
+      { reason: 'not_authorized', count: 1n, refused: true },
+      { reason: 'rate_limited', count: 2n, refused: true },
     ],
   });
   const everybody = await ask(viewer, rpc.getDroppedRequests, { clientId: '' });

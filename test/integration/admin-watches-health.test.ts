@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
+import { queryObjects } from 'node:v8';
 import { status as Code } from '@grpc/grpc-js';
 import {
   HealthState,
@@ -10,6 +11,7 @@ import {
   type WatchHealthResponse,
 } from '../../src/gen/lb/admin/v1/admin.ts';
 import { refusalIn, startAdmin, watch } from '../support/admin-server.ts';
+import { StalledSession } from '../support/stalled-reader.ts';
 
 const SERVER = '127.0.0.1:8081';
 const EVERYTHING = WatchHealthRequest.create();
@@ -173,4 +175,31 @@ test('a state larger than what may wait arrives in full', async (t) => {
   assert.equal(messages.at(-1)?.kind, Kind.SYNCED);
   assert.equal(new Set(messages.map(({ server }) => server)).size, 3001);
   await health.cancel();
+});
+
+test('readers that stall at the beginning keep the states of the servers once, not each', async (t) => {
+  const admin = await startAdmin(t);
+  const SERVERS = 500;
+  const READERS = 20;
+  for (let server = 0; server < SERVERS; server++) admin.health.turn('web', `10.0.${server >> 8}.${server & 255}:80`, 'healthy');
+  class Probed {}
+  const scripted = admin.health.list();
+  // As the real checker does, which puts each answer together anew.
+  admin.health.list = () => scripted.map((state) => Object.assign(new Probed(), { ...state, lastProbeMs: Math.random() }));
+  const as = await admin.certificate('viewer');
+  const session = await StalledSession.open(t, { target: admin.target, ca: admin.ca.caPem, as, windowBytes: 0 });
+  const stalled = await Promise.all(Array.from({ length: READERS }, () => session.watch(rpc.watchHealth, EVERYTHING)));
+  assert.ok(queryObjects(Probed, { format: 'count' }) <= 2 * SERVERS);
+
+  const statesTold = async (reader: (typeof stalled)[number]) => {
+    let told = 0;
+    for await (const { kind } of reader.messages()) {
+      if (kind === Kind.SYNCED) break;
+      told++;
+    }
+    return told;
+  };
+  const told = Promise.all(stalled.map(statesTold));
+  await session.read();
+  assert.deepEqual(await told, Array(READERS).fill(SERVERS));
 });

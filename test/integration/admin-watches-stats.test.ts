@@ -29,8 +29,8 @@ test('the counters come at once and then every interval, fresh each time', async
   assert.equal(latest.accepted, 1n);
   assert.equal(latest.refused, 1n);
   assert.deepEqual(latest.byReason, [
-    { reason: 'client_closed', count: 1n },
-    { reason: 'rate_limited', count: 1n },
+    { reason: 'client_closed', count: 1n, refused: false },
+    { reason: 'rate_limited', count: 1n, refused: true },
   ]);
   assert.deepEqual(
     latest.servers.map((each) => [each.targetGroup, each.server, each.counters?.active, each.health]),

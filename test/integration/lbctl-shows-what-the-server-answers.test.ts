@@ -8,6 +8,7 @@ import {
   ListClientsResponse,
   type RemoveUpstreamServerRequest,
   RemoveUpstreamServerResponse,
+  RollbackConfigResponse,
 } from '../../src/gen/lb/admin/v1/admin.ts';
 import { lbctl } from '../support/lbctl.ts';
 import { startScriptedAdmin } from '../support/scripted-admin.ts';
@@ -28,6 +29,15 @@ test('each field at fault is named with its problem', async (t) => {
   const { code, stderr } = await lbctl(['add-client', '--client', 'c', '--target-group', 'g'], { env });
   assert.equal(stderr, 'lbctl: refused (INVALID_ARGUMENT): client.client_id: is empty; client.allowed_target_groups: names no group\n');
   assert.equal(code, 1);
+});
+
+test('a request that was accepted before is told by what it made then', async (t) => {
+  const env = await startScriptedAdmin(t, {
+    rollbackConfig: (_call: unknown, callback: sendUnaryData<RollbackConfigResponse>) =>
+      callback(null, RollbackConfigResponse.fromPartial({ revision: 7n, alreadyApplied: true })),
+  });
+  const { code, stdout } = await lbctl(['rollback', '--to', '3', '--request-id', 'once'], { env });
+  assert.deepEqual([code, stdout], [0, 'this request was accepted before: gone back at revision 7, and nothing was changed now\n']);
 });
 
 test('what the server sends cannot steer the terminal', async (t) => {

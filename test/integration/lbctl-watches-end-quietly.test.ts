@@ -23,10 +23,12 @@ test('Ctrl-C ends a watch with exit code 0', async (t) => {
 });
 
 test('--count ends a watch by itself', async (t) => {
-  const { env } = await start(t);
+  const { admin, env } = await start(t);
+  for (const reason of ['client_closed', 'rate_limited', 'rate_limited', 'no_route'] as const) admin.worker.countReason(reason);
   const table = await lbctl(['watch-stats', '--interval', '100ms', '--count', '2'], { env });
   assert.equal(table.code, 0);
   assert.match(table.stdout, /^TIME +ACTIVE +ACCEPTED .*\n(?:\d\d:\d\d:\d\dZ +0 +0 .*\n){2}$/);
+  assert.match(table.stdout, / refused: rate_limited 2, no_route 1; ended: client_closed 1$/m);
   const json = await lbctl(['watch-stats', '--interval', '100ms', '--count', '2', '-o', 'json'], { env });
   const messages = json.stdout
     .trim()

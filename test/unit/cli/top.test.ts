@@ -26,8 +26,9 @@ function stats(second: number, { servers, clients, name = (kind, index) => `${ki
     accepted: BigInt(100 * second),
     refused: BigInt(3 * second),
     byReason: [
-      { reason: 'client_closed', count: 0n },
-      { reason: 'rate_limited', count: 5n },
+      { reason: 'client_closed', count: 9n, refused: false },
+      { reason: 'idle_timeout', count: 0n, refused: false },
+      { reason: 'rate_limited', count: 5n, refused: true },
     ],
     servers: Array.from({ length: servers }, (_, index) => ({
       targetGroup: name('group', index % 3),
@@ -74,7 +75,7 @@ test('shows totals, rates, groups and clients in 80 by 24', () => {
   const lines = frame(modelOf({ servers: 4, clients: 2 }));
   assert.equal(lines[0], 'lbctl top  127.0.0.1:9000  revision 7  12:00:02Z');
   assert.equal(lines[1], '42 active  100 new/s  3.0 refused/s  up 6.0 KB/s  down 0 B/s  3/4 healthy');
-  assert.equal(lines[2], 'since the start: rate_limited 5');
+  assert.equal(lines[2], 'since the start, refused: rate_limited 5; ended: client_closed 9');
   const text = lines.join('\n');
   assert.match(text, /^TARGET GROUP +HEALTHY +ACTIVEv +NEW\/S +FAILED +UP\/S +DOWN\/S$/m);
   assert.match(text, /^group0 +1\/2 +3 +3\.0 +1 +3\.0 KB +0 B$/m);

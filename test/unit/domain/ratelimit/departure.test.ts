@@ -3,16 +3,11 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { RATE_ALGORITHMS } from '../../../../src/domain/model.ts';
 import { peekDeparture, takeDeparture } from '../../../../src/domain/ratelimit/departure.ts';
-import { type LimitState, limitAt, TERMS_WORDS } from '../../../../src/domain/ratelimit/limit-state.ts';
+import { limitAt, unusedState } from '../../../../src/domain/ratelimit/limit-state.ts';
 import { ruleOf } from '../../../../src/domain/ratelimit/rate-rule.ts';
 import { anyRate, arrivalTimes, REFERENCES, rateOf } from './arrivals.ts';
 
 const UNBOUNDED = { maxDelayMs: Number.POSITIVE_INFINITY, mostWaiting: undefined };
-
-function freshState(): LimitState {
-  const cells = new Float64Array(100);
-  return { terms: new Float64Array(TERMS_WORDS), cells, fit: () => undefined };
-}
 
 describe('departures', () => {
   test('of a leaky bucket are its interval apart, whoever of those who share its state takes them', () => {
@@ -21,9 +16,10 @@ describe('departures', () => {
         anyRate('leakyBucket').chain((rate) => fc.tuple(fc.constant(rate), arrivalTimes(rate.windowMs))),
         ([rate, times]) => {
           const rule = ruleOf({ ...rate, action: 'delay' });
-          const state = freshState();
           // Two who know the rule as it was at different revisions.
-          const workers = [limitAt(1, rule), limitAt(2, rule)];
+          const [older, newer] = [limitAt(1, rule), limitAt(2, rule)];
+          const workers = [older, newer];
+          const state = unusedState(older);
           const intervalMs = rate.windowMs / rate.limit;
           let previous = Number.NEGATIVE_INFINITY;
           for (const [index, nowMs] of times.entries()) {
@@ -48,7 +44,7 @@ describe('departures', () => {
             // Whole numbers of milliseconds between admissions, which the naive reading needs to be exact.
             const whole = { ...rate, windowMs: rate.windowMs * rate.limit };
             const limit = limitAt(1, ruleOf({ ...whole, action: 'reset' }));
-            const state = freshState();
+            const state = unusedState(limit);
             const taken: number[] = [];
             for (const nowMs of times.slice(0, 20)) {
               const seen = peekDeparture(state, limit, UNBOUNDED, nowMs);
@@ -68,7 +64,7 @@ describe('departures', () => {
 
   test('are not given beyond the bounds, and then nothing is taken', () => {
     const limit = limitAt(1, ruleOf({ ...rateOf('leakyBucket', 3, 1000, 2), action: 'delay' }));
-    const state = freshState();
+    const state = unusedState(limit);
     const take = (maxDelayMs: number, mostWaiting: number) => takeDeparture(state, limit, { maxDelayMs, mostWaiting }, 1000);
     assert.equal(take(1000, 2), 1000);
     assert.equal(take(300, 2), 'too_long');

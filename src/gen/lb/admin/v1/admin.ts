@@ -1142,6 +1142,8 @@ export interface ReasonCount {
   /** A code of the closed list of reasons, for example rate_limited. */
   reason: string;
   count: bigint;
+  /** True: these connections were refused and never reached an upstream server. False: they were served, and ended so. */
+  refused: boolean;
 }
 
 export interface GetStateRequest {
@@ -1437,7 +1439,7 @@ export interface WatchStatsResponse {
   activeConnections: bigint;
   accepted: bigint;
   refused: bigint;
-  /** Refusals and closes since the start. */
+  /** Refusals and ends since the start; ReasonCount.refused tells them apart. */
   byReason: ReasonCount[];
   /** At most 500 servers and clients together come in one message. */
   servers: ServerStats[];
@@ -5771,7 +5773,7 @@ export const ClientCounters: MessageFns<ClientCounters> = {
 };
 
 function createBaseReasonCount(): ReasonCount {
-  return { reason: "", count: 0n };
+  return { reason: "", count: 0n, refused: false };
 }
 
 export const ReasonCount: MessageFns<ReasonCount> = {
@@ -5784,6 +5786,9 @@ export const ReasonCount: MessageFns<ReasonCount> = {
         throw new globalThis.Error("value provided for field message.count of type uint64 too large");
       }
       writer.uint32(16).uint64(message.count);
+    }
+    if (message.refused !== false) {
+      writer.uint32(24).bool(message.refused);
     }
     return writer;
   },
@@ -5817,6 +5822,14 @@ export const ReasonCount: MessageFns<ReasonCount> = {
             message.count = reader.uint64() as bigint;
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.refused = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5833,6 +5846,7 @@ export const ReasonCount: MessageFns<ReasonCount> = {
     return {
       reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
       count: isSet(object.count) ? BigInt(object.count) : 0n,
+      refused: isSet(object.refused) ? globalThis.Boolean(object.refused) : false,
     };
   },
 
@@ -5844,6 +5858,9 @@ export const ReasonCount: MessageFns<ReasonCount> = {
     if (message.count !== 0n) {
       obj.count = message.count.toString();
     }
+    if (message.refused !== false) {
+      obj.refused = message.refused;
+    }
     return obj;
   },
 
@@ -5854,6 +5871,7 @@ export const ReasonCount: MessageFns<ReasonCount> = {
     const message = createBaseReasonCount();
     message.reason = object.reason ?? "";
     message.count = (object.count !== undefined && object.count !== null) ? BigInt(object.count) : 0n;
+    message.refused = object.refused ?? false;
     return message;
   },
 };
