@@ -1,5 +1,5 @@
 /**
- * Whether one client's flood is another's delay: `node bench/isolation.ts`, two minutes. A client makes round trips of 100 bytes
+ * Whether one client's flood is another's delay: `node bench/isolation.ts`, two to three minutes. A client makes round trips of 100 bytes
  * over one connection, and opens another connection every so often, while a second client floods from another address, in a
  * thread of its own. Rounds with and without the flood take turns; shown are the ratios of the client's p50 and p99 in a round with the
  * flood to the mean of the rounds without it before and after, as the median over the rounds and their range. First nothing limits the flooder but what

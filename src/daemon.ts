@@ -208,6 +208,7 @@ async function startMetrics(
   const sources: MetricsSources = {
     snapshot: () => balancer.snapshot,
     stats: balancer.stats,
+    rebalancing: (group) => balancer.rebalancer.remaining(group),
     isHealthy: (group, server) => balancer.health.statusOf(group, server)?.health === 'healthy',
     storeWrites: () => balancer.authority.writes.totals,
     adminCalls: () => admin.calls.all(),
@@ -249,6 +250,7 @@ function adminContext(
       ejectionOf: (group, server) => balancer.outliers.statusOf(group, server),
       resolutionOf: (server) => balancer.hosts.statusOfServer(server),
       isInPanic: (group) => balancer.panic.isInPanic(group),
+      rebalancing: (group) => balancer.rebalancer.remaining(group),
     },
     journal: balancer.journal,
     connections: {

@@ -116,7 +116,8 @@ function listCommand(program: Command, io: Io): void {
     await withSession(io, command, async ({ connection, printer }) => {
       const all = await Array.fromAsync(pages(connection, AdminServiceService.listTargetGroups, {}));
       const targetGroups = all.flatMap((page) => page.targetGroups);
-      printer.block({ targetGroups, revision: all.at(-1)?.revision }, targetGroupTable(targetGroups, printer.paint));
+      const statuses = all.flatMap((page) => page.statuses);
+      printer.block({ targetGroups, revision: all.at(-1)?.revision, statuses }, targetGroupTable(targetGroups, printer.paint, statuses));
     });
   });
   example(command, 'list-target-groups', 'list-target-groups --output json');

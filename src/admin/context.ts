@@ -28,6 +28,8 @@ export interface UpstreamView {
   /** undefined: its host is an IP address. */
   resolutionOf(server: string): HostStatus | undefined;
   isInPanic(group: string): boolean;
+  /** Connections that are still to move after a recovery; undefined: none are being moved. */
+  rebalancing(group: string): number | undefined;
 }
 
 /** The data plane's live connections, over all workers. */

@@ -63,6 +63,10 @@ function agentMessage({ said, ok, atMs, state }: AgentAnswer): proto.AgentStatus
   return { said, understood: ok, at: new Date(atMs), percent, maxConnections, standing };
 }
 
+export function groupStatus({ stats, upstreams }: AdminContext, targetGroup: string): proto.TargetGroupStatus {
+  return { targetGroup, waiting: Math.max(0, stats.waiting(targetGroup)), rebalancing: upstreams.rebalancing(targetGroup) };
+}
+
 export function clientStatus({ stats }: AdminContext, client: Client): proto.ClientStatus {
   return { client: clientMessage(client), counters: clientCounters(stats, client) };
 }
@@ -87,7 +91,7 @@ export interface StatsFilter {
   readonly clientId: string;
 }
 
-/** Servers and clients in one message of statistics: one of 10,000 would hold up others while it is put together. */
+/** Servers, clients and groups in one message of statistics: one of 10,000 would hold up others while it is put together. */
 const MOST_STATS = 500;
 
 /** The totals of everything, and the servers and clients that the filter fits; where they are many, in several messages. */
@@ -104,22 +108,30 @@ export function* statsMessages(context: AdminContext, filter: StatsFilter, at: D
   };
   let servers: proto.ServerStats[] = [];
   let clients: proto.ClientStats[] = [];
+  let groups: proto.TargetGroupStatus[] = [];
   for (const each of statsRows(context, snapshot, filter)) {
-    if (servers.length + clients.length === MOST_STATS) {
-      yield { ...totals, servers, clients, more: true };
-      [servers, clients] = [[], []];
+    if (servers.length + clients.length + groups.length === MOST_STATS) {
+      yield { ...totals, servers, clients, groups, more: true };
+      [servers, clients, groups] = [[], [], []];
     }
     if ('clientId' in each) clients.push(each);
+    else if ('waiting' in each) groups.push(each);
     else servers.push(each);
   }
-  yield { ...totals, servers, clients, more: false };
+  yield { ...totals, servers, clients, groups, more: false };
 }
 
 function* statsRows(
-  { stats, health, upstreams }: AdminContext,
+  context: AdminContext,
   snapshot: Snapshot,
   filter: StatsFilter,
-): Generator<proto.ServerStats | proto.ClientStats, void, undefined> {
+): Generator<proto.ServerStats | proto.ClientStats | proto.TargetGroupStatus, void, undefined> {
+  const { stats, health, upstreams } = context;
+  for (const { name, queue } of groupsByName(snapshot)) {
+    if (!fits(filter.targetGroup, name)) continue;
+    const status = groupStatus(context, name);
+    if (queue !== undefined || status.waiting > 0 || status.rebalancing !== undefined) yield status;
+  }
   for (const { group, server } of serversOf(groupsByName(snapshot))) {
     const { address } = server;
     if (!fits(filter.targetGroup, group) || !fits(filter.server, address)) continue;

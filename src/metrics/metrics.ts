@@ -16,6 +16,8 @@ export interface MetricsSources {
   readonly stats: Stats;
   /** Whether the server may be used, as far as its checks say. */
   isHealthy(group: string, server: string): boolean;
+  /** Connections of the group that are still to move after a recovery; undefined: none are being moved. */
+  rebalancing(group: string): number | undefined;
   storeWrites(): StoreWriteTotals;
   /** Calls of the admin API so far. */
   adminCalls(): Iterable<{ readonly method: string; readonly code: string; readonly count: number }>;
@@ -93,6 +95,24 @@ export class Metrics {
       { name: 'portcullis_upstream_connect_duration_seconds', help: 'Time to a connected upstream server, retries included.' },
       () => stats.latencies().connect,
     );
+    collectLatency(
+      this.#registry,
+      { name: 'portcullis_queue_wait_duration_seconds', help: 'Time in the queue, of connections that waited for a place and got one.' },
+      () => stats.latencies().queued,
+    );
+    this.#describeGroups();
+  }
+
+  #describeGroups(): void {
+    const { snapshot, stats, rebalancing } = this.#sources;
+    this.#gauge('queue_length', 'Connections that wait for a place on a server now; only groups with a queue have it.', function* () {
+      for (const { name, queue } of snapshot().targetGroups.values())
+        if (queue !== undefined) yield { labels: { target_group: name }, value: Math.max(0, stats.waiting(name)) };
+    });
+    this.#gauge('rebalance_remaining', 'Connections still to move after a recovery; only groups that asked for it have it.', function* () {
+      for (const { name, rebalance } of snapshot().targetGroups.values())
+        if (rebalance !== undefined) yield { labels: { target_group: name }, value: rebalancing(name) ?? 0 };
+    });
   }
 
   #describeServers(): void {

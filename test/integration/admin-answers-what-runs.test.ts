@@ -92,7 +92,8 @@ test('the lists tell the same as GetState, and ListUpstreamServers of one group 
   const ofDb = await ask(viewer, rpc.listUpstreamServers, ListUpstreamServersRequest.fromPartial({ targetGroup: 'db' }));
   const clients = await ask(viewer, rpc.listClients, ListClientsRequest.create());
 
-  assert.deepEqual(groups, { targetGroups: state.targetGroups, revision: 1n, nextPageToken: '' });
+  const statuses = ['db', 'web'].map((targetGroup) => ({ targetGroup, waiting: 0, rebalancing: undefined }));
+  assert.deepEqual(groups, { targetGroups: state.targetGroups, revision: 1n, nextPageToken: '', statuses });
   assert.deepEqual(servers, { servers: state.servers, revision: 1n, nextPageToken: '' });
   assert.deepEqual(
     ofDb.servers,

@@ -187,7 +187,7 @@ export async function startAdmin(t: Pick<TestContext, 'after'>, options: AdminOp
     authority,
     stats: new Stats(ledger, slots),
     agents: { answerOf: () => undefined },
-    upstreams: { ejectionOf: () => undefined, resolutionOf: () => undefined, isInPanic: () => false },
+    upstreams: { ejectionOf: () => undefined, resolutionOf: () => undefined, isInPanic: () => false, rebalancing: () => undefined },
     health,
     journal,
     connections: {

@@ -37,6 +37,7 @@ function sourcesOf(snapshot: Snapshot) {
   const metrics = new Metrics({
     snapshot: () => snapshot,
     stats: new Stats(ledger, slots),
+    rebalancing: () => undefined,
     isHealthy: (_, server) => server.endsWith('1'),
     storeWrites: () => ({ kept: 3, failed: 1, lastSeconds: 0.004 }),
     adminCalls: () => [{ method: 'lb.admin.v1.AdminService/GetState', code: 'OK', count: 7 }],

@@ -1258,6 +1258,17 @@ export interface ListTargetGroupsResponse {
   revision: bigint;
   /** Empty: this is the last page. */
   nextPageToken: string;
+  /** How each of target_groups is now, in the same order. */
+  statuses: TargetGroupStatus[];
+}
+
+/** How a target group is now. */
+export interface TargetGroupStatus {
+  targetGroup: string;
+  /** Connections that wait in its queue, over all workers. */
+  waiting: number;
+  /** Connections that are still to move after a recovery (rebalance). Left out: none are being moved. */
+  rebalancing?: number | undefined;
 }
 
 export interface AddUpstreamServerRequest {
@@ -1444,8 +1455,10 @@ export interface WatchStatsResponse {
   /** At most 500 servers and clients together come in one message. */
   servers: ServerStats[];
   clients: ClientStats[];
-  /** Further servers and clients of the same moment follow in the next message, which has the same time and totals. */
+  /** Further servers, clients and groups of the same moment follow in the next message, which has the same time and totals. */
   more: boolean;
+  /** Those that have a queue or move connections. They count among the 500. */
+  groups: TargetGroupStatus[];
 }
 
 export interface ServerStats {
@@ -7466,7 +7479,7 @@ export const ListTargetGroupsRequest: MessageFns<ListTargetGroupsRequest> = {
 };
 
 function createBaseListTargetGroupsResponse(): ListTargetGroupsResponse {
-  return { targetGroups: [], revision: 0n, nextPageToken: "" };
+  return { targetGroups: [], revision: 0n, nextPageToken: "", statuses: [] };
 }
 
 export const ListTargetGroupsResponse: MessageFns<ListTargetGroupsResponse> = {
@@ -7482,6 +7495,9 @@ export const ListTargetGroupsResponse: MessageFns<ListTargetGroupsResponse> = {
     }
     if (message.nextPageToken !== "") {
       writer.uint32(26).string(message.nextPageToken);
+    }
+    for (const v of message.statuses) {
+      TargetGroupStatus.encode(v!, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -7523,6 +7539,14 @@ export const ListTargetGroupsResponse: MessageFns<ListTargetGroupsResponse> = {
             message.nextPageToken = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.statuses.push(TargetGroupStatus.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -7548,6 +7572,9 @@ export const ListTargetGroupsResponse: MessageFns<ListTargetGroupsResponse> = {
         : isSet(object.next_page_token)
         ? globalThis.String(object.next_page_token)
         : "",
+      statuses: globalThis.Array.isArray(object?.statuses)
+        ? object.statuses.map((e: any) => TargetGroupStatus.fromJSON(e))
+        : [],
     };
   },
 
@@ -7562,6 +7589,9 @@ export const ListTargetGroupsResponse: MessageFns<ListTargetGroupsResponse> = {
     if (message.nextPageToken !== "") {
       obj.nextPageToken = message.nextPageToken;
     }
+    if (message.statuses?.length) {
+      obj.statuses = message.statuses.map((e) => TargetGroupStatus.toJSON(e));
+    }
     return obj;
   },
 
@@ -7573,6 +7603,112 @@ export const ListTargetGroupsResponse: MessageFns<ListTargetGroupsResponse> = {
     message.targetGroups = object.targetGroups?.map((e) => TargetGroup.fromPartial(e)) || [];
     message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
     message.nextPageToken = object.nextPageToken ?? "";
+    message.statuses = object.statuses?.map((e) => TargetGroupStatus.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseTargetGroupStatus(): TargetGroupStatus {
+  return { targetGroup: "", waiting: 0, rebalancing: undefined };
+}
+
+export const TargetGroupStatus: MessageFns<TargetGroupStatus> = {
+  encode(message: TargetGroupStatus, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.targetGroup !== "") {
+      writer.uint32(10).string(message.targetGroup);
+    }
+    if (message.waiting !== 0) {
+      writer.uint32(16).uint32(message.waiting);
+    }
+    if (message.rebalancing !== undefined) {
+      writer.uint32(24).uint32(message.rebalancing);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TargetGroupStatus {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTargetGroupStatus();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.targetGroup = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.waiting = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.rebalancing = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TargetGroupStatus {
+    return {
+      targetGroup: isSet(object.targetGroup)
+        ? globalThis.String(object.targetGroup)
+        : isSet(object.target_group)
+        ? globalThis.String(object.target_group)
+        : "",
+      waiting: isSet(object.waiting) ? globalThis.Number(object.waiting) : 0,
+      rebalancing: isSet(object.rebalancing) ? globalThis.Number(object.rebalancing) : undefined,
+    };
+  },
+
+  toJSON(message: TargetGroupStatus): unknown {
+    const obj: any = {};
+    if (message.targetGroup !== "") {
+      obj.targetGroup = message.targetGroup;
+    }
+    if (message.waiting !== 0) {
+      obj.waiting = Math.round(message.waiting);
+    }
+    if (message.rebalancing !== undefined) {
+      obj.rebalancing = Math.round(message.rebalancing);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<TargetGroupStatus>): TargetGroupStatus {
+    return TargetGroupStatus.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TargetGroupStatus>): TargetGroupStatus {
+    const message = createBaseTargetGroupStatus();
+    message.targetGroup = object.targetGroup ?? "";
+    message.waiting = object.waiting ?? 0;
+    message.rebalancing = object.rebalancing ?? undefined;
     return message;
   },
 };
@@ -10118,6 +10254,7 @@ function createBaseWatchStatsResponse(): WatchStatsResponse {
     servers: [],
     clients: [],
     more: false,
+    groups: [],
   };
 }
 
@@ -10161,6 +10298,9 @@ export const WatchStatsResponse: MessageFns<WatchStatsResponse> = {
     }
     if (message.more !== false) {
       writer.uint32(72).bool(message.more);
+    }
+    for (const v of message.groups) {
+      TargetGroupStatus.encode(v!, writer.uint32(82).fork()).join();
     }
     return writer;
   },
@@ -10250,6 +10390,14 @@ export const WatchStatsResponse: MessageFns<WatchStatsResponse> = {
             message.more = reader.bool();
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.groups.push(TargetGroupStatus.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -10281,6 +10429,9 @@ export const WatchStatsResponse: MessageFns<WatchStatsResponse> = {
       servers: globalThis.Array.isArray(object?.servers) ? object.servers.map((e: any) => ServerStats.fromJSON(e)) : [],
       clients: globalThis.Array.isArray(object?.clients) ? object.clients.map((e: any) => ClientStats.fromJSON(e)) : [],
       more: isSet(object.more) ? globalThis.Boolean(object.more) : false,
+      groups: globalThis.Array.isArray(object?.groups)
+        ? object.groups.map((e: any) => TargetGroupStatus.fromJSON(e))
+        : [],
     };
   },
 
@@ -10313,6 +10464,9 @@ export const WatchStatsResponse: MessageFns<WatchStatsResponse> = {
     if (message.more !== false) {
       obj.more = message.more;
     }
+    if (message.groups?.length) {
+      obj.groups = message.groups.map((e) => TargetGroupStatus.toJSON(e));
+    }
     return obj;
   },
 
@@ -10332,6 +10486,7 @@ export const WatchStatsResponse: MessageFns<WatchStatsResponse> = {
     message.servers = object.servers?.map((e) => ServerStats.fromPartial(e)) || [];
     message.clients = object.clients?.map((e) => ClientStats.fromPartial(e)) || [];
     message.more = object.more ?? false;
+    message.groups = object.groups?.map((e) => TargetGroupStatus.fromPartial(e)) || [];
     return message;
   },
 };
