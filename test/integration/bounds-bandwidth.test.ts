@@ -154,6 +154,11 @@ test('neither another certificate of the client nor an edit of its bandwidth is 
   first.socket.write(Buffer.alloc(64 * KIB));
   await balancer.until(() => stats.client('slow').paced.upload > 0);
   assert.equal(left(), 0);
+  const identity = { commonName: 'slow', dnsNames: [], uriNames: [], organizationalUnits: [], fingerprint: '0'.repeat(64) };
+  const listener = balancer.lb.listeners()[0]?.name ?? assert.fail();
+  const explanation = await balancer.lb.explain({ peer: { kind: 'identity', identity }, listener, sni: undefined, alpn: undefined });
+  const step = explanation?.steps.find(({ name }) => name === 'bandwidth');
+  assert.deepEqual(step, { name: 'bandwidth', passed: true, detail: 'upload 1024 bytes/s, all in use: it waits its turn' });
 
   /** Another certificate, with another key; what it sends waits. */
   const waits = async (words: string) => {
