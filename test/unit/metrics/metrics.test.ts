@@ -37,7 +37,7 @@ function sourcesOf(snapshot: Snapshot) {
   const metrics = new Metrics({
     snapshot: () => snapshot,
     stats: new Stats(ledger, slots),
-    rebalancing: () => undefined,
+    rebalancing: () => 4,
     isHealthy: (_, server) => server.endsWith('1'),
     storeWrites: () => ({ kept: 3, failed: 1, lastSeconds: 0.004 }),
     adminCalls: () => [{ method: 'lb.admin.v1.AdminService/GetState', code: 'OK', count: 7 }],
@@ -51,7 +51,12 @@ function snapshotOf(clientIds: readonly string[]): Snapshot {
   return {
     ...EMPTY_SNAPSHOT,
     revision: 5,
-    targetGroups: new Map([['web', sampleGroup('web', ['127.0.0.1:8081', '127.0.0.1:8082'])]]),
+    targetGroups: new Map([
+      [
+        'web',
+        sampleGroup('web', ['127.0.0.1:8081', '127.0.0.1:8082'], { queue: { maxLength: 9, timeoutMs: 1 }, rebalance: { perSecond: 1 } }),
+      ],
+    ]),
     clients: new Map(clientIds.map((clientId) => [clientId, { ...sampleClient('x', ['web']), clientId }])),
   };
 }
@@ -82,6 +87,8 @@ describe('the metrics', () => {
       lane.countBytesDown(client, slot, 1_000);
       lane.countReason('no_route');
       lane.countHandshake(0.02);
+      lane.queue.join(slots.groupSlot('web') ?? assert.fail(), client, 9);
+      lane.countQueued(3);
     }
     lanes[1].countHandshake(99);
     lanes[1].countConnect(0.001);
@@ -91,6 +98,9 @@ describe('the metrics', () => {
       ['portcullis_connections_active', server, 2],
       ['portcullis_connections_active', { server: '127.0.0.1:8082' }, 0],
       ['portcullis_connections_total', {}, 2],
+      ['portcullis_queue_length', { target_group: 'web' }, 2],
+      ['portcullis_queue_wait_duration_seconds_sum', {}, 6],
+      ['portcullis_rebalance_remaining', { target_group: 'web' }, 4],
       ['portcullis_upstream_connections_total', server, 2],
       ['portcullis_upstream_connect_failures_total', server, 2],
       ['portcullis_upstream_sent_bytes_total', server, 200],
