@@ -1,6 +1,6 @@
 /** Where a worker's connections wait for a place on a server. Whose turn it is, over all workers, says the shared queue. */
+import { MOST_WAITING } from '../domain/queue.ts';
 import type { LaneWriter } from '../shared/memory/lane-writer.ts';
-import { MOST_WAITING } from '../shared/memory/waiting-queue.ts';
 import { groupNamed } from './gates.ts';
 import { Refusal } from './refusal.ts';
 import { obstacleTo } from './server-view.ts';

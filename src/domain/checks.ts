@@ -17,6 +17,7 @@ import type {
   UpstreamServer,
   UpstreamTls,
 } from './model.ts';
+import { MOST_WAITING } from './queue.ts';
 import { LONGEST_LOG } from './ratelimit/sliding-window-log.ts';
 import { hasWildcard, parseUriPattern } from './uri-pattern.ts';
 
@@ -39,7 +40,7 @@ export function checkGroupValues(group: TargetGroup): void {
   checkWhole(group.panicThreshold, 'panicThreshold', 'a percentage', 0, 100);
   checkOutlierDetection(group.outlierDetection);
   if (group.queue !== undefined) {
-    checkWhole(group.queue.maxLength, 'queue.maxLength', 'a whole number of connections', 1, 1_000_000);
+    checkWhole(group.queue.maxLength, 'queue.maxLength', 'a whole number of connections', 1, MOST_WAITING);
     checkWhole(group.queue.timeoutMs, 'queue.timeout', 'a whole number of milliseconds', 1, 600_000);
   }
   if (group.hashBalanceFactor !== 0) checkWhole(group.hashBalanceFactor, 'hashBalanceFactor', '0, or a percentage', 101, 10_000);

@@ -18,69 +18,76 @@ const HEAD = { tickets: 0, rows: 1, width: 2 } as const;
 /** `holder` is written last, and is the number plus 1; 0: the row is free. */
 const ROW = { holder: 0, group: 1, client: 2, turn: 3, arrival: 4, width: 5 } as const;
 
+/** Connections that can wait at once, over all groups and workers: the table is read from end to end at each turn. */
+export const MOST_WAITING = 16_384;
+
 /** How many words a table for so many connections takes; all zero, nobody waits. */
 export function queueWords(mostWaiting: number): number {
   return HEAD.width + mostWaiting * ROW.width;
 }
 
 /**
- * Waits from now on; the number of its row, or undefined when `maxLength` connections wait for the group already, or the table is full.
- * A client that waits already keeps its turn, another one comes after all that wait.
+ * Waits from now on, in the row that begins at the returned word; undefined when `maxLength` connections wait for the group already,
+ * or the table is full. A client that waits already keeps its turn, another one comes after all that wait.
  */
 export function join(cells: QueueCells, { holder, group, client }: Waiting, maxLength: number): number | undefined {
+  const end = endOf(cells);
   let free: number | undefined;
   let length = 0;
   let turn: number | undefined;
-  const rows = get(cells, HEAD.rows);
-  for (let row = 0; row < rows; row++) {
-    if (field(cells, row, 'holder') === 0) free ??= row;
-    else if (field(cells, row, 'group') === group) {
+  for (let row = HEAD.width; row < end; row += ROW.width) {
+    if (cells[row + ROW.holder] === 0) free ??= row;
+    else if (cells[row + ROW.group] === group) {
       length++;
-      if (field(cells, row, 'client') === client) turn = field(cells, row, 'turn');
+      if (cells[row + ROW.client] === client) turn = get(cells, row + ROW.turn);
     }
   }
-  const row = free ?? rows;
-  if (length >= maxLength || queueWords(row + 1) > cells.length) return undefined;
+  const row = free ?? end;
+  if (length >= maxLength || row + ROW.width > cells.length) return undefined;
   const arrival = nextTicket(cells);
-  setField(cells, row, 'group', group);
-  setField(cells, row, 'client', client);
-  setField(cells, row, 'turn', turn ?? arrival);
-  setField(cells, row, 'arrival', arrival);
-  setField(cells, row, 'holder', holder + 1);
-  if (row === rows) cells[HEAD.rows] = rows + 1;
+  cells[row + ROW.group] = group;
+  cells[row + ROW.client] = client;
+  cells[row + ROW.turn] = turn ?? arrival;
+  cells[row + ROW.arrival] = arrival;
+  cells[row + ROW.holder] = holder + 1;
+  if (row === end) cells[HEAD.rows] = get(cells, HEAD.rows) + 1;
   return row;
 }
 
 /** Waits no longer, without having been served. */
 export function leave(cells: QueueCells, row: number): void {
-  setField(cells, row, 'holder', 0);
-  let rows = get(cells, HEAD.rows);
-  while (rows > 0 && field(cells, rows - 1, 'holder') === 0) rows--;
-  cells[HEAD.rows] = rows;
+  cells[row + ROW.holder] = 0;
+  let end = endOf(cells);
+  while (end > HEAD.width && cells[end - ROW.width + ROW.holder] === 0) end -= ROW.width;
+  cells[HEAD.rows] = (end - HEAD.width) / ROW.width;
 }
 
 /** Gets the place that it waited for: the client's other connections wait behind all other clients now. */
 export function serve(cells: QueueCells, row: number): void {
-  const [group, client] = [field(cells, row, 'group'), field(cells, row, 'client')];
+  const [group, client] = [get(cells, row + ROW.group), get(cells, row + ROW.client)];
   const turn = nextTicket(cells);
-  for (const other of waitingFor(cells, group)) if (field(cells, other, 'client') === client) setField(cells, other, 'turn', turn);
+  eachFor(cells, group, (other) => {
+    if (cells[other + ROW.client] === client) cells[other + ROW.turn] = turn;
+  });
   leave(cells, row);
 }
 
 /** Whose turn it is; undefined: nobody waits for the group. */
 export function first(cells: QueueCells, group: number): { readonly row: number; readonly holder: number } | undefined {
   let best: number | undefined;
-  for (const row of waitingFor(cells, group)) if (best === undefined || isBefore(cells, row, best)) best = row;
-  return best === undefined ? undefined : { row: best, holder: field(cells, best, 'holder') - 1 };
+  eachFor(cells, group, (row) => {
+    if (best === undefined || isBefore(cells, row, best)) best = row;
+  });
+  return best === undefined ? undefined : { row: best, holder: get(cells, best + ROW.holder) - 1 };
 }
 
 /** How many would be served before a connection of the client that joined now, if nobody else came. */
 export function aheadOf(cells: QueueCells, group: number, client: number): number {
-  const lines = new Map<number, { length: number; turn: number }>();
-  for (const row of waitingFor(cells, group)) {
-    const line = lines.get(field(cells, row, 'client')) ?? { length: 0, turn: field(cells, row, 'turn') };
-    lines.set(field(cells, row, 'client'), { ...line, length: line.length + 1 });
-  }
+  const lines = new Map<number, { readonly length: number; readonly turn: number }>();
+  eachFor(cells, group, (row) => {
+    const owner = get(cells, row + ROW.client);
+    lines.set(owner, { length: (lines.get(owner)?.length ?? 0) + 1, turn: get(cells, row + ROW.turn) });
+  });
   const own = lines.get(client) ?? { length: 0, turn: Number.POSITIVE_INFINITY };
   let ahead = own.length;
   for (const [other, { length, turn }] of lines) if (other !== client) ahead += Math.min(length, own.length + (turn < own.turn ? 1 : 0));
@@ -89,28 +96,30 @@ export function aheadOf(cells: QueueCells, group: number, client: number): numbe
 
 /** Takes out everybody whom this holder held, because it is gone. */
 export function leaveAll(cells: QueueCells, holder: number): void {
-  for (let row = get(cells, HEAD.rows) - 1; row >= 0; row--) if (field(cells, row, 'holder') === holder + 1) leave(cells, row);
+  for (let row = endOf(cells) - ROW.width; row >= HEAD.width; row -= ROW.width)
+    if (cells[row + ROW.holder] === holder + 1) leave(cells, row);
 }
 
 /** How many wait for each group; groups that nobody waits for are left out. */
 export function lengths(cells: QueueCells): ReadonlyMap<number, number> {
   const counts = new Map<number, number>();
-  for (let row = 0; row < get(cells, HEAD.rows); row++) {
-    if (field(cells, row, 'holder') === 0) continue;
-    const group = field(cells, row, 'group');
+  for (let row = HEAD.width; row < endOf(cells); row += ROW.width) {
+    if (cells[row + ROW.holder] === 0) continue;
+    const group = get(cells, row + ROW.group);
     counts.set(group, (counts.get(group) ?? 0) + 1);
   }
   return counts;
 }
 
-function* waitingFor(cells: QueueCells, group: number): Generator<number, void, undefined> {
-  const rows = get(cells, HEAD.rows);
-  for (let row = 0; row < rows; row++) if (field(cells, row, 'holder') !== 0 && field(cells, row, 'group') === group) yield row;
+/** Every choice goes through here, under the lock: a loop over words, without a generator. */
+function eachFor(cells: QueueCells, group: number, visit: (row: number) => void): void {
+  const end = endOf(cells);
+  for (let row = HEAD.width; row < end; row += ROW.width) if (cells[row + ROW.group] === group && cells[row + ROW.holder] !== 0) visit(row);
 }
 
 function isBefore(cells: QueueCells, row: number, other: number): boolean {
-  const turns = field(cells, row, 'turn') - field(cells, other, 'turn');
-  return turns === 0 ? field(cells, row, 'arrival') < field(cells, other, 'arrival') : turns < 0;
+  const turns = get(cells, row + ROW.turn) - get(cells, other + ROW.turn);
+  return turns === 0 ? get(cells, row + ROW.arrival) < get(cells, other + ROW.arrival) : turns < 0;
 }
 
 function nextTicket(cells: QueueCells): number {
@@ -119,12 +128,9 @@ function nextTicket(cells: QueueCells): number {
   return ticket;
 }
 
-function field(cells: QueueCells, row: number, name: Exclude<keyof typeof ROW, 'width'>): number {
-  return get(cells, HEAD.width + row * ROW.width + ROW[name]);
-}
-
-function setField(cells: QueueCells, row: number, name: Exclude<keyof typeof ROW, 'width'>, value: number): void {
-  cells[HEAD.width + row * ROW.width + ROW[name]] = value;
+/** The word after the last row in use. */
+function endOf(cells: QueueCells): number {
+  return HEAD.width + get(cells, HEAD.rows) * ROW.width;
 }
 
 function get(cells: QueueCells, word: number): number {

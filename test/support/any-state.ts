@@ -110,7 +110,7 @@ export const anyTargetGroup: fc.Arbitrary<TargetGroup> = record<TargetGroup>({
     maxEjectionMs: whole(1, DAY_MS),
     maxEjectionPercent: whole(0, 100),
   }),
-  queue: orNone(record<NonNullable<TargetGroup['queue']>>({ maxLength: whole(1, 1_000_000), timeoutMs: whole(1, 600_000) })),
+  queue: orNone(record<NonNullable<TargetGroup['queue']>>({ maxLength: whole(1, 16_384), timeoutMs: whole(1, 600_000) })),
   hashBalanceFactor: fc.oneof(fc.constant(0), whole(101, 10_000)),
   agentCheck: orNone(agentCheck),
   rebalance: orNone(record<NonNullable<TargetGroup['rebalance']>>({ perSecond: whole(1, 10_000) })),

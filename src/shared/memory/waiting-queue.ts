@@ -1,9 +1,6 @@
-import { aheadOf, first, join, leave, leaveAll, lengths, queueWords, serve } from '../../domain/queue.ts';
+import { aheadOf, first, join, leave, leaveAll, lengths, MOST_WAITING, queueWords, serve } from '../../domain/queue.ts';
 import type { SharedMemory } from './layout.ts';
 import { releaseIfHeldBy, tryLockForMain, unlock, withSpinLock } from './spin-lock.ts';
-
-/** Connections that can wait at once, over all groups and workers. */
-export const MOST_WAITING = 16_384;
 
 /** A lock, how many wait for each group, and a bell for each lane; then the table of domain/queue.ts. */
 export interface QueueMemory {
@@ -108,9 +105,10 @@ export class WaitingQueue {
     await Atomics.waitAsync(this.#cells, this.#bells + this.#lane, seen).value;
   }
 
-  /** Takes out what a worker of this lane, which is dead, has left. */
+  /** Takes out what a worker of this lane, which is dead, has left, unless the main thread has; the others look whose turn it is then. */
   clearLane(): void {
     this.#alone(() => clearLane(this.#cells, this.#words, this.#lane, this.#bells));
+    ringAll(this.#cells, this.#bells);
   }
 
   #alone<T>(decide: () => T): T {
@@ -137,7 +135,7 @@ export class QueueLedger {
 
   /** Servers may have room that had none: every worker in which somebody waits looks again. */
   callAll(): void {
-    for (let bell = this.#bells; bell < this.#cells.length; bell++) ring(this.#cells, bell);
+    ringAll(this.#cells, this.#bells);
   }
 
   /** Frees the lock that a dead worker held, and takes out who waited in it; if the lock is another's for long, its successor does. */
@@ -151,6 +149,10 @@ export class QueueLedger {
     }
     this.callAll();
   }
+}
+
+function ringAll(cells: Int32Array, bells: number): void {
+  for (let bell = bells; bell < cells.length; bell++) ring(cells, bell);
 }
 
 function ring(cells: Int32Array, bell: number): void {
