@@ -119,7 +119,9 @@ export async function handleConnection(raw: Socket, listenerName: string, front:
     const targetGroup = authorise(client, listenerName, downstream, context.view(), facts);
     const ground = { ...peer, clientId: client.client.clientId, group: targetGroup };
     place = await admission.admit(client, givenUp);
-    reservation = await reserveInTurn(ground, client, givenUp, facts, context);
+    reservation = await context.waitingRoom.reserve(ground, client.slot, givenUp, (waitedMs) => {
+      facts.queuedMs = roundMs(waitedMs);
+    });
     const dialledMs = nowMs();
     const dial = dialFor(targetGroup, { source, identity, downstream }, facts, context);
     upstream = await connectUpstream(groupNamed(targetGroup, context.view()), reservation, ground, lane, dial, gone);
@@ -185,26 +187,6 @@ function authorise({ client }: ClientView, listenerName: string, downstream: Soc
   facts.detail = rule;
   facts.group = targetGroup;
   return targetGroup;
-}
-
-/** A place of a server, now or when it is the connection's turn. @throws Refusal */
-async function reserveInTurn(
-  ground: Ground,
-  client: ClientView,
-  givenUp: AbortSignal,
-  facts: Facts,
-  { waitingRoom, nowMs }: ConnectionContext,
-): Promise<Reservation> {
-  const startedMs = nowMs();
-  let waited = false;
-  const onWait = () => {
-    waited = true;
-  };
-  try {
-    return await waitingRoom.reserve(ground, client.slot, givenUp, onWait);
-  } finally {
-    if (waited) facts.queuedMs = roundMs(nowMs() - startedMs);
-  }
 }
 
 /** Connects to servers of the group, and tells them what the group's settings say they are told. @throws Refusal */

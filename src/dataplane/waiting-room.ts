@@ -39,11 +39,11 @@ export class WaitingRoom {
   }
 
   /**
-   * Takes a place of a server of the group; while all that are usable are full, waits for one where the group lets connections wait, and
-   * says so by `onWait` first.
+   * Takes a place of a server of the group; while all that are usable are full, waits for one where the group lets connections wait;
+   * `onWaited` is told for how many milliseconds, in vain or not.
    * @throws Refusal `no_healthy_upstream`, `queue_full`, `queue_timeout`, `client_gone`, or why it is not allowed any longer
    */
-  async reserve(ground: Ground, clientSlot: number, gone: AbortSignal, onWait: () => void): Promise<Reservation> {
+  async reserve(ground: Ground, clientSlot: number, gone: AbortSignal, onWaited: (ms: number) => void): Promise<Reservation> {
     const { lane, view } = this.#options;
     const group = groupNamed(ground.group, view());
     const { queue } = group.group;
@@ -55,8 +55,7 @@ export class WaitingRoom {
     }
     const row = lane.queue.join(group.slot, clientSlot, queue.maxLength);
     if (row === undefined) throw queueFull(group, lane);
-    onWait();
-    return this.#wait(row, ground, group.slot, gone);
+    return this.#wait(row, ground, group.slot, gone, onWaited);
   }
 
   /** What {@link reserve} would do with a connection for which there is no place now, in words. @throws Refusal as reserve does */
@@ -85,7 +84,7 @@ export class WaitingRoom {
     this.#serveAll();
   }
 
-  #wait(row: number, ground: Ground, groupSlot: number, gone: AbortSignal): Promise<Reservation> {
+  #wait(row: number, ground: Ground, groupSlot: number, gone: AbortSignal, onWaited: (ms: number) => void): Promise<Reservation> {
     const { lane, nowMs } = this.#options;
     const { promise, resolve, reject } = Promise.withResolvers<Reservation>();
     const onGone = () => waiter.settle(new Refusal('client_gone', 'the client left while it waited for a place'));
@@ -99,12 +98,14 @@ export class WaitingRoom {
         clearTimeout(waiter.deadline);
         gone.removeEventListener('abort', onGone);
         this.#waiters.delete(row);
+        const waitedMs = nowMs() - waiter.sinceMs;
+        onWaited(waitedMs);
         if (outcome instanceof Refusal) {
           lane.queue.leave(groupSlot, row);
           reject(outcome);
         } else {
           lane.queue.serve(groupSlot, row);
-          lane.countQueued((nowMs() - waiter.sinceMs) / 1000);
+          lane.countQueued(waitedMs / 1000);
           resolve(outcome);
         }
       },
