@@ -99,10 +99,11 @@ export class OutlierDetector {
 
   /** A worker says that connects to the server have failed as often as its group allows. */
   failing({ group: name, server, slot, failures, cause }: FailingServer): void {
-    const { authority, slots } = this.#parts;
+    const { authority, ledger, slots } = this.#parts;
     const group = authority.snapshot.targetGroups.get(name);
-    // What is told of a server that was removed meanwhile is not of one that has its name now.
     if (group === undefined || slots.serverSlot(name, server) !== slot) return;
+    // It has been connected to meanwhile, or was removed and added again: what is told is of before.
+    if (ledger.outliers.failures(slot) === 0) return;
     const tracked = this.#track(name, server, slot);
     const ejected = this.#ejectedOf(name).length;
     const hasOther = group.servers.some((other) => other.address !== server && this.#isUsable(name, other));

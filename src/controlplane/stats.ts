@@ -108,8 +108,8 @@ export class Stats {
   }
 
   /**
-   * Reads this server's active connections from now on, after its removal too. The row goes to another server only when it
-   * has been idle, so the count of a removed server goes down to 0 and means nothing afterwards.
+   * Reads this server's active connections from now on, after its removal too, and goes on when it is added again. The row goes to
+   * another server only when it has been idle, so the count of a removed server goes down to 0 and means nothing afterwards.
    */
   activeCounter(group: string, address: string): () => number {
     const slot = this.#slots.serverSlot(group, address);

@@ -52,6 +52,8 @@ export class SharedLedger {
   readonly #changes: ChangeLog;
   readonly #totals: Int32Array;
   readonly #lanes: readonly Float64Array[];
+  /** What the lanes' counters added up to when their row began anew, which is not the present entry's; workers alone write lanes. */
+  readonly #before = new Float64Array(LANE.width);
 
   constructor(buffers: SharedBuffers) {
     this.buffers = buffers;
@@ -196,17 +198,25 @@ export class SharedLedger {
     }
   }
 
-  /** Makes an idle server row ready for another server. */
-  clearServer(serverSlot: number): void {
-    this.#clearRows(LANE.servers + serverSlot * SERVER.width, SERVER.width);
+  /** Counts and knows nothing of the row's server any more, but the connections that are held to it. */
+  renewServer(serverSlot: number): void {
+    const row = LANE.servers + serverSlot * SERVER.width;
+    this.#beginAtZero(row, SERVER.width, [SERVER.active]);
     Atomics.store(this.#totals, TOTAL.serverHealth + serverSlot, 0);
     this.facts.clear(serverSlot);
     this.outliers.clear(serverSlot);
     this.#announce(serverSlot);
   }
 
+  /** Counts nothing of the row's client any more, but its connections, the bytes of theirs that wait, and what they have used of its bandwidth. */
+  renewClient(clientSlot: number): void {
+    const row = LANE.clients + clientSlot * CLIENT.width;
+    this.#beginAtZero(row, CLIENT.width, [CLIENT.active, CLIENT.held, CLIENT.held + 1]);
+  }
+
+  /** Makes the row of an idle client ready for another one. */
   clearClient(clientSlot: number): void {
-    this.#clearRows(LANE.clients + clientSlot * CLIENT.width, CLIENT.width);
+    this.renewClient(clientSlot);
     this.byteLines.clear(clientSlot);
   }
 
@@ -230,11 +240,15 @@ export class SharedLedger {
     return released;
   }
 
-  #clearRows(first: number, width: number): void {
-    for (const lane of this.#lanes) lane.fill(0, first, first + width);
+  #beginAtZero(row: number, width: number, gauges: readonly number[]): void {
+    for (let word = 0; word < width; word++) if (!gauges.includes(word)) this.#before[row + word] = this.#sumOfLanes(row + word);
   }
 
   #sum(word: number): number {
+    return this.#sumOfLanes(word) - (this.#before[word] ?? 0);
+  }
+
+  #sumOfLanes(word: number): number {
     let sum = 0;
     for (const lane of this.#lanes) sum += lane[word] ?? 0;
     return sum;

@@ -34,6 +34,7 @@ async function scene(t: TestContext) {
   const detector = new OutlierDetector({ authority, ledger, slots, journal, log, onChange: () => undefined, nowMs: () => nowMs });
   detector.start();
   t.after(() => detector.stop());
+  const tell = (server: string, slot: number) => detector.failing({ group: 'web', server, slot, failures: 5, cause: 'refused' });
   return {
     detector,
     ledger,
@@ -41,7 +42,11 @@ async function scene(t: TestContext) {
     warned,
     change,
     slotOf,
-    fail: (server: string, slot = slotOf(server)) => detector.failing({ group: 'web', server, slot, failures: 5, cause: 'refused' }),
+    fail: (server: string) => {
+      while (ledger.outliers.countFailure(slotOf(server)) < 5);
+      tell(server, slotOf(server));
+    },
+    tell,
     pass: (ms: number) => {
       nowMs += ms;
       t.mock.timers.tick(ms);
@@ -88,14 +93,14 @@ describe('the outlier detector', () => {
   });
 
   it('hears nothing of a server that was removed, nor of the one that has its name now', async (t) => {
-    const { detector, told, change, fail, slotOf, pass } = await scene(t);
+    const { detector, told, change, fail, tell, slotOf, pass } = await scene(t);
     const before = slotOf(A);
     fail(A);
     await change({ kind: 'removeUpstreamServer', group: 'web', address: A });
-    fail(A, before);
+    tell(A, before);
     const server = { address: A, weight: 1, maxConnections: undefined, backup: false, mode: 'ready' } as const;
     await change({ kind: 'addUpstreamServer', group: 'web', server });
-    fail(A, before);
+    tell(A, before);
     pass(1_000_000);
     assert.deepEqual(told, [`1 ejected ${A}`]);
     assert.deepEqual(detector.statusOf('web', A), { ejectedUntilMs: undefined, ejections: 0, cause: '', failuresInARow: 0 });
