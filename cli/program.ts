@@ -44,7 +44,7 @@ export function createProgram(io: Io): Command {
     .configureOutput({ writeOut: (text) => io.stdout.write(text), writeErr: () => {} })
     .addHelpText(
       'after',
-      '\nExit codes: 0 done, 1 refused by the server (drift: it differs; drain-upstream-server: connections are left),\n2 bad usage, 3 unreachable.',
+      '\nExit codes: 0 done, 1 refused by the server (drift: it differs; drain-upstream-server\nand remove-upstream-server: connections are left), 2 bad usage, 3 unreachable.',
     );
   addGlobalOptions(program);
   addStateCommands(program, io);

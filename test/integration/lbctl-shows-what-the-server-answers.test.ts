@@ -87,6 +87,23 @@ test('a drain tells its progress until it is done', async (t) => {
   assert.deepEqual([asked?.deadline?.seconds, asked?.resetAtDeadline], [90n, true]);
 });
 
+test('a removal that leaves connections at its deadline is exit code 1, and says what ends them', async (t) => {
+  const env = await startScriptedAdmin(t, {
+    removeUpstreamServer: (call: ServerWritableStream<RemoveUpstreamServerRequest, RemoveUpstreamServerResponse>) => {
+      call.write(RemoveUpstreamServerResponse.fromPartial({ revision: 12n, connectionsLeft: 3n }));
+      call.write(RemoveUpstreamServerResponse.fromPartial({ revision: 12n, connectionsLeft: 2n, done: true }));
+      call.end();
+    },
+  });
+  const command = 'remove-upstream-server --target-group g --server a:1 --deadline 3s'.split(' ');
+  assert.deepEqual(await lbctl(command, { env }), {
+    code: 1,
+    stdout: 'removed a:1 from g (revision 12)\n3 connections left\n2 connections left\n',
+    stderr:
+      'lbctl: 2 connections left after 3s; the server is removed and they go on until they end, or lbctl close-connections --target-group g --server a:1\n',
+  });
+});
+
 test('a server that is older than lbctl, and one that never answers', async (t) => {
   const env = await startScriptedAdmin(t, { getLogLevel: () => {} });
   const older = await lbctl(['list-clients'], { env });
