@@ -71,7 +71,7 @@ export class Admission {
     const limit = client.limits.concurrentConnections;
     const held = this.#lane.clientActive(slot);
     if (limit === undefined) return `${held} connections, no limit`;
-    if (held >= limit) return inShadow(client, noPlace(client, limit));
+    if (held >= limit) return inShadow(client, noPlace(client, held, limit));
     return `${held} of ${limit} connections`;
   }
 
@@ -97,8 +97,10 @@ export class Admission {
   #takePlace({ client, slot }: ClientView): Place {
     const limit = client.limits.concurrentConnections ?? Number.POSITIVE_INFINITY;
     if (!this.#lane.reserveClient(slot, limit)) {
-      if (!client.limits.shadow) throw noPlace(client, limit);
-      this.#tellShadow(client, slot, 'too_many_connections', noPlace(client, limit).message);
+      // Some may have ended since.
+      const refusal = noPlace(client, Math.max(limit, this.#lane.clientActive(slot)), limit);
+      if (!client.limits.shadow) throw refusal;
+      this.#tellShadow(client, slot, 'too_many_connections', refusal.message);
       this.#lane.reserveClient(slot, Number.POSITIVE_INFINITY);
     }
     return { release: once(() => this.#lane.releaseClient(slot)) };
@@ -174,8 +176,8 @@ function inShadow({ limits }: Client, refusal: Refusal): string {
   return `${IN_SHADOW}: ${refusal.reason}, ${refusal.message}`;
 }
 
-function noPlace({ clientId }: Client, limit: number): Refusal {
-  return new Refusal('too_many_connections', `${clientId} holds ${limit} connections already`);
+function noPlace({ clientId }: Client, held: number, limit: number): Refusal {
+  return new Refusal('too_many_connections', `${clientId} holds ${held} connections; its limit is ${limit}`);
 }
 
 function overRate({ limit, windowMs, action }: ConnectionRate, delayMs: number): Refusal {

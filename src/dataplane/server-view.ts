@@ -97,11 +97,18 @@ export class ServerView implements Candidate {
   }
 }
 
-/** Why a server takes no connection now, whatever the others do; undefined: it may. Weight 0 is among it, as balancers have it. */
-export function obstacleTo(
-  server: ServerView,
-  health: HealthCode,
-): 'drain' | 'maintenance' | 'weight' | 'unhealthy' | 'ejected' | NonNullable<ReturnType<typeof agentObstacle>> | 'full' | undefined {
+/** Why a server takes no connection. Weight 0 is among it, as balancers have it. */
+export type Obstacle =
+  | 'drain'
+  | 'maintenance'
+  | 'weight'
+  | 'unhealthy'
+  | 'ejected'
+  | NonNullable<ReturnType<typeof agentObstacle>>
+  | 'full';
+
+/** Why a server takes no connection now, whatever the others do; undefined: it may. */
+export function obstacleTo(server: ServerView, health: HealthCode): Obstacle | undefined {
   if (server.mode !== 'ready') return server.mode;
   if (server.weight === 0) return 'weight';
   const isEjected = server.isEjected();

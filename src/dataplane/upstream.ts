@@ -6,7 +6,7 @@ import type { LaneWriter } from '../shared/memory/lane-writer.ts';
 import { once } from './once.ts';
 import { Refusal } from './refusal.ts';
 import type { Caller } from './server-pool.ts';
-import type { ServerView } from './server-view.ts';
+import { type Obstacle, obstacleTo, type ServerView } from './server-view.ts';
 import type { GroupView } from './view.ts';
 
 /** Connects to a server, or rejects with a DialError. The socket allows half-open connections. */
@@ -108,11 +108,23 @@ export function reserve(
   }
 }
 
-/** Says why no server is chosen. */
+const OUT: Readonly<Record<Obstacle | 'free', string>> = {
+  unhealthy: 'unhealthy',
+  ejected: 'ejected',
+  drain: 'draining',
+  maintenance: 'in maintenance',
+  weight: 'of weight 0',
+  agentDown: 'down by the agent',
+  agentDrain: 'draining by the agent',
+  agentMaintenance: 'in maintenance by the agent',
+  full: 'full',
+  free: 'free again since',
+};
+
+/** Says why no server is chosen: how many are out, by what keeps them out. */
 export function noneOf({ group, servers }: GroupView): string {
   if (servers.length === 0) return `${group.name} has no servers`;
-  const down = servers.filter((server) => server.health() === 'unhealthy').length;
-  const ejected = servers.filter((server) => server.isEjected()).length;
-  const out = ejected === 0 ? 'unhealthy' : `unhealthy, ${ejected} ejected`;
-  return `${group.name}: ${down} of ${servers.length} servers are ${out}, the others are full, drained or of weight 0`;
+  const obstacles = servers.map((server) => obstacleTo(server, server.health()) ?? 'free');
+  const counts = Map.groupBy(obstacles, (obstacle) => OUT[obstacle]);
+  return `${group.name}: no server takes a connection: ${[...counts].map(([words, { length }]) => `${length} ${words}`).join(', ')}`;
 }

@@ -79,3 +79,18 @@ test('who waits for its turn while the limit is removed has it', async () => {
   hear(undefined);
   await waiting;
 });
+
+test('a client that holds more than its limit is told both numbers', async () => {
+  const lane = new LaneWriter(createSharedBuffers(1), 0);
+  const admission = new Admission({ lane, nowMs: monotonicMs, rateNow: () => undefined, log: { debug: () => undefined } });
+  const viewOf = (concurrentConnections: number): ClientView => ({
+    client: sampleClient('a', ['web'], { limits: { ...NO_LIMITS, concurrentConnections } }),
+    slot: 0,
+    rate: undefined,
+  });
+  const admit = (limit: number) => admission.admit(viewOf(limit), new AbortController().signal);
+  for (let held = 0; held < 3; held++) await admit(5);
+  const refusal = { reason: 'too_many_connections', message: 'a holds 3 connections; its limit is 2' };
+  await assert.rejects(admit(2), refusal);
+  assert.throws(() => admission.peekPlace(viewOf(2)), refusal);
+});
