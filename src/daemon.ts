@@ -255,7 +255,7 @@ function adminContext(
     journal: balancer.journal,
     connections: {
       close: (selector, reason) => balancer.closeConnections(selector, reason),
-      enforce: (mode, deadlineMs) => balancer.enforce(mode, deadlineMs),
+      enforce: (mode, deadlineMs, anew) => balancer.enforce(mode, deadlineMs, anew),
       list: (selector, after, limit) => balancer.listConnections(selector, after, limit),
       watch: (filter) => balancer.watchConnections(filter),
     },

@@ -321,10 +321,10 @@ export class LoadBalancer {
 
   /**
    * Ends the live connections that the state of now does not allow; resolves with how many. With `drain` they may go on until
-   * the deadline, and those that are allowed again by then for good.
+   * the deadline, and those that are allowed again by then for good. Who has a deadline already keeps it, unless `anew` fits it.
    */
-  enforce(mode: CloseMode, deadlineMs = 0): Promise<number> {
-    return this.#workers.enforce(mode, deadlineMs);
+  enforce(mode: CloseMode, deadlineMs = 0, anew?: ConnectionSelector): Promise<number> {
+    return this.#workers.enforce(mode, deadlineMs, anew);
   }
 
   /** At most `limit` live connections that every given field fits, oldest first; go on after what `next` of the answer says. */

@@ -1,6 +1,8 @@
 import type { Logger } from 'pino';
+import { certificatesInUse } from './config/certificates-in-use.ts';
 import { loadTlsMaterial, TlsFileError } from './config/tls-files.ts';
 import type { TlsMaterial } from './domain/model.ts';
+import type { CertificateInUse } from './domain/useless-revocation.ts';
 import type { LoadBalancer } from './load-balancer.ts';
 
 /** What the listeners and the admin server serve; all of it is reloaded together, or nothing. */
@@ -45,6 +47,16 @@ export class ServedCertificates {
       return [{ usedBy: name, file: tls.certificate, certificatePem: material.certificatePem }, ...byName];
     });
     return [...listeners, { usedBy: 'admin', file: config.admin.tls.certificate, certificatePem: this.#admin.certificatePem }];
+  }
+
+  /** Every certificate that is loaded: what is served, and the CAs that clients and administrators are held against. */
+  inUse(): readonly CertificateInUse[] {
+    const { config, snapshot, tlsMaterial } = this.#balancer;
+    const ofListeners = snapshot.listeners.flatMap(({ name, tls }) => {
+      const material = tlsMaterial.get(name);
+      return tls === undefined || material === undefined ? [] : certificatesInUse(name, tls, material);
+    });
+    return [...ofListeners, ...certificatesInUse('admin', config.admin.tls, this.#admin)];
   }
 
   /** Takes certificates, keys, CA and CRL anew from their files, and says so in the log. A line returned says why all old ones stay. */

@@ -71,7 +71,8 @@ function updateCommand(program: Command, io: Io): void {
       const guard = expectedRevision === 0n ? (current?.revision ?? 0n) : expectedRevision;
       const request = { targetGroup, updateMask: fields.map(({ path }) => path), expectedRevision: guard, requestId };
       const reply = await connection.unary(AdminServiceService.updateTargetGroup, request);
-      printer.sentence(reply, `updated target group ${groupName} (revision ${reply.revision})`);
+      const done = reply.nothingToChange ? 'nothing to change in' : 'updated';
+      printer.sentence(reply, `${done} target group ${groupName} (revision ${reply.revision})`);
     });
   });
   example(

@@ -11,6 +11,7 @@ import type { Stats } from '../controlplane/stats.ts';
 import type { ExplainQuestion, Explanation } from '../controlplane/workers.ts';
 import type { BoundListener, LogLevel } from '../domain/model.ts';
 import type { CloseReason } from '../domain/reasons.ts';
+import type { CertificateInUse } from '../domain/useless-revocation.ts';
 
 /** What the admin API knows of the health checker. */
 export interface HealthView {
@@ -38,9 +39,10 @@ export interface LiveConnections {
   close(selector: ConnectionSelector, reason: CloseReason): Promise<number>;
   /**
    * Ends the connections that the state of now does not allow: at once, or at the deadline those that are not allowed again by
-   * then. Says how many are reset or have until the deadline. Call it after every change that may take something away.
+   * then. Says how many are reset or have until the deadline. Call it after every change that may take something away. Those that
+   * have a deadline already keep it, except the ones that `anew` fits.
    */
-  enforce(mode: 'reset' | 'drain', deadlineMs: number): Promise<number>;
+  enforce(mode: 'reset' | 'drain', deadlineMs: number, anew?: ConnectionSelector): Promise<number>;
   /** At most `limit` of those that are meant, oldest first, after what `after` says (none: from the beginning). */
   list(selector: ConnectionSelector, after: readonly number[], limit: number): Promise<ConnectionListing>;
   /** Those that are meant, then what happens to them; close the reader at the end. */
@@ -58,6 +60,8 @@ export interface ServedChain {
 export interface Certificates {
   /** What is served now, whatever the files say meanwhile. */
   served(): readonly ServedChain[];
+  /** Every certificate that is loaded: what is served, and the CAs that clients and administrators are held against. */
+  inUse(): readonly CertificateInUse[];
   /** Takes all of them anew from their files; otherwise says in one line what is wrong, and the old ones all stay. */
   reload(): Promise<string | undefined>;
 }

@@ -25,7 +25,7 @@ export function serverStatus(context: AdminContext, group: string, server: Upstr
   const agent = agents.answerOf(group, server.address);
   const ejection = upstreams.ejectionOf(group, server.address);
   const resolution = upstreams.resolutionOf(server.address);
-  const balance = stats.balance(group, server.address, authority.snapshot.targetGroups.get(group)?.slowStartMs ?? 0);
+  const balance = stats.balance(group, server.address, slowStartMs(authority.snapshot, group));
   return {
     targetGroup: group,
     server: upstreamServerMessage(server),
@@ -36,7 +36,7 @@ export function serverStatus(context: AdminContext, group: string, server: Upstr
     counters: serverCounters(stats.server(group, server.address)),
     agent: agent === undefined ? undefined : agentMessage(agent),
     connectLatency: balance?.connectMs === undefined ? undefined : durationMessage(balance.connectMs),
-    slowStartPercent: balance === undefined || balance.slowStartShare === 1 ? undefined : Math.round(balance.slowStartShare * 100),
+    slowStartPercent: slowStartPercent(balance),
     cause: probed?.cause ?? '',
     lastProbeAt: dateOf(probed?.probedAtMs),
     nextProbeAt: dateOf(probed?.nextProbeAtMs),
@@ -44,6 +44,15 @@ export function serverStatus(context: AdminContext, group: string, server: Upstr
     resolution: resolution === undefined ? undefined : resolutionMessage(resolution),
     inPanic: upstreams.isInPanic(group),
   };
+}
+
+function slowStartMs({ targetGroups }: Snapshot, group: string): number {
+  return targetGroups.get(group)?.slowStartMs ?? 0;
+}
+
+/** Undefined: all of its share. */
+function slowStartPercent(balance: ReturnType<Stats['balance']>): number | undefined {
+  return balance === undefined || balance.slowStartShare === 1 ? undefined : Math.round(balance.slowStartShare * 100);
 }
 
 function ejectionMessage({ ejectedUntilMs, ejections, cause, failuresInARow }: EjectionStatus): proto.Ejection {
@@ -126,7 +135,7 @@ function* statsRows(
   snapshot: Snapshot,
   filter: StatsFilter,
 ): Generator<proto.ServerStats | proto.ClientStats | proto.TargetGroupStatus, void, undefined> {
-  const { stats, health, upstreams } = context;
+  const { stats, health, agents, upstreams } = context;
   for (const { name, queue } of groupsByName(snapshot)) {
     if (!fits(filter.targetGroup, name)) continue;
     const status = groupStatus(context, name);
@@ -135,6 +144,7 @@ function* statsRows(
   for (const { group, server } of serversOf(groupsByName(snapshot))) {
     const { address } = server;
     if (!fits(filter.targetGroup, group) || !fits(filter.server, address)) continue;
+    const agent = agents.answerOf(group, address);
     yield {
       targetGroup: group,
       server: address,
@@ -142,6 +152,8 @@ function* statsRows(
       health: HEALTH[health.statusOf(group, address)?.health ?? 'unknown'],
       ejected: upstreams.ejectionOf(group, address)?.ejectedUntilMs !== undefined,
       inPanic: upstreams.isInPanic(group),
+      agent: agent === undefined ? undefined : agentMessage(agent),
+      slowStartPercent: slowStartPercent(stats.balance(group, address, slowStartMs(snapshot, group))),
     };
   }
   for (const client of clientsById(snapshot)) {

@@ -8,6 +8,7 @@ import { nextTurn } from '../controlplane/turns.ts';
 import { type BlastRadius, blastRadius, type Difference } from '../domain/diff.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { Snapshot } from '../domain/model.ts';
+import { uselessRevocations } from '../domain/useless-revocation.ts';
 import * as proto from '../gen/lb/admin/v1/admin.ts';
 import type { Caller } from './caller.ts';
 import type { Changes, Conditions } from './changes.ts';
@@ -37,7 +38,7 @@ const KIND = {
 } as const;
 
 export function configMethods(context: AdminContext, changes: Changes, guard: LockoutGuard): ConfigMethods {
-  const { authority, connections, drainTimeoutMs, log, planner } = context;
+  const { authority, certificates, connections, drainTimeoutMs, log, planner } = context;
 
   /** Makes listeners, groups and clients those of `goal`, and ends the connections that this takes away. */
   const replace = async (method: string, request: ReplaceRequest, caller: Caller, goal: () => Promise<Goal> | Goal) => {
@@ -64,7 +65,7 @@ export function configMethods(context: AdminContext, changes: Changes, guard: Lo
       let warnings: readonly string[] = [];
       const command = (current: Snapshot) => {
         if (current !== state) throw new RevisionConflictError(state.revision, current.revision);
-        warnings = [...guard.checkPlan(planned, current, caller), ...listenerWarnings(planned)];
+        warnings = warningsOf(planned, guard.checkPlan(planned, current, caller));
         return planned.command;
       };
       try {
@@ -76,13 +77,20 @@ export function configMethods(context: AdminContext, changes: Changes, guard: Lo
     }
   };
 
+  const warningsOf = (planned: Planned, doubts: readonly string[]) => [
+    ...doubts,
+    ...planned.unroutable,
+    ...uselessRevocations(planned.command.revocations, certificates.inUse()),
+    ...listenerWarnings(planned),
+  ];
+
   return {
     planConfig: unary(log, async ({ config: text }, caller) => {
       const state = authority.snapshot;
       const planned = await readable(planner.plan({ kind: 'config', text }, state));
       const live = await everyConnection(context);
       // A turn for each step: they are long when everything differs.
-      const warnings = [...guard.checkPlan(planned, state, caller), ...listenerWarnings(planned)];
+      const warnings = warningsOf(planned, guard.checkPlan(planned, state, caller));
       await nextTurn();
       const next = authority.preview(planned.command, state);
       await nextTurn();
@@ -110,7 +118,7 @@ export function configMethods(context: AdminContext, changes: Changes, guard: Lo
             `revision ${request.toRevision} is not kept; list the revisions to see which ones are`,
           );
         }
-        return { kind: 'recorded', recorded };
+        return { kind: 'recorded', revision, recorded };
       }),
     ),
 

@@ -1,3 +1,4 @@
+import { changesNothing } from '../domain/changes-nothing.ts';
 import type { Revision, Snapshot } from '../domain/model.ts';
 import { EMPTY_SNAPSHOT } from '../domain/model.ts';
 import { apply, type Command } from '../domain/state.ts';
@@ -35,6 +36,8 @@ export interface Accepted {
   readonly revision: Revision;
   /** True when the request id had been accepted before: nothing was changed now. */
   readonly replayed: boolean;
+  /** True when the state was so already: there is no new revision, and `revision` is that of now. */
+  readonly unchanged: boolean;
 }
 
 /** An accepted change on its way to the workers and the health checker. */
@@ -123,7 +126,7 @@ export class Authority {
   }
 
   /**
-   * Makes one change. Resolves when it is durable and every worker serves it.
+   * Makes one change. Resolves when it is durable and every worker serves it; a command that would change nothing makes no revision.
    * @throws DomainError when it does not fit the state, RevisionConflictError when `expectedRevision` is not the current one,
    * RequestIdReusedError when the request id has made another change, StoreUnavailableError when it cannot be kept; in each case nothing has changed.
    */
@@ -153,15 +156,21 @@ export class Authority {
     const made = requestId === '' ? undefined : await this.#store.findRequest(requestId);
     if (made !== undefined) {
       if (made.digest !== requestDigest) throw new RequestIdReusedError(requestId, made.revision);
-      return { revision: made.revision, replayed: true };
+      return { revision: made.revision, replayed: true, unchanged: false };
     }
     const previous = this.#snapshot;
     if (expectedRevision !== undefined && expectedRevision !== previous.revision) {
       throw new RevisionConflictError(expectedRevision, previous.revision);
     }
     const command = typeof wanted === 'function' ? wanted(previous) : wanted;
-    const next = this.preview(command);
     const atMs = this.#nowMs();
+    if (changesNothing(previous, command)) {
+      const { revision } = previous;
+      // The same request is not to change a later state.
+      if (requestId !== '') await this.#store.keepRequest(requestId, { revision, digest: requestDigest });
+      return { revision, replayed: false, unchanged: true };
+    }
+    const next = this.preview(command);
     const audit = intent.audit && {
       ...intent.audit,
       atMs,
@@ -189,6 +198,6 @@ export class Authority {
       await nextTurn();
     }
     await Promise.all(heard);
-    return { revision: next.revision, replayed: false };
+    return { revision: next.revision, replayed: false, unchanged: false };
   }
 }

@@ -180,8 +180,8 @@ export class Workers {
   }
 
   /** Ends the live connections that the state of now does not allow; resolves with how many are closed or have until the deadline. */
-  enforce(mode: CloseMode, deadlineMs: number): Promise<number> {
-    return this.#countOver((requestId) => ({ kind: 'enforce', requestId, mode, deadlineMs }));
+  enforce(mode: CloseMode, deadlineMs: number, anew?: ConnectionSelector): Promise<number> {
+    return this.#countOver((requestId) => ({ kind: 'enforce', requestId, mode, deadlineMs, anew }));
   }
 
   /** Gives `take` a part of one worker's live connections; undefined when there is no such worker now or it does not answer. */

@@ -1,7 +1,8 @@
 /** What would become of a connection that came now: the checks of a real one, asked in the same order, using up nothing. */
 import { X509Certificate } from 'node:crypto';
 import { displayName, type Identity } from '../domain/identity.ts';
-import type { TlsMaterial } from '../domain/model.ts';
+import type { Client, TlsMaterial } from '../domain/model.ts';
+import { unroutableClients } from '../domain/unroutable.ts';
 import { monotonicMs } from '../shared/clock.ts';
 import type { ExplainedCandidate, ExplainedStep, ExplainQuestion, Explanation } from '../shared/explain.ts';
 import type { AddressTable } from '../shared/memory/address-table.ts';
@@ -100,7 +101,7 @@ async function walk(
   found.clientId = client.client.clientId;
   const group = await step('route', () => {
     const requested = { sni, alpn: agreed };
-    const { targetGroup, rule } = routeOf(client.client, listener, requested, view);
+    const { targetGroup, rule } = withHint(client.client, view, () => routeOf(client.client, listener, requested, view));
     return { value: groupNamed(targetGroup, view), detail: rule };
   });
   found.targetGroup = group.group.name;
@@ -111,6 +112,17 @@ async function walk(
   const server = group.pool.choose({ clientId: client.client.clientId, source });
   found.candidates = candidatesOf(group);
   found.pick = await step('server', () => picked(group, client, server, waitingRoom));
+}
+
+/** Where no connection of the client could come through, whatever it asks for, the refusal says so. */
+function withHint<T>(client: Client, { snapshot }: View, route: () => T): T {
+  try {
+    return route();
+  } catch (error) {
+    const [hint] = unroutableClients([client], snapshot.listeners);
+    if (!(error instanceof Refusal) || hint === undefined) throw error;
+    throw new Refusal(error.reason, `${error.message}; ${hint}`);
+  }
 }
 
 /** What the certificate proves; undefined on a plain listener, which asks for none. @throws Refusal */

@@ -31,6 +31,13 @@ interface Reprieve {
   readonly deadline: NodeJS.Timeout;
 }
 
+/** How connections end that are not allowed any more. */
+interface Enforcement {
+  readonly mode: CloseMode;
+  readonly deadlineMs: number;
+  readonly anew: ConnectionSelector | undefined;
+}
+
 export class LiveConnections {
   /** By number, which rises: the order of insertion is theirs. */
   readonly #connections = new Map<number, LiveConnection>();
@@ -94,14 +101,16 @@ export class LiveConnections {
 
   /**
    * Ends the connections whose ground is gone, and says how many they are. Those that have their deadline already, for the same
-   * reason, keep it and are not counted again.
+   * reason, keep it and are not counted again, unless `anew` fits them.
    */
-  enforce(mode: CloseMode, deadlineMs: number): number {
+  enforce({ mode, deadlineMs, anew }: Enforcement): number {
     const view = this.#view();
     let count = 0;
     for (const connection of this.#those(() => true)) {
       const withdrawal = withdrawn(connection.ground, view);
-      if (withdrawal === undefined || withdrawal.close === this.#reprieves.get(connection)?.reason) continue;
+      if (withdrawal === undefined) continue;
+      const isUnderWay = withdrawal.close === this.#reprieves.get(connection)?.reason;
+      if (isUnderWay && (anew === undefined || !selects(anew, connection))) continue;
       count++;
       if (mode === 'reset') connection.close(withdrawal.close);
       else this.#reprieve(connection, withdrawal.close, deadlineMs);

@@ -159,7 +159,7 @@ class Worker {
         this.#send({ kind: 'done', requestId: message.requestId, count: this.#live.close(message.selector, message.reason) });
         break;
       case 'enforce':
-        this.#send({ kind: 'done', requestId: message.requestId, count: this.#live.enforce(message.mode, message.deadlineMs) });
+        this.#send({ kind: 'done', requestId: message.requestId, count: this.#live.enforce(message) });
         break;
       case 'rebalance':
         this.#send({ kind: 'done', requestId: message.requestId, count: this.#live.closeIdlest(message.closings, 'rebalanced') });

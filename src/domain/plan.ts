@@ -7,7 +7,7 @@ import {
   listenerDifferences,
   revocationDifferences,
 } from './diff.ts';
-import type { Client, Listener, Revocation, Snapshot, TargetGroup } from './model.ts';
+import type { Client, Listener, Revision, Revocation, Snapshot, TargetGroup } from './model.ts';
 import type { Command, Replacement } from './state.ts';
 
 /** The listeners, groups and clients that there are to be, and certificates that are to be revoked besides those that are. */
@@ -26,8 +26,12 @@ export interface Plan {
   readonly differences: readonly Difference[];
 }
 
-/** The plan that makes what is wanted of `state`. Where only the order of entries differs, it stays. */
-export function planOf(state: Snapshot, { listeners = state.listeners, targetGroups, clients, revocations }: Wanted): Plan {
+/** The plan that makes what is wanted, which may be that of an earlier revision, of `state`. Where only the order of entries differs, it stays. */
+export function planOf(
+  state: Snapshot,
+  { listeners = state.listeners, targetGroups, clients, revocations }: Wanted,
+  backTo?: Revision,
+): Plan {
   const opened = compared(named(state.listeners), named(listeners), listenerDifferences);
   const groups = compared(state.targetGroups, named(targetGroups), groupDifferences);
   const known = compared(state.clients, new Map(clients.map((each) => [each.clientId, each])), clientDifferences);
@@ -45,6 +49,7 @@ export function planOf(state: Snapshot, { listeners = state.listeners, targetGro
       clients: known.replacement,
       revocations: revoked,
       makes,
+      backTo,
     },
     differences: [
       ...opened.differences,

@@ -4,7 +4,7 @@
  */
 import { checkClientValues, checkGroupValues, checkRevocation, checkServer, printable } from './checks.ts';
 import { DomainError } from './errors.ts';
-import type { Client, Listener, Revocation, Snapshot, TargetGroup, UpstreamServer } from './model.ts';
+import type { Client, Listener, Revision, Revocation, Snapshot, TargetGroup, UpstreamServer } from './model.ts';
 
 export type Command =
   /** Takes the bootstrap file in: everything at once. */
@@ -30,6 +30,8 @@ export type Command =
       readonly revocations: readonly Revocation[];
       /** How much there is in all once it is taken in, for people. */
       readonly makes: { readonly targetGroups: number; readonly servers: number; readonly clients: number };
+      /** The revision that is wanted back; undefined: it is a configuration. For people. */
+      readonly backTo?: Revision | undefined;
     }
   /** At its start lbd takes the listeners of its file; the rest comes from the store. */
   | { readonly kind: 'setListeners'; readonly listeners: readonly Listener[] }

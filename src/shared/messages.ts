@@ -171,7 +171,14 @@ export type ToWorker =
   | { readonly kind: 'hosts'; readonly requestId: number; readonly hosts: ResolvedHosts }
   | { readonly kind: 'close'; readonly requestId: number; readonly selector: ConnectionSelector; readonly reason: CloseReason }
   /** End the connections that are not allowed any more by the state of now; the answer is how many they are. */
-  | { readonly kind: 'enforce'; readonly requestId: number; readonly mode: CloseMode; readonly deadlineMs: number }
+  | {
+      readonly kind: 'enforce';
+      readonly requestId: number;
+      readonly mode: CloseMode;
+      readonly deadlineMs: number;
+      /** These are ended as this says although they have a deadline already. */
+      readonly anew: ConnectionSelector | undefined;
+    }
   /** Close so many connections of these servers, the longest idle first, so that their clients come back elsewhere. */
   | { readonly kind: 'rebalance'; readonly requestId: number; readonly closings: readonly Closing[] }
   | { readonly kind: 'list'; readonly requestId: number; readonly query: ConnectionQuery }

@@ -8,7 +8,7 @@ import { AdminServer } from '../../src/admin/server.ts';
 import type { Config } from '../../src/config/config.ts';
 import { parseConfig } from '../../src/config/parse.ts';
 import { Authority } from '../../src/controlplane/authority.ts';
-import type { ConnectionFacts } from '../../src/controlplane/connection-list.ts';
+import type { ConnectionFacts, ConnectionSelector } from '../../src/controlplane/connection-list.ts';
 import type { WatchItem } from '../../src/controlplane/connection-watch.ts';
 import { HealthJournal, type ServerHealth } from '../../src/controlplane/health-journal.ts';
 import { Slots } from '../../src/controlplane/slots.ts';
@@ -99,6 +99,7 @@ export interface CloseRequest {
 export interface EnforceRequest {
   readonly mode: 'reset' | 'drain';
   readonly deadlineMs: number;
+  readonly anew?: ConnectionSelector;
 }
 
 export interface TestAdmin {
@@ -195,14 +196,14 @@ export async function startAdmin(t: Pick<TestContext, 'after'>, options: AdminOp
         closed.push({ selector, reason });
         return admin.onClose({ selector, reason });
       },
-      enforce: async (mode, deadlineMs) => {
-        enforced.push({ mode, deadlineMs });
+      enforce: async (mode, deadlineMs, anew) => {
+        enforced.push({ mode, deadlineMs, ...(anew && { anew }) });
         return admin.onEnforce();
       },
       list: async () => ({ connections: admin.live, next: undefined }),
       watch: () => emptyWatch(),
     },
-    certificates: { served: () => [], reload: async () => undefined },
+    certificates: { served: () => [], inUse: () => [], reload: async () => undefined },
     explain: async () => undefined,
     planner: {
       plan: async (goal, state) => {

@@ -260,6 +260,7 @@ const COMMANDS: { readonly [K in Kind]: Decode<CommandOf<K>> } = {
     clients: replacement(client),
     revocations: list(revocation),
     makes: object<CommandOf<'replaceSome'>['makes']>({ targetGroups: whole, servers: whole, clients: whole }),
+    backTo: optional(whole),
   }),
   setListeners: object<CommandOf<'setListeners'>>({ kind: oneOf(['setListeners']), listeners: list(listener) }),
   addTargetGroup: object<CommandOf<'addTargetGroup'>>({ kind: oneOf(['addTargetGroup']), group }),

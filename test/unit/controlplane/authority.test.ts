@@ -89,9 +89,9 @@ describe('the authority', () => {
   it('answers a request id that it has accepted with the revision of then, though the state has moved on', async () => {
     const authority = await Authority.open(new MemoryStore());
     const intent = { ...operator, requestId: 'once', expectedRevision: 0 };
-    assert.deepEqual(await authority.execute(addGroup('web'), intent), { revision: 1, replayed: false });
+    assert.deepEqual(await authority.execute(addGroup('web'), intent), { revision: 1, replayed: false, unchanged: false });
     await authority.execute(addGroup('db'), operator);
-    assert.deepEqual(await authority.execute(addGroup('web'), intent), { revision: 1, replayed: true });
+    assert.deepEqual(await authority.execute(addGroup('web'), intent), { revision: 1, replayed: true, unchanged: false });
     assert.equal(authority.snapshot.revision, 2);
   });
 
@@ -99,7 +99,11 @@ describe('the authority', () => {
     const authority = await Authority.open(new MemoryStore());
     await authority.execute(addGroup('web'), operator);
     await assert.rejects(authority.execute(addGroup('web'), { ...operator, requestId: 'again' }), DomainError);
-    assert.deepEqual(await authority.execute(addGroup('db'), { ...operator, requestId: 'again' }), { revision: 2, replayed: false });
+    assert.deepEqual(await authority.execute(addGroup('db'), { ...operator, requestId: 'again' }), {
+      revision: 2,
+      replayed: false,
+      unchanged: false,
+    });
   });
 
   it('changes nothing and tells nobody when the store cannot keep the change, and goes on when it can', async () => {
@@ -114,7 +118,7 @@ describe('the authority', () => {
     assert.equal(authority.snapshot, before);
     assert.equal(told, 0);
     store.full = false;
-    assert.deepEqual(await authority.execute(addGroup('db'), operator), { revision: 2, replayed: false });
+    assert.deepEqual(await authority.execute(addGroup('db'), operator), { revision: 2, replayed: false, unchanged: false });
     assert.equal(told, 1);
   });
 

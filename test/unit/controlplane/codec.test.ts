@@ -26,6 +26,7 @@ const commands: { readonly [K in Command['kind']]: Extract<Command, { readonly k
     clients: { put: [sampleClient('a', ['web', 'mail'])], removed: [] },
     revocations: [{ fingerprint: 'ef'.repeat(32), comment: 'x', atMs: 1 }],
     makes: { targetGroups: 2, servers: 1, clients: 1 },
+    backTo: 51,
   },
   setListeners: {
     kind: 'setListeners',

@@ -1221,6 +1221,8 @@ export interface UpdateTargetGroupRequest {
 
 export interface UpdateTargetGroupResponse {
   revision: bigint;
+  /** It was so already: there is no new revision. */
+  nothingToChange: boolean;
 }
 
 export interface SetUpstreamServerRequest {
@@ -1243,7 +1245,11 @@ export interface SetUpstreamServerRequest {
 
 export interface SetUpstreamServerResponse {
   revision: bigint;
-  server: UpstreamServer | undefined;
+  server:
+    | UpstreamServer
+    | undefined;
+  /** It was so already: there is no new revision. */
+  nothingToChange: boolean;
 }
 
 export interface ListTargetGroupsRequest {
@@ -1366,6 +1372,8 @@ export interface UpdateClientResponse {
   connectionsClosed: bigint;
   /** What was accepted and may not be what was meant: clients that a certificate could belong to both of. */
   warnings: string[];
+  /** It was so already: there is no new revision. Connections that are not allowed are ended all the same. */
+  nothingToChange: boolean;
 }
 
 export interface ListClientsRequest {
@@ -1467,8 +1475,10 @@ export interface ServerStats {
   counters: ServerCounters | undefined;
   health: HealthState;
   ejected: boolean;
-  /** As in UpstreamServerStatus. */
+  /** The following as in UpstreamServerStatus. */
   inPanic: boolean;
+  agent: AgentStatus | undefined;
+  slowStartPercent?: number | undefined;
 }
 
 export interface ClientStats {
@@ -2064,6 +2074,8 @@ export interface AuditEntry {
 }
 
 export interface ReloadCertificatesRequest {
+  /** The files may refuse the certificate that this call is made with. */
+  allowSelf: boolean;
 }
 
 export interface ReloadCertificatesResponse {
@@ -2122,6 +2134,8 @@ export interface RevokeCertificateRequest {
 export interface RevokeCertificateResponse {
   revision: bigint;
   connectionsClosed: bigint;
+  /** The certificate was revoked then, and nothing was changed now. Left out: this call has revoked it, or nobody knows since when. */
+  alreadyRevokedAt: Date | undefined;
 }
 
 function createBaseTargetGroup(): TargetGroup {
@@ -7015,7 +7029,7 @@ export const UpdateTargetGroupRequest: MessageFns<UpdateTargetGroupRequest> = {
 };
 
 function createBaseUpdateTargetGroupResponse(): UpdateTargetGroupResponse {
-  return { revision: 0n };
+  return { revision: 0n, nothingToChange: false };
 }
 
 export const UpdateTargetGroupResponse: MessageFns<UpdateTargetGroupResponse> = {
@@ -7025,6 +7039,9 @@ export const UpdateTargetGroupResponse: MessageFns<UpdateTargetGroupResponse> = 
         throw new globalThis.Error("value provided for field message.revision of type uint64 too large");
       }
       writer.uint32(8).uint64(message.revision);
+    }
+    if (message.nothingToChange !== false) {
+      writer.uint32(16).bool(message.nothingToChange);
     }
     return writer;
   },
@@ -7050,6 +7067,14 @@ export const UpdateTargetGroupResponse: MessageFns<UpdateTargetGroupResponse> = 
             message.revision = reader.uint64() as bigint;
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.nothingToChange = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -7063,13 +7088,23 @@ export const UpdateTargetGroupResponse: MessageFns<UpdateTargetGroupResponse> = 
   },
 
   fromJSON(object: any): UpdateTargetGroupResponse {
-    return { revision: isSet(object.revision) ? BigInt(object.revision) : 0n };
+    return {
+      revision: isSet(object.revision) ? BigInt(object.revision) : 0n,
+      nothingToChange: isSet(object.nothingToChange)
+        ? globalThis.Boolean(object.nothingToChange)
+        : isSet(object.nothing_to_change)
+        ? globalThis.Boolean(object.nothing_to_change)
+        : false,
+    };
   },
 
   toJSON(message: UpdateTargetGroupResponse): unknown {
     const obj: any = {};
     if (message.revision !== 0n) {
       obj.revision = message.revision.toString();
+    }
+    if (message.nothingToChange !== false) {
+      obj.nothingToChange = message.nothingToChange;
     }
     return obj;
   },
@@ -7080,6 +7115,7 @@ export const UpdateTargetGroupResponse: MessageFns<UpdateTargetGroupResponse> = 
   fromPartial(object: DeepPartial<UpdateTargetGroupResponse>): UpdateTargetGroupResponse {
     const message = createBaseUpdateTargetGroupResponse();
     message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+    message.nothingToChange = object.nothingToChange ?? false;
     return message;
   },
 };
@@ -7296,7 +7332,7 @@ export const SetUpstreamServerRequest: MessageFns<SetUpstreamServerRequest> = {
 };
 
 function createBaseSetUpstreamServerResponse(): SetUpstreamServerResponse {
-  return { revision: 0n, server: undefined };
+  return { revision: 0n, server: undefined, nothingToChange: false };
 }
 
 export const SetUpstreamServerResponse: MessageFns<SetUpstreamServerResponse> = {
@@ -7309,6 +7345,9 @@ export const SetUpstreamServerResponse: MessageFns<SetUpstreamServerResponse> = 
     }
     if (message.server !== undefined) {
       UpstreamServer.encode(message.server, writer.uint32(18).fork()).join();
+    }
+    if (message.nothingToChange !== false) {
+      writer.uint32(24).bool(message.nothingToChange);
     }
     return writer;
   },
@@ -7342,6 +7381,14 @@ export const SetUpstreamServerResponse: MessageFns<SetUpstreamServerResponse> = 
             message.server = UpstreamServer.decode(reader, reader.uint32());
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.nothingToChange = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -7358,6 +7405,11 @@ export const SetUpstreamServerResponse: MessageFns<SetUpstreamServerResponse> = 
     return {
       revision: isSet(object.revision) ? BigInt(object.revision) : 0n,
       server: isSet(object.server) ? UpstreamServer.fromJSON(object.server) : undefined,
+      nothingToChange: isSet(object.nothingToChange)
+        ? globalThis.Boolean(object.nothingToChange)
+        : isSet(object.nothing_to_change)
+        ? globalThis.Boolean(object.nothing_to_change)
+        : false,
     };
   },
 
@@ -7368,6 +7420,9 @@ export const SetUpstreamServerResponse: MessageFns<SetUpstreamServerResponse> = 
     }
     if (message.server !== undefined) {
       obj.server = UpstreamServer.toJSON(message.server);
+    }
+    if (message.nothingToChange !== false) {
+      obj.nothingToChange = message.nothingToChange;
     }
     return obj;
   },
@@ -7381,6 +7436,7 @@ export const SetUpstreamServerResponse: MessageFns<SetUpstreamServerResponse> = 
     message.server = (object.server !== undefined && object.server !== null)
       ? UpstreamServer.fromPartial(object.server)
       : undefined;
+    message.nothingToChange = object.nothingToChange ?? false;
     return message;
   },
 };
@@ -9090,7 +9146,7 @@ export const UpdateClientRequest: MessageFns<UpdateClientRequest> = {
 };
 
 function createBaseUpdateClientResponse(): UpdateClientResponse {
-  return { revision: 0n, connectionsClosed: 0n, warnings: [] };
+  return { revision: 0n, connectionsClosed: 0n, warnings: [], nothingToChange: false };
 }
 
 export const UpdateClientResponse: MessageFns<UpdateClientResponse> = {
@@ -9109,6 +9165,9 @@ export const UpdateClientResponse: MessageFns<UpdateClientResponse> = {
     }
     for (const v of message.warnings) {
       writer.uint32(26).string(v!);
+    }
+    if (message.nothingToChange !== false) {
+      writer.uint32(32).bool(message.nothingToChange);
     }
     return writer;
   },
@@ -9150,6 +9209,14 @@ export const UpdateClientResponse: MessageFns<UpdateClientResponse> = {
             message.warnings.push(reader.string());
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.nothingToChange = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -9171,6 +9238,11 @@ export const UpdateClientResponse: MessageFns<UpdateClientResponse> = {
         ? BigInt(object.connections_closed)
         : 0n,
       warnings: globalThis.Array.isArray(object?.warnings) ? object.warnings.map((e: any) => globalThis.String(e)) : [],
+      nothingToChange: isSet(object.nothingToChange)
+        ? globalThis.Boolean(object.nothingToChange)
+        : isSet(object.nothing_to_change)
+        ? globalThis.Boolean(object.nothing_to_change)
+        : false,
     };
   },
 
@@ -9185,6 +9257,9 @@ export const UpdateClientResponse: MessageFns<UpdateClientResponse> = {
     if (message.warnings?.length) {
       obj.warnings = message.warnings;
     }
+    if (message.nothingToChange !== false) {
+      obj.nothingToChange = message.nothingToChange;
+    }
     return obj;
   },
 
@@ -9198,6 +9273,7 @@ export const UpdateClientResponse: MessageFns<UpdateClientResponse> = {
       ? BigInt(object.connectionsClosed)
       : 0n;
     message.warnings = object.warnings?.map((e) => e) || [];
+    message.nothingToChange = object.nothingToChange ?? false;
     return message;
   },
 };
@@ -10499,6 +10575,8 @@ function createBaseServerStats(): ServerStats {
     health: HealthState.UNSPECIFIED,
     ejected: false,
     inPanic: false,
+    agent: undefined,
+    slowStartPercent: undefined,
   };
 }
 
@@ -10521,6 +10599,12 @@ export const ServerStats: MessageFns<ServerStats> = {
     }
     if (message.inPanic !== false) {
       writer.uint32(48).bool(message.inPanic);
+    }
+    if (message.agent !== undefined) {
+      AgentStatus.encode(message.agent, writer.uint32(58).fork()).join();
+    }
+    if (message.slowStartPercent !== undefined) {
+      writer.uint32(64).uint32(message.slowStartPercent);
     }
     return writer;
   },
@@ -10586,6 +10670,22 @@ export const ServerStats: MessageFns<ServerStats> = {
             message.inPanic = reader.bool();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.agent = AgentStatus.decode(reader, reader.uint32());
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.slowStartPercent = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -10614,6 +10714,12 @@ export const ServerStats: MessageFns<ServerStats> = {
         : isSet(object.in_panic)
         ? globalThis.Boolean(object.in_panic)
         : false,
+      agent: isSet(object.agent) ? AgentStatus.fromJSON(object.agent) : undefined,
+      slowStartPercent: isSet(object.slowStartPercent)
+        ? globalThis.Number(object.slowStartPercent)
+        : isSet(object.slow_start_percent)
+        ? globalThis.Number(object.slow_start_percent)
+        : undefined,
     };
   },
 
@@ -10637,6 +10743,12 @@ export const ServerStats: MessageFns<ServerStats> = {
     if (message.inPanic !== false) {
       obj.inPanic = message.inPanic;
     }
+    if (message.agent !== undefined) {
+      obj.agent = AgentStatus.toJSON(message.agent);
+    }
+    if (message.slowStartPercent !== undefined) {
+      obj.slowStartPercent = Math.round(message.slowStartPercent);
+    }
     return obj;
   },
 
@@ -10653,6 +10765,10 @@ export const ServerStats: MessageFns<ServerStats> = {
     message.health = object.health ?? HealthState.UNSPECIFIED;
     message.ejected = object.ejected ?? false;
     message.inPanic = object.inPanic ?? false;
+    message.agent = (object.agent !== undefined && object.agent !== null)
+      ? AgentStatus.fromPartial(object.agent)
+      : undefined;
+    message.slowStartPercent = object.slowStartPercent ?? undefined;
     return message;
   },
 };
@@ -15240,11 +15356,14 @@ export const AuditEntry: MessageFns<AuditEntry> = {
 };
 
 function createBaseReloadCertificatesRequest(): ReloadCertificatesRequest {
-  return {};
+  return { allowSelf: false };
 }
 
 export const ReloadCertificatesRequest: MessageFns<ReloadCertificatesRequest> = {
-  encode(_: ReloadCertificatesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+  encode(message: ReloadCertificatesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.allowSelf !== false) {
+      writer.uint32(8).bool(message.allowSelf);
+    }
     return writer;
   },
 
@@ -15261,6 +15380,14 @@ export const ReloadCertificatesRequest: MessageFns<ReloadCertificatesRequest> = 
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.allowSelf = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -15273,20 +15400,30 @@ export const ReloadCertificatesRequest: MessageFns<ReloadCertificatesRequest> = 
     }
   },
 
-  fromJSON(_: any): ReloadCertificatesRequest {
-    return {};
+  fromJSON(object: any): ReloadCertificatesRequest {
+    return {
+      allowSelf: isSet(object.allowSelf)
+        ? globalThis.Boolean(object.allowSelf)
+        : isSet(object.allow_self)
+        ? globalThis.Boolean(object.allow_self)
+        : false,
+    };
   },
 
-  toJSON(_: ReloadCertificatesRequest): unknown {
+  toJSON(message: ReloadCertificatesRequest): unknown {
     const obj: any = {};
+    if (message.allowSelf !== false) {
+      obj.allowSelf = message.allowSelf;
+    }
     return obj;
   },
 
   create(base?: DeepPartial<ReloadCertificatesRequest>): ReloadCertificatesRequest {
     return ReloadCertificatesRequest.fromPartial(base ?? {});
   },
-  fromPartial(_: DeepPartial<ReloadCertificatesRequest>): ReloadCertificatesRequest {
+  fromPartial(object: DeepPartial<ReloadCertificatesRequest>): ReloadCertificatesRequest {
     const message = createBaseReloadCertificatesRequest();
+    message.allowSelf = object.allowSelf ?? false;
     return message;
   },
 };
@@ -16039,7 +16176,7 @@ export const RevokeCertificateRequest: MessageFns<RevokeCertificateRequest> = {
 };
 
 function createBaseRevokeCertificateResponse(): RevokeCertificateResponse {
-  return { revision: 0n, connectionsClosed: 0n };
+  return { revision: 0n, connectionsClosed: 0n, alreadyRevokedAt: undefined };
 }
 
 export const RevokeCertificateResponse: MessageFns<RevokeCertificateResponse> = {
@@ -16055,6 +16192,9 @@ export const RevokeCertificateResponse: MessageFns<RevokeCertificateResponse> = 
         throw new globalThis.Error("value provided for field message.connectionsClosed of type uint64 too large");
       }
       writer.uint32(16).uint64(message.connectionsClosed);
+    }
+    if (message.alreadyRevokedAt !== undefined) {
+      Timestamp.encode(toTimestamp(message.alreadyRevokedAt), writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -16088,6 +16228,14 @@ export const RevokeCertificateResponse: MessageFns<RevokeCertificateResponse> = 
             message.connectionsClosed = reader.uint64() as bigint;
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.alreadyRevokedAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -16108,6 +16256,11 @@ export const RevokeCertificateResponse: MessageFns<RevokeCertificateResponse> = 
         : isSet(object.connections_closed)
         ? BigInt(object.connections_closed)
         : 0n,
+      alreadyRevokedAt: isSet(object.alreadyRevokedAt)
+        ? fromJsonTimestamp(object.alreadyRevokedAt)
+        : isSet(object.already_revoked_at)
+        ? fromJsonTimestamp(object.already_revoked_at)
+        : undefined,
     };
   },
 
@@ -16118,6 +16271,9 @@ export const RevokeCertificateResponse: MessageFns<RevokeCertificateResponse> = 
     }
     if (message.connectionsClosed !== 0n) {
       obj.connectionsClosed = message.connectionsClosed.toString();
+    }
+    if (message.alreadyRevokedAt !== undefined) {
+      obj.alreadyRevokedAt = message.alreadyRevokedAt.toISOString();
     }
     return obj;
   },
@@ -16131,6 +16287,7 @@ export const RevokeCertificateResponse: MessageFns<RevokeCertificateResponse> = 
     message.connectionsClosed = (object.connectionsClosed !== undefined && object.connectionsClosed !== null)
       ? BigInt(object.connectionsClosed)
       : 0n;
+    message.alreadyRevokedAt = object.alreadyRevokedAt ?? undefined;
     return message;
   },
 };
@@ -16473,7 +16630,11 @@ export const AdminServiceService = {
       Buffer.from(ListAuditEntriesResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListAuditEntriesResponse => ListAuditEntriesResponse.decode(value),
   },
-  /** Reads certificates, keys, CA and CRL again from their files: all of them, or none when one is bad. Role: operator. */
+  /**
+   * Reads certificates, keys, CA and CRL again from their files: all of them, or none when one is bad. Refused with
+   * FAILED_PRECONDITION (ADMIN_LOCKOUT) when the admin API would no longer take the caller's own certificate, unless allow_self
+   * is set. Role: operator.
+   */
   reloadCertificates: {
     path: "/lb.admin.v1.AdminService/ReloadCertificates" as const,
     requestStream: false as const,
@@ -16499,7 +16660,9 @@ export const AdminServiceService = {
   },
   /**
    * From now on nobody is admitted with this certificate, on any listener or on the admin API; its live connections are closed.
-   * Refused with FAILED_PRECONDITION (ADMIN_LOCKOUT) for the caller's own, unless allow_self is set. Role: admin.
+   * One that is revoked already stays so since then: there is no new revision, and what is left of its live connections is ended
+   * as this call says. Refused with FAILED_PRECONDITION for the caller's own, unless allow_self is set (ADMIN_LOCKOUT), for a CA
+   * (CA_CERTIFICATE) and for what lbd serves itself (SERVED_CERTIFICATE): a revocation does nothing about those. Role: admin.
    */
   revokeCertificate: {
     path: "/lb.admin.v1.AdminService/RevokeCertificate" as const,
@@ -16611,13 +16774,19 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
   explain: handleUnaryCall<ExplainRequest, ExplainResponse>;
   /** Who changed what, and who was refused, reads included, newest first; kept across restarts. Role: admin. */
   listAuditEntries: handleUnaryCall<ListAuditEntriesRequest, ListAuditEntriesResponse>;
-  /** Reads certificates, keys, CA and CRL again from their files: all of them, or none when one is bad. Role: operator. */
+  /**
+   * Reads certificates, keys, CA and CRL again from their files: all of them, or none when one is bad. Refused with
+   * FAILED_PRECONDITION (ADMIN_LOCKOUT) when the admin API would no longer take the caller's own certificate, unless allow_self
+   * is set. Role: operator.
+   */
   reloadCertificates: handleUnaryCall<ReloadCertificatesRequest, ReloadCertificatesResponse>;
   /** The certificates that the listeners and the admin API serve, and the revoked ones. Role: viewer. */
   listCertificates: handleUnaryCall<ListCertificatesRequest, ListCertificatesResponse>;
   /**
    * From now on nobody is admitted with this certificate, on any listener or on the admin API; its live connections are closed.
-   * Refused with FAILED_PRECONDITION (ADMIN_LOCKOUT) for the caller's own, unless allow_self is set. Role: admin.
+   * One that is revoked already stays so since then: there is no new revision, and what is left of its live connections is ended
+   * as this call says. Refused with FAILED_PRECONDITION for the caller's own, unless allow_self is set (ADMIN_LOCKOUT), for a CA
+   * (CA_CERTIFICATE) and for what lbd serves itself (SERVED_CERTIFICATE): a revocation does nothing about those. Role: admin.
    */
   revokeCertificate: handleUnaryCall<RevokeCertificateRequest, RevokeCertificateResponse>;
   /** Takes effect in every worker at once and is not kept across a restart. Role: operator. */
@@ -17065,7 +17234,11 @@ export interface AdminServiceClient extends Client1 {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListAuditEntriesResponse) => void,
   ): ClientUnaryCall;
-  /** Reads certificates, keys, CA and CRL again from their files: all of them, or none when one is bad. Role: operator. */
+  /**
+   * Reads certificates, keys, CA and CRL again from their files: all of them, or none when one is bad. Refused with
+   * FAILED_PRECONDITION (ADMIN_LOCKOUT) when the admin API would no longer take the caller's own certificate, unless allow_self
+   * is set. Role: operator.
+   */
   reloadCertificates(
     request: ReloadCertificatesRequest,
     callback: (error: ServiceError | null, response: ReloadCertificatesResponse) => void,
@@ -17099,7 +17272,9 @@ export interface AdminServiceClient extends Client1 {
   ): ClientUnaryCall;
   /**
    * From now on nobody is admitted with this certificate, on any listener or on the admin API; its live connections are closed.
-   * Refused with FAILED_PRECONDITION (ADMIN_LOCKOUT) for the caller's own, unless allow_self is set. Role: admin.
+   * One that is revoked already stays so since then: there is no new revision, and what is left of its live connections is ended
+   * as this call says. Refused with FAILED_PRECONDITION for the caller's own, unless allow_self is set (ADMIN_LOCKOUT), for a CA
+   * (CA_CERTIFICATE) and for what lbd serves itself (SERVED_CERTIFICATE): a revocation does nothing about those. Role: admin.
    */
   revokeCertificate(
     request: RevokeCertificateRequest,
