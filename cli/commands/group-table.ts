@@ -20,7 +20,7 @@ export function targetGroupTable(groups: readonly TargetGroup[], paint: Paint, s
   if (groups.length === 0) return 'no target groups';
   const settings = groups.map(settingsText);
   const hasSettings = settings.some((text) => text !== '');
-  const now = new Map(statuses.map((status) => [status.targetGroup, statusText(status)]));
+  const now = new Map(statuses.map((status) => [status.targetGroup, groupNow(status)]));
   const hasNow = [...now.values()].some((text) => text !== '');
   return table(
     [
@@ -49,7 +49,8 @@ export function targetGroupTable(groups: readonly TargetGroup[], paint: Paint, s
   );
 }
 
-function statusText({ waiting, rebalancing }: TargetGroupStatus): string {
+/** What waits in the queue of a group and what is being moved; '' when nothing does. */
+export function groupNow({ waiting, rebalancing }: TargetGroupStatus): string {
   return [waiting === 0 ? '' : `${waiting} waiting`, rebalancing === undefined ? '' : `${rebalancing} to move`]
     .filter((text) => text !== '')
     .join(', ');

@@ -125,6 +125,7 @@ const MISUSE: readonly (readonly [readonly string[], RegExp])[] = [
   [['rollback', '--to', 'yesterday'], /expected a revision/],
   [['audit', '--since', 'yesterday'], /expected how long ago, for example 1h, or a time/],
   [['completion', 'tcsh'], /Allowed choices are bash, zsh, fish/],
+  [['watch-stats', '--client', 'c', '--server', 'a:1'], /give --client, or --target-group and --server/],
   [['set-log-level', '--level', 'loud'], /expected one of trace, debug, info/],
   [['call', 'ListClients', '-d', '@/nonexistent'], /cannot read \/nonexistent: there is no such file/],
   [['list-clients'], /no client certificate: give --cert and --key, or set LBCTL_CERT and LBCTL_KEY/],
