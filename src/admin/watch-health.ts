@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { status as Code } from '@grpc/grpc-js';
-import type { HealthEvent, ServerHealth } from '../controlplane/health-journal.ts';
+import type { HealthJournal, ServerHealth } from '../controlplane/health-journal.ts';
 import type { AdminServiceServer, WatchHealthRequest, WatchHealthResponse } from '../gen/lb/admin/v1/admin.ts';
 import type { AdminContext, UpstreamView } from './context.ts';
 import { AdminError } from './errors.ts';
@@ -8,8 +8,6 @@ import { fits, healthEventMessage, healthStateMessage, healthSyncedMessage } fro
 import { type Replies, serverStream } from './rpc.ts';
 import { refuseUnknownServer } from './service-reads.ts';
 
-/** Events that wait for one reader at most; a reader that is further behind is dropped. */
-const MAX_WAITING = 1000;
 /** After so many, others have their turn. */
 const SENT_AT_ONCE = 50;
 
@@ -21,10 +19,8 @@ export function watchHealth(context: AdminContext): AdminServiceServer['watchHea
   const states = new SharedStates();
   return serverStream(context.log, async (request, replies) => {
     const concerns = ({ group, server }: Concerned) => fits(request.targetGroup, group) && fits(request.server, server);
-    const feed = new Feed(beginning(context, states, request, concerns), replies);
-    const unsubscribe = context.journal.subscribe((event) => {
-      if (concerns(event)) feed.add(event);
-    });
+    const feed = new Feed(beginning(context, states, request, concerns), context.journal, concerns, replies);
+    const unsubscribe = context.journal.subscribe(() => feed.follow());
     try {
       await feed.ended();
     } finally {
@@ -38,33 +34,40 @@ interface Concerned {
   readonly server: string;
 }
 
+/** What a reader is told before the events after `revision`. */
+interface Beginning {
+  readonly messages: Iterator<WatchHealthResponse>;
+  readonly revision: number;
+}
+
 /** @throws AdminError `COMPACTED` or `FUTURE_REVISION`, DomainError `not_found` */
 function beginning(
   { authority, health, upstreams, journal }: AdminContext,
   states: SharedStates,
   { sinceRevision, targetGroup, server }: WatchHealthRequest,
   concerns: (of: Concerned) => boolean,
-): Iterator<WatchHealthResponse> {
+): Beginning {
   if (sinceRevision === 0n) {
     refuseUnknownServer(authority.snapshot, targetGroup, server);
-    return stateThenSynced(states.share(health.list()), concerns, upstreams, journal.revision);
+    const { revision } = journal;
+    return { messages: stateThenSynced(states.share(health.list()), concerns, upstreams, revision), revision };
   }
-  const missed = journal.since(Number(sinceRevision));
-  if (missed === 'compacted') {
+  const next = journal.after(Number(sinceRevision));
+  if (next === 'compacted') {
     throw new AdminError(
       Code.OUT_OF_RANGE,
       'COMPACTED',
       `the events after revision ${sinceRevision} are no longer kept; watch from 0 to begin with the state`,
     );
   }
-  if (missed === 'future') {
+  if (next === 'future') {
     throw new AdminError(
       Code.OUT_OF_RANGE,
       'FUTURE_REVISION',
       `this server has not reached revision ${sinceRevision}, it is at ${journal.revision}; watch from 0 to begin with the state`,
     );
   }
-  return missed.values().filter(concerns).map(healthEventMessage);
+  return { messages: [].values(), revision: Number(sinceRevision) };
 }
 
 function* stateThenSynced(
@@ -108,18 +111,28 @@ function keptIfAlike(kept: ServerHealth | undefined, state: ServerHealth): Serve
   return alike ? kept : state;
 }
 
-/** Sends at the reader's pace: first the beginning, then the events that came meanwhile, of which it keeps MAX_WAITING. */
+/**
+ * Sends at the reader's pace: first the beginning, then the events from the journal, which keeps them for all readers. However many come
+ * at once, a reader is dropped only when the journal is about to forget what it has not been told.
+ */
 class Feed {
   #beginning: Iterator<WatchHealthResponse>;
-  readonly #waiting: HealthEvent[] = [];
+  readonly #journal: HealthJournal;
+  readonly #concerns: (of: Concerned) => boolean;
   readonly #replies: Replies<WatchHealthResponse>;
   readonly #overflow = new AbortController();
+  /** What has happened up to here has been told. */
+  #told: number;
+  #hasBegun = false;
   #mayWrite = true;
   #sent = 0;
   #resting = false;
 
-  constructor(beginning: Iterator<WatchHealthResponse>, replies: Replies<WatchHealthResponse>) {
-    this.#beginning = beginning;
+  constructor(beginning: Beginning, journal: HealthJournal, concerns: (of: Concerned) => boolean, replies: Replies<WatchHealthResponse>) {
+    this.#beginning = beginning.messages;
+    this.#told = beginning.revision;
+    this.#journal = journal;
+    this.#concerns = concerns;
     this.#replies = replies;
     replies.onDrain(() => {
       this.#mayWrite = true;
@@ -128,10 +141,10 @@ class Feed {
     this.#pump();
   }
 
-  add(event: HealthEvent): void {
-    this.#waiting.push(event);
-    if (this.#waiting.length > MAX_WAITING) this.#overflow.abort();
-    else this.#pump();
+  /** Call it after each event. */
+  follow(): void {
+    this.#pump();
+    if (this.#journal.revision - this.#told > this.#journal.mostBehind) this.#overflow.abort();
   }
 
   /** Resolves when the reader has gone. @throws AdminError `SLOW_READER` */
@@ -140,18 +153,16 @@ class Feed {
     const over = AbortSignal.any([signal, this.#overflow.signal]);
     if (!over.aborted) await once(over, 'abort');
     // What is left is not sent after the end, nor kept for a reader that may never read it.
+    this.#mayWrite = false;
     this.#beginning = [].values();
-    this.#waiting.length = 0;
     if (signal.aborted) return;
-    throw new AdminError(
-      Code.RESOURCE_EXHAUSTED,
-      'SLOW_READER',
-      `the reader is more than ${MAX_WAITING} events behind; watch again from 0`,
-    );
+    const goOn = this.#hasBegun ? `go on with since_revision=${this.#told}` : 'watch again from 0';
+    const problem = `the reader is more than ${this.#journal.mostBehind} events behind`;
+    throw new AdminError(Code.RESOURCE_EXHAUSTED, 'SLOW_READER', `${problem}; ${goOn}`);
   }
 
   #pump(): void {
-    while (this.#mayWrite && !this.#resting) {
+    while (this.#mayWrite && !this.#resting && !this.#overflow.signal.aborted) {
       const message = this.#next();
       if (message === undefined) return;
       this.#mayWrite = this.#replies.send(message);
@@ -170,7 +181,13 @@ class Feed {
   #next(): WatchHealthResponse | undefined {
     const { done, value } = this.#beginning.next();
     if (done !== true) return value;
-    const event = this.#waiting.shift();
-    return event === undefined ? undefined : healthEventMessage(event);
+    this.#hasBegun = true;
+    for (;;) {
+      const event = this.#journal.after(this.#told);
+      // Forgotten it cannot be: the reader is dropped before.
+      if (typeof event !== 'object') return undefined;
+      this.#told = event.revision;
+      if (this.#concerns(event)) return healthEventMessage(event);
+    }
   }
 }

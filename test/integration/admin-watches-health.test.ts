@@ -153,7 +153,7 @@ test('a reader that does not read is dropped, and others are not held up', async
   assert.equal((await quick.next()).kind, Kind.SYNCED);
 
   const cause = 'x'.repeat(1000);
-  // More than the sockets, the flow control window and the 1,000 that wait can hold.
+  // More than the sockets, the flow control window and the journal can hold.
   for (let batch = 0; batch < 100; batch++) {
     for (let event = 0; event < 50; event++) admin.health.turn('web', SERVER, event % 2 === 0 ? 'healthy' : 'unhealthy', cause);
     await quick.take(50);
@@ -164,6 +164,38 @@ test('a reader that does not read is dropped, and others are not held up', async
   admin.health.turn('web', SERVER, 'healthy', 'after');
   assert.equal((await quick.next()).cause, 'after');
   await quick.cancel();
+});
+
+test('a reader that reads is told all that happens in one turn, however much it is', async (t) => {
+  const admin = await startAdmin(t);
+  const health = watch(await admin.as('viewer'), rpc.watchHealth, EVERYTHING);
+  const { revision } = await health.next();
+  const EVENTS = 1_100;
+  for (let event = 0; event < EVENTS; event++) admin.health.turn('web', SERVER, event % 2 === 0 ? 'healthy' : 'unhealthy');
+  const told = await health.take(EVENTS);
+  assert.deepEqual(
+    told.map((event) => event.revision),
+    Array.from({ length: EVENTS }, (_, index) => revision + BigInt(index + 1)),
+  );
+  await health.cancel();
+});
+
+test('a reader that is dropped is told where to go on, and misses nothing there', async (t) => {
+  const admin = await startAdmin(t);
+  const as = await admin.certificate('viewer');
+  const session = await StalledSession.open(t, { target: admin.target, ca: admin.ca.caPem, as, windowBytes: 2_000 });
+  const stalled = await session.watch(rpc.watchHealth, EVERYTHING);
+  for (let event = 0; event < 1_450; event++) admin.health.turn('web', SERVER, event % 2 === 0 ? 'healthy' : 'unhealthy');
+  const told = Array.fromAsync(stalled.messages());
+  await session.read();
+  const last = (await told).at(-1)?.revision ?? assert.fail();
+  const { reason, message } = refusalIn(await stalled.ended);
+  assert.equal(reason, 'SLOW_READER');
+  const sinceRevision = BigInt(/since_revision=(\d+)$/.exec(message)?.[1] ?? assert.fail(message));
+  assert.equal(sinceRevision, last, 'what was told last');
+  const again = watch(await admin.as('viewer'), rpc.watchHealth, WatchHealthRequest.fromPartial({ sinceRevision }));
+  assert.equal((await again.next()).revision, last + 1n);
+  await again.cancel();
 });
 
 test('a state larger than what may wait arrives in full', async (t) => {

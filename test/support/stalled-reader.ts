@@ -106,6 +106,11 @@ export class StalledWatch<Response> {
     }
   }
 
+  /** Takes no more of this stream; the others of its connection go on. */
+  close(): void {
+    this.#stream.close();
+  }
+
   /** How the stream ended; messages have to be read meanwhile. Rejects when it ended without a word. */
   get ended(): Promise<StatusObject> {
     return this.#ended.promise;
