@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { AgentAnswer } from '../controlplane/agent-checker.ts';
 import type { Authority } from '../controlplane/authority.ts';
@@ -57,13 +58,24 @@ export interface ServedChain {
   readonly certificatePem: string;
 }
 
+/** Why the files were not taken. */
+export interface ReloadRefusal {
+  /** In one line. */
+  readonly problem: string;
+  /** The files are sound, but would shut the caller out. */
+  readonly shutsOut: boolean;
+}
+
 export interface Certificates {
   /** What is served now, whatever the files say meanwhile. */
   served(): readonly ServedChain[];
   /** Every certificate that is loaded: what is served, and the CAs that clients and administrators are held against. */
   inUse(): readonly CertificateInUse[];
-  /** Takes all of them anew from their files; otherwise says in one line what is wrong, and the old ones all stay. */
-  reload(): Promise<string | undefined>;
+  /**
+   * Takes all of them anew from their files; otherwise says what is wrong, and the old ones all stay. It is wrong, too, when the admin
+   * API would no longer take this certificate, if one is given.
+   */
+  reload(caller?: X509Certificate): Promise<ReloadRefusal | undefined>;
 }
 
 /** Everything that the admin API reads and changes; the composition root puts it together. */
