@@ -1,59 +1,36 @@
-/** The whole balancer without its admin server: authority, health checker and worker threads, wired together. */
+/** The balancer without its admin server, as the daemon and other programs use it. */
 import { type Logger, pino } from 'pino';
-import type { Config, StoreConfig } from './config/config.ts';
+import { type BalancerParts, type LoadBalancerOptions, startParts } from './balancer-parts.ts';
+import type { Config } from './config/config.ts';
 import { type ClientDocument, clientFrom } from './config/document.ts';
-import { AgentChecker } from './controlplane/agent-checker.ts';
-import { type Accepted, Authority, type Intent } from './controlplane/authority.ts';
-import { type Seeding, seed } from './controlplane/bootstrap.ts';
+import type { AgentChecker } from './controlplane/agent-checker.ts';
+import type { Accepted, Authority, Intent } from './controlplane/authority.ts';
+import type { Seeding } from './controlplane/bootstrap.ts';
 import { type ConnectionListing, listConnections } from './controlplane/connection-list.ts';
 import { type ConnectionReader, ConnectionWatch, type WatchFilter } from './controlplane/connection-watch.ts';
-import { HealthChecker } from './controlplane/health-checker.ts';
-import { HealthJournal, type ServerHealth } from './controlplane/health-journal.ts';
-import { HostResolver, type Resolve } from './controlplane/host-resolver.ts';
-import { openPorts, refuseTakenPorts } from './controlplane/listener-ports.ts';
-import { connectionsPerWorker } from './controlplane/open-files.ts';
-import { OutlierDetector } from './controlplane/outlier-detector.ts';
-import { PanicWatch } from './controlplane/panic-watch.ts';
-import { Rebalancer } from './controlplane/rebalancer.ts';
-import { Slots } from './controlplane/slots.ts';
-import { Stats } from './controlplane/stats.ts';
-import { MemoryStore } from './controlplane/store/memory.ts';
-import { SqliteStore } from './controlplane/store/sqlite.ts';
+import type { HealthChecker } from './controlplane/health-checker.ts';
+import type { HealthJournal, ServerHealth } from './controlplane/health-journal.ts';
+import type { HostResolver } from './controlplane/host-resolver.ts';
+import type { OutlierDetector } from './controlplane/outlier-detector.ts';
+import type { PanicWatch } from './controlplane/panic-watch.ts';
+import type { Rebalancer } from './controlplane/rebalancer.ts';
+import type { Stats } from './controlplane/stats.ts';
 import type { Store } from './controlplane/store/store.ts';
-import { Workers } from './controlplane/workers.ts';
-import { type AgentState, isAgentDown } from './domain/agent-report.ts';
+import type { Workers } from './controlplane/workers.ts';
 import { type BoundListener, formatAddress, type LogLevel, type Snapshot, type TlsMaterial, type UpstreamServer } from './domain/model.ts';
 import type { CloseReason } from './domain/reasons.ts';
 import { SESSION_LIFETIME_MS } from './domain/session-tickets.ts';
 import type { Command } from './domain/state.ts';
-import { ListenerTlsFiles } from './listener-tls.ts';
-import { monotonicMs } from './shared/clock.ts';
+import type { ListenerTlsFiles } from './listener-tls.ts';
+import type { ServerWatch } from './server-watch.ts';
 import type { ExplainQuestion, Explanation } from './shared/explain.ts';
-import { createSharedBuffers, type HealthCode } from './shared/memory/layout.ts';
-import { SharedLedger } from './shared/memory/ledger.ts';
 import type { CloseMode, ConnectionSelector } from './shared/messages.ts';
-import { UpstreamTlsFiles } from './upstream-tls.ts';
+import type { UpstreamTlsFiles } from './upstream-tls.ts';
 
-export interface LoadBalancerOptions {
-  /** Where the log goes; nowhere unless given. */
-  readonly log?: Logger;
-  /** Writes log lines that workers made, newline included; dropped unless given. */
-  readonly writeLogLines?: (lines: readonly string[]) => void;
-  /** Takes private keys that every user of the machine may read. */
-  readonly allowInsecureKeyPermissions?: boolean;
-  /** Where state is kept; what the configuration says unless given. */
-  readonly store?: Store;
-  /** Another process has the listeners' ports and is about to end: they are shared with it until then. */
-  readonly sharesPorts?: boolean;
-  /** Finds the addresses of servers' host names; the system's resolver unless given. */
-  readonly resolve?: Resolve;
-}
+export type { LoadBalancerOptions } from './balancer-parts.ts';
 
 /** What an upstream server may have besides its address: weight 1, no limit and no backup unless given. */
 export type ServerSettings = Partial<Pick<UpstreamServer, 'weight' | 'maxConnections' | 'backup' | 'mode'>>;
-
-/** The worker's program beside this file: TypeScript in a checkout, JavaScript in an installed package. */
-const WORKER_PROGRAM = new URL(import.meta.url.endsWith('.ts') ? './dataplane/worker.ts' : './dataplane/worker.js', import.meta.url);
 
 /** The changes after which a live connection may be one that is not allowed. */
 const MAY_FORBID: ReadonlySet<Command['kind']> = new Set([
@@ -64,6 +41,7 @@ const MAY_FORBID: ReadonlySet<Command['kind']> = new Set([
   'revokeCertificate',
 ]);
 
+/** A balancer at work: its state can be changed, its connections seen and closed, until it is stopped. */
 export class LoadBalancer {
   readonly config: Config;
   readonly authority: Authority;
@@ -77,6 +55,7 @@ export class LoadBalancer {
   readonly hosts: HostResolver;
   readonly startedAtMs: number;
   readonly seeding: Seeding;
+  readonly #servers: ServerWatch;
   readonly #workers: Workers;
   readonly #listenerTls: ListenerTlsFiles;
   readonly #upstreamTls: UpstreamTlsFiles;
@@ -86,42 +65,27 @@ export class LoadBalancer {
   readonly #ticketKeys: NodeJS.Timeout;
   #stopped: Promise<number> | undefined;
 
-  private constructor(
-    parts: Pick<
-      LoadBalancer,
-      | 'config'
-      | 'authority'
-      | 'stats'
-      | 'journal'
-      | 'health'
-      | 'agents'
-      | 'outliers'
-      | 'panic'
-      | 'rebalancer'
-      | 'hosts'
-      | 'startedAtMs'
-      | 'seeding'
-    >,
-    wiring: { workers: Workers; listenerTls: ListenerTlsFiles; upstreamTls: UpstreamTlsFiles; store: Store; log: Logger },
-  ) {
-    this.config = parts.config;
+  private constructor(config: Config, parts: BalancerParts, log: Logger) {
+    const { servers, workers } = parts;
+    this.config = config;
     this.authority = parts.authority;
     this.stats = parts.stats;
     this.journal = parts.journal;
-    this.health = parts.health;
-    this.agents = parts.agents;
-    this.outliers = parts.outliers;
-    this.panic = parts.panic;
-    this.rebalancer = parts.rebalancer;
-    this.hosts = parts.hosts;
+    this.health = servers.health;
+    this.agents = servers.agents;
+    this.outliers = servers.outliers;
+    this.panic = servers.panic;
+    this.rebalancer = servers.rebalancer;
+    this.hosts = servers.hosts;
     this.startedAtMs = parts.startedAtMs;
     this.seeding = parts.seeding;
-    this.#workers = wiring.workers;
-    this.#listenerTls = wiring.listenerTls;
-    this.#upstreamTls = wiring.upstreamTls;
-    this.#connectionWatch = new ConnectionWatch(wiring.workers);
-    this.#store = wiring.store;
-    this.#log = wiring.log;
+    this.#servers = servers;
+    this.#workers = workers;
+    this.#listenerTls = parts.listenerTls;
+    this.#upstreamTls = parts.upstreamTls;
+    this.#connectionWatch = new ConnectionWatch(workers);
+    this.#store = parts.store;
+    this.#log = log;
     this.#ticketKeys = setInterval(() => void this.rotateTicketKeys(), SESSION_LIFETIME_MS).unref();
   }
 
@@ -131,126 +95,7 @@ export class LoadBalancer {
    */
   static async start(config: Config, options: LoadBalancerOptions = {}): Promise<LoadBalancer> {
     const log = options.log ?? pino({ level: 'silent' });
-    const startedAtMs = Date.now();
-    const tlsOptions = { allowInsecureKeyPermissions: options.allowInsecureKeyPermissions ?? false };
-    const listenerTls = new ListenerTlsFiles(config.listeners, tlsOptions, log);
-    const store = options.store ?? (await openStore(config.store));
-    try {
-      const ledger = new SharedLedger(createSharedBuffers(config.workers));
-      const slots = new Slots(ledger);
-      const upstreamTls = new UpstreamTlsFiles(tlsOptions, log);
-      let seeded = false;
-      const vet = (next: Snapshot) => {
-        slots.checkCapacity(next);
-        // Until then the state may name files of before, which the config file has replaced.
-        if (!seeded) return;
-        listenerTls.check(next);
-        upstreamTls.check(next);
-      };
-      const prepare = async (previous: Snapshot, next: Snapshot) => (seeded ? openPorts(workers, previous, next) : () => undefined);
-      const authority = await Authority.open(store, { vet, prepare });
-      const seeding = await seed(authority, config);
-      seeded = true;
-      slots.follow(authority.snapshot);
-      listenerTls.follow(authority.snapshot);
-      upstreamTls.follow(authority.snapshot);
-
-      const workers = new Workers({
-        program: WORKER_PROGRAM,
-        count: config.workers,
-        upbringing: {
-          memory: ledger.buffers,
-          timeouts: config.timeouts,
-          maxPendingHandshakes: config.maxPendingHandshakes,
-          maxConnections: connectionsPerWorker(config.workers),
-        },
-        slots,
-        snapshot: () => authority.snapshot,
-        listenerTls: () => listenerTls.served,
-        upstreamTls: () => upstreamTls.served,
-        hosts: () => hosts.known,
-        onFailing: (server) => outliers.failing(server),
-        logLevel: config.logLevel,
-        writeLines: options.writeLogLines ?? (() => undefined),
-        log,
-      });
-      const journal = new HealthJournal(startedAtMs);
-      const publishHealth = (group: string, address: string, health: HealthCode) => {
-        const slot = slots.serverSlot(group, address);
-        if (slot !== undefined) ledger.setHealth(slot, health, isRecovery(ledger.health(slot), health) ? monotonicMs() : undefined);
-        outliers.note(group);
-        panic.note(group);
-        rebalancer.note(group);
-        if (health === 'unhealthy') closeIfUnhealthy(group, address);
-      };
-      const closeIfUnhealthy = (group: string, server: string) => {
-        if (authority.snapshot.targetGroups.get(group)?.onUnhealthy === 'close')
-          void workers.close({ group, server }, 'upstream_unhealthy');
-      };
-      // A server that comes up while others serve starts slowly, a new one too, as in HAProxy and Envoy; at the start none does.
-      let isServing = false;
-      const isRecovery = (from: HealthCode, to: HealthCode) => isServing && to === 'healthy' && from !== 'healthy';
-      // Slots first: who learns of a new server next must find its row.
-      authority.subscribe((change) => {
-        const assigned = slots.follow(change.next);
-        const tls = { listenerTls: listenerTls.follow(change.next), upstreamTls: upstreamTls.follow(change.next) };
-        return workers.publish(change, assigned, tls);
-      });
-      const openingForChecks = (group: string) => upstreamTls.openingForChecks(authority.snapshot.targetGroups.get(group));
-      const hosts = new HostResolver({ authority, publish: (found) => workers.useHosts(found), resolve: options.resolve, log });
-      const addressesOf = (host: string) => hosts.addressesOf(host);
-      const panic = new PanicWatch({ authority, ledger, slots, log });
-      const onEjection = (group: string) => {
-        panic.note(group);
-        rebalancer.note(group);
-      };
-      const outliers = new OutlierDetector({ authority, ledger, slots, journal, log, onChange: onEjection });
-      const stats = new Stats(ledger, slots);
-      const rebalancer = new Rebalancer({ authority, ledger, slots, stats, close: (closings) => workers.rebalance(closings), log });
-      const health = new HealthChecker({ authority, journal, publish: publishHealth, opening: openingForChecks, addressesOf, log });
-      const publishAgent = (group: string, address: string, state: AgentState) => {
-        const slot = slots.serverSlot(group, address);
-        if (slot === undefined) return;
-        const recovers = isAgentDown(ledger.facts.agent(slot).standing) && !isAgentDown(state.standing);
-        ledger.setAgent(slot, state, recovers ? monotonicMs() : undefined);
-        rebalancer.note(group);
-        if (isAgentDown(state.standing)) closeIfUnhealthy(group, address);
-      };
-      const agents = new AgentChecker({ authority, publish: publishAgent, log });
-
-      try {
-        if (options.sharesPorts !== true) await refuseTakenPorts(config.listeners);
-        agents.start();
-        outliers.start();
-        panic.start();
-        await Promise.all([hosts.start(), health.start()]);
-        await workers.start();
-        rebalancer.start();
-        isServing = true;
-      } catch (error) {
-        for (const each of [health, agents, outliers, panic, rebalancer, hosts]) each.stop();
-        await workers.stop();
-        throw error;
-      }
-      const parts = {
-        config,
-        authority,
-        stats,
-        rebalancer,
-        journal,
-        health,
-        agents,
-        outliers,
-        panic,
-        hosts,
-        startedAtMs,
-        seeding,
-      };
-      return new LoadBalancer(parts, { workers, listenerTls, upstreamTls, store, log });
-    } catch (error) {
-      await store.close();
-      throw error;
-    }
+    return new LoadBalancer(config, await startParts(config, options, log), log);
   }
 
   get snapshot(): Snapshot {
@@ -385,13 +230,9 @@ export class LoadBalancer {
   async #stop(deadlineMs: number): Promise<number> {
     const reset = await this.#workers.drain(deadlineMs);
     clearInterval(this.#ticketKeys);
-    for (const each of [this.health, this.agents, this.outliers, this.panic, this.hosts]) each.stop();
+    this.#servers.stop();
     await this.#workers.stop();
     await this.#store.close();
     return reset;
   }
-}
-
-async function openStore(config: StoreConfig): Promise<Store> {
-  return config.kind === 'memory' ? new MemoryStore() : SqliteStore.open(config.path);
 }
