@@ -8,6 +8,7 @@ import { nextTurn } from '../controlplane/turns.ts';
 import { type BlastRadius, blastRadius, type Difference } from '../domain/diff.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { Snapshot } from '../domain/model.ts';
+import { datedRevocations } from '../domain/revocations.ts';
 import { uselessRevocations } from '../domain/useless-revocation.ts';
 import * as proto from '../gen/lb/admin/v1/admin.ts';
 import type { Caller } from './caller.ts';
@@ -42,15 +43,17 @@ export function configMethods(context: AdminContext, changes: Changes, guard: Lo
 
   /** Makes listeners, groups and clients those of `goal`, and ends the connections that this takes away. */
   const replace = async (method: string, request: ReplaceRequest, caller: Caller, goal: () => Promise<Goal> | Goal) => {
-    const { revision, replayed, planned, warnings, closing } = await changes.recorded(method, caller, async () => {
+    const { revision, replayed, planned, warnings, closing, before } = await changes.recorded(method, caller, async () => {
       const closing = closingFrom(request, drainTimeoutMs);
       return { ...(await planAndExecute(await goal(), request, caller)), closing };
     });
     const closed = await connections.enforce(closing.mode, closing.deadlineMs);
+    const draining = replayed ? 0 : blastRadius(before, authority.snapshot, await everyConnection(context)).connectionsDraining;
     return {
       revision: BigInt(revision),
       differences: replayed ? [] : planned.differences.map(differenceMessage),
       connectionsClosed: count(closed),
+      connectionsDraining: count(draining),
       warnings: [...warnings],
       alreadyApplied: replayed,
       needsRestart: [...planned.needsRestart],
@@ -66,10 +69,10 @@ export function configMethods(context: AdminContext, changes: Changes, guard: Lo
       const command = (current: Snapshot) => {
         if (current !== state) throw new RevisionConflictError(state.revision, current.revision);
         warnings = warningsOf(planned, guard.checkPlan(planned, current, caller));
-        return planned.command;
+        return { ...planned.command, revocations: datedRevocations(planned.command.revocations, Date.now()) };
       };
       try {
-        return { ...(await changes.execute(command, caller, request)), planned, warnings };
+        return { ...(await changes.execute(command, caller, request)), planned, warnings, before: state };
       } catch (error) {
         const hasMoved = error instanceof RevisionConflictError && request.expectedRevision === 0n;
         if (!hasMoved || attempt === PLANNED_AT_MOST) throw error;
@@ -183,7 +186,7 @@ function differenceMessage({ kind, ...same }: Difference): proto.Difference {
   return { kind: KIND[kind], ...same };
 }
 
-function blastRadiusMessage({ connectionsDraining, connectionsClosing, lostAccess }: BlastRadius): proto.BlastRadius {
+function blastRadiusMessage({ connectionsDraining, connectionsClosing, lostAccess, revoked }: BlastRadius): proto.BlastRadius {
   return {
     connectionsDraining: count(connectionsDraining),
     connectionsClosing: count(connectionsClosing),
@@ -192,6 +195,7 @@ function blastRadiusMessage({ connectionsDraining, connectionsClosing, lostAcces
       targetGroup,
       connections: count(connections),
     })),
+    revoked: revoked.map(({ connections, ...same }) => ({ ...same, connections: count(connections) })),
   };
 }
 

@@ -43,6 +43,13 @@ export interface LostAccess {
   readonly connections: number;
 }
 
+/** Live connections of one client with a certificate that the change revokes. */
+export interface RevokedConnections {
+  readonly fingerprint: string;
+  readonly clientId: string;
+  readonly connections: number;
+}
+
 export interface BlastRadius {
   /** Live connections of clients that stay, to servers or on listeners that go: they go on until they end. */
   readonly connectionsDraining: number;
@@ -50,6 +57,8 @@ export interface BlastRadius {
   readonly connectionsClosing: number;
   /** Clients in the order of the state before. */
   readonly lostAccess: readonly LostAccess[];
+  /** Those of `connectionsClosing` that close because of their certificates. */
+  readonly revoked: readonly RevokedConnections[];
 }
 
 /** What differs in one entry; undefined: it is not there. */
@@ -80,6 +89,7 @@ export function blastRadius(before: Snapshot, after: Snapshot, live: Iterable<Li
   const listenersGone = new Set(before.listeners.map(({ name }) => name));
   for (const { name } of after.listeners) listenersGone.delete(name);
   const closingByAccess = new Map<string, number>();
+  const revoked = new Map<string, RevokedConnections>();
   let connectionsDraining = 0;
   let connectionsClosing = 0;
   for (const { clientId, fingerprint, group, server, listener } of live) {
@@ -91,6 +101,10 @@ export function blastRadius(before: Snapshot, after: Snapshot, live: Iterable<Li
       continue;
     }
     connectionsClosing++;
+    if (isRevoked) {
+      const key = JSON.stringify([fingerprint, clientId]);
+      revoked.set(key, { fingerprint, clientId, connections: (revoked.get(key)?.connections ?? 0) + 1 });
+    }
     if (isAllowed) continue;
     const access = accessKey(clientId, client === undefined ? undefined : group);
     closingByAccess.set(access, (closingByAccess.get(access) ?? 0) + 1);
@@ -99,7 +113,7 @@ export function blastRadius(before: Snapshot, after: Snapshot, live: Iterable<Li
     ...lost,
     connections: closingByAccess.get(accessKey(lost.clientId, lost.targetGroup)) ?? 0,
   }));
-  return { connectionsDraining, connectionsClosing, lostAccess };
+  return { connectionsDraining, connectionsClosing, lostAccess, revoked: [...revoked.values()] };
 }
 
 function accessLost(before: Snapshot, after: Snapshot): Pick<LostAccess, 'clientId' | 'targetGroup'>[] {

@@ -1743,6 +1743,14 @@ export interface BlastRadius {
   /** Live connections that would not be allowed any more: they are closed. */
   connectionsClosing: bigint;
   lostAccess: LostAccess[];
+  /** Those of connections_closing whose certificates would be revoked. */
+  revoked: RevokedConnections[];
+}
+
+export interface RevokedConnections {
+  fingerprint: string;
+  clientId: string;
+  connections: bigint;
 }
 
 export interface LostAccess {
@@ -1770,6 +1778,8 @@ export interface ApplyConfigResponse {
   warnings: string[];
   /** This request id was accepted before, and made `revision` then: nothing was changed now, and there are no differences to tell. */
   alreadyApplied: boolean;
+  /** Live connections to servers or on listeners that are gone: they go on until they end. */
+  connectionsDraining: bigint;
 }
 
 export interface RollbackConfigRequest {
@@ -1789,6 +1799,8 @@ export interface RollbackConfigResponse {
   warnings: string[];
   /** As in ApplyConfigResponse. */
   alreadyApplied: boolean;
+  /** Live connections to servers or on listeners that are gone: they go on until they end. */
+  connectionsDraining: bigint;
 }
 
 export interface ListRevisionsRequest {
@@ -2037,7 +2049,7 @@ export interface ListAuditEntriesRequest {
   since: Date | undefined;
   until: Date | undefined;
   actor: string;
-  /** AddClient */
+  /** AddClient, or in full lb.admin.v1.AdminService/AddClient */
   method: string;
   /** 0: 100, at most 1,000. */
   pageSize: number;
@@ -11782,7 +11794,7 @@ export const Difference: MessageFns<Difference> = {
 };
 
 function createBaseBlastRadius(): BlastRadius {
-  return { connectionsDraining: 0n, connectionsClosing: 0n, lostAccess: [] };
+  return { connectionsDraining: 0n, connectionsClosing: 0n, lostAccess: [], revoked: [] };
 }
 
 export const BlastRadius: MessageFns<BlastRadius> = {
@@ -11801,6 +11813,9 @@ export const BlastRadius: MessageFns<BlastRadius> = {
     }
     for (const v of message.lostAccess) {
       LostAccess.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.revoked) {
+      RevokedConnections.encode(v!, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -11842,6 +11857,14 @@ export const BlastRadius: MessageFns<BlastRadius> = {
             message.lostAccess.push(LostAccess.decode(reader, reader.uint32()));
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.revoked.push(RevokedConnections.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -11871,6 +11894,9 @@ export const BlastRadius: MessageFns<BlastRadius> = {
         : globalThis.Array.isArray(object?.lost_access)
         ? object.lost_access.map((e: any) => LostAccess.fromJSON(e))
         : [],
+      revoked: globalThis.Array.isArray(object?.revoked)
+        ? object.revoked.map((e: any) => RevokedConnections.fromJSON(e))
+        : [],
     };
   },
 
@@ -11884,6 +11910,9 @@ export const BlastRadius: MessageFns<BlastRadius> = {
     }
     if (message.lostAccess?.length) {
       obj.lostAccess = message.lostAccess.map((e) => LostAccess.toJSON(e));
+    }
+    if (message.revoked?.length) {
+      obj.revoked = message.revoked.map((e) => RevokedConnections.toJSON(e));
     }
     return obj;
   },
@@ -11900,6 +11929,117 @@ export const BlastRadius: MessageFns<BlastRadius> = {
       ? BigInt(object.connectionsClosing)
       : 0n;
     message.lostAccess = object.lostAccess?.map((e) => LostAccess.fromPartial(e)) || [];
+    message.revoked = object.revoked?.map((e) => RevokedConnections.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseRevokedConnections(): RevokedConnections {
+  return { fingerprint: "", clientId: "", connections: 0n };
+}
+
+export const RevokedConnections: MessageFns<RevokedConnections> = {
+  encode(message: RevokedConnections, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.fingerprint !== "") {
+      writer.uint32(10).string(message.fingerprint);
+    }
+    if (message.clientId !== "") {
+      writer.uint32(18).string(message.clientId);
+    }
+    if (message.connections !== 0n) {
+      if (BigInt.asUintN(64, message.connections) !== message.connections) {
+        throw new globalThis.Error("value provided for field message.connections of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.connections);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RevokedConnections {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRevokedConnections();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.fingerprint = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.clientId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.connections = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RevokedConnections {
+    return {
+      fingerprint: isSet(object.fingerprint) ? globalThis.String(object.fingerprint) : "",
+      clientId: isSet(object.clientId)
+        ? globalThis.String(object.clientId)
+        : isSet(object.client_id)
+        ? globalThis.String(object.client_id)
+        : "",
+      connections: isSet(object.connections) ? BigInt(object.connections) : 0n,
+    };
+  },
+
+  toJSON(message: RevokedConnections): unknown {
+    const obj: any = {};
+    if (message.fingerprint !== "") {
+      obj.fingerprint = message.fingerprint;
+    }
+    if (message.clientId !== "") {
+      obj.clientId = message.clientId;
+    }
+    if (message.connections !== 0n) {
+      obj.connections = message.connections.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RevokedConnections>): RevokedConnections {
+    return RevokedConnections.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RevokedConnections>): RevokedConnections {
+    const message = createBaseRevokedConnections();
+    message.fingerprint = object.fingerprint ?? "";
+    message.clientId = object.clientId ?? "";
+    message.connections = (object.connections !== undefined && object.connections !== null)
+      ? BigInt(object.connections)
+      : 0n;
     return message;
   },
 };
@@ -12174,6 +12314,7 @@ function createBaseApplyConfigResponse(): ApplyConfigResponse {
     needsRestart: [],
     warnings: [],
     alreadyApplied: false,
+    connectionsDraining: 0n,
   };
 }
 
@@ -12202,6 +12343,12 @@ export const ApplyConfigResponse: MessageFns<ApplyConfigResponse> = {
     }
     if (message.alreadyApplied !== false) {
       writer.uint32(48).bool(message.alreadyApplied);
+    }
+    if (message.connectionsDraining !== 0n) {
+      if (BigInt.asUintN(64, message.connectionsDraining) !== message.connectionsDraining) {
+        throw new globalThis.Error("value provided for field message.connectionsDraining of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.connectionsDraining);
     }
     return writer;
   },
@@ -12267,6 +12414,14 @@ export const ApplyConfigResponse: MessageFns<ApplyConfigResponse> = {
             message.alreadyApplied = reader.bool();
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.connectionsDraining = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -12301,6 +12456,11 @@ export const ApplyConfigResponse: MessageFns<ApplyConfigResponse> = {
         : isSet(object.already_applied)
         ? globalThis.Boolean(object.already_applied)
         : false,
+      connectionsDraining: isSet(object.connectionsDraining)
+        ? BigInt(object.connectionsDraining)
+        : isSet(object.connections_draining)
+        ? BigInt(object.connections_draining)
+        : 0n,
     };
   },
 
@@ -12324,6 +12484,9 @@ export const ApplyConfigResponse: MessageFns<ApplyConfigResponse> = {
     if (message.alreadyApplied !== false) {
       obj.alreadyApplied = message.alreadyApplied;
     }
+    if (message.connectionsDraining !== 0n) {
+      obj.connectionsDraining = message.connectionsDraining.toString();
+    }
     return obj;
   },
 
@@ -12340,6 +12503,9 @@ export const ApplyConfigResponse: MessageFns<ApplyConfigResponse> = {
     message.needsRestart = object.needsRestart?.map((e) => e) || [];
     message.warnings = object.warnings?.map((e) => e) || [];
     message.alreadyApplied = object.alreadyApplied ?? false;
+    message.connectionsDraining = (object.connectionsDraining !== undefined && object.connectionsDraining !== null)
+      ? BigInt(object.connectionsDraining)
+      : 0n;
     return message;
   },
 };
@@ -12502,7 +12668,14 @@ export const RollbackConfigRequest: MessageFns<RollbackConfigRequest> = {
 };
 
 function createBaseRollbackConfigResponse(): RollbackConfigResponse {
-  return { revision: 0n, differences: [], connectionsClosed: 0n, warnings: [], alreadyApplied: false };
+  return {
+    revision: 0n,
+    differences: [],
+    connectionsClosed: 0n,
+    warnings: [],
+    alreadyApplied: false,
+    connectionsDraining: 0n,
+  };
 }
 
 export const RollbackConfigResponse: MessageFns<RollbackConfigResponse> = {
@@ -12527,6 +12700,12 @@ export const RollbackConfigResponse: MessageFns<RollbackConfigResponse> = {
     }
     if (message.alreadyApplied !== false) {
       writer.uint32(40).bool(message.alreadyApplied);
+    }
+    if (message.connectionsDraining !== 0n) {
+      if (BigInt.asUintN(64, message.connectionsDraining) !== message.connectionsDraining) {
+        throw new globalThis.Error("value provided for field message.connectionsDraining of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.connectionsDraining);
     }
     return writer;
   },
@@ -12584,6 +12763,14 @@ export const RollbackConfigResponse: MessageFns<RollbackConfigResponse> = {
             message.alreadyApplied = reader.bool();
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.connectionsDraining = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -12613,6 +12800,11 @@ export const RollbackConfigResponse: MessageFns<RollbackConfigResponse> = {
         : isSet(object.already_applied)
         ? globalThis.Boolean(object.already_applied)
         : false,
+      connectionsDraining: isSet(object.connectionsDraining)
+        ? BigInt(object.connectionsDraining)
+        : isSet(object.connections_draining)
+        ? BigInt(object.connections_draining)
+        : 0n,
     };
   },
 
@@ -12633,6 +12825,9 @@ export const RollbackConfigResponse: MessageFns<RollbackConfigResponse> = {
     if (message.alreadyApplied !== false) {
       obj.alreadyApplied = message.alreadyApplied;
     }
+    if (message.connectionsDraining !== 0n) {
+      obj.connectionsDraining = message.connectionsDraining.toString();
+    }
     return obj;
   },
 
@@ -12648,6 +12843,9 @@ export const RollbackConfigResponse: MessageFns<RollbackConfigResponse> = {
       : 0n;
     message.warnings = object.warnings?.map((e) => e) || [];
     message.alreadyApplied = object.alreadyApplied ?? false;
+    message.connectionsDraining = (object.connectionsDraining !== undefined && object.connectionsDraining !== null)
+      ? BigInt(object.connectionsDraining)
+      : 0n;
     return message;
   },
 };
