@@ -1,15 +1,11 @@
 /** What a reload of a CA or of a revocation list means for connections that were let in before. */
-import type { X509Certificate } from 'node:crypto';
-import type { Socket } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
-import { TLSSocket } from 'node:tls';
 import type { TlsMaterial } from '../domain/model.ts';
-import { type CertificateChain, type CertificateJudge, certificateJudge } from './certificate-verdict.ts';
+import type { CertificateChain } from './certificate-chain.ts';
+import { type CertificateJudge, certificateJudge } from './certificate-verdict.ts';
 import type { LiveConnection, LiveConnections } from './live-connections.ts';
 import type { Refusal } from './refusal.ts';
 
-/** A chain that is longer than OpenSSL follows by default. */
-const MOST_CERTIFICATES = 100;
 /** Certificates are looked at so many at a time; in between connections have their turn. */
 const AT_A_TIME = 16;
 
@@ -109,16 +105,6 @@ function hold(known: Map<string, Holders>, key: string, chain: CertificateChain,
   const holders = known.get(key);
   if (holders === undefined) known.set(key, { chain, connections: [connection] });
   else holders.connections.push(connection);
-}
-
-/** The chain that the client has shown, read from the connection itself, which keeps it anyway; undefined: none, or it is gone. */
-export function presentedChain(socket: Socket | undefined): CertificateChain | undefined {
-  const leaf = socket instanceof TLSSocket ? socket.getPeerX509Certificate() : undefined;
-  if (leaf === undefined) return undefined;
-  const issuers: X509Certificate[] = [];
-  for (let next = leaf.issuerCertificate; next !== undefined && issuers.length < MOST_CERTIFICATES; next = next.issuerCertificate)
-    issuers.push(next);
-  return [leaf, ...issuers];
 }
 
 function isAboutTimeAlone({ reason }: Refusal): boolean {

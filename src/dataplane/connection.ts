@@ -10,7 +10,8 @@ import type { FailingServer } from '../shared/messages.ts';
 import type { HostAddresses } from '../shared/upstream-addresses.ts';
 import { enterAddress } from './address-guard.ts';
 import type { Admission, Place } from './admission.ts';
-import { type CertificateTrust, presentedChain } from './certificate-trust.ts';
+import { presentedChain } from './certificate-chain.ts';
+import type { CertificateTrust } from './certificate-trust.ts';
 import { type Facts, factsOf, idBeforeServing, noteQueued, noteSource, report, roundMs } from './connection-facts.ts';
 import { dialWith } from './dial.ts';
 import { countingFailures } from './failure-runs.ts';
@@ -19,10 +20,11 @@ import { endAndLinger } from './linger.ts';
 import type { Openings, Presented } from './openings.ts';
 import type { Front } from './plain-front.ts';
 import { Refusal } from './refusal.ts';
+import { clientRefused } from './refused-client.ts';
 import { requestedOf } from './requested.ts';
 import { reset } from './reset.ts';
 import { type ServingContext, serve, tellRefused } from './serve.ts';
-import { type HeaderBounds, sourceOf } from './source.ts';
+import { type HeaderBounds, type Source, sourceOf } from './source.ts';
 import { type Ground, withdrawn } from './standing.ts';
 import { connectUpstream, type Dial, type Reservation, type Upstream } from './upstream.ts';
 import type { ClientView, View } from './view.ts';
@@ -47,6 +49,7 @@ export async function handleConnection(raw: Socket, listenerName: string, front:
   const { nowMs } = context;
   const acceptedMs = nowMs();
   const facts = factsOf(raw, listenerName);
+  let source: Source | undefined;
   let fromAddress: AddressPlace | undefined;
   let downstream: Socket | undefined;
   let identity: Identity | undefined;
@@ -60,7 +63,7 @@ export async function handleConnection(raw: Socket, listenerName: string, front:
   raw.on('error', () => undefined);
   try {
     // No View may stay in a variable here: a connection that lasts for days would keep its whole revision in memory.
-    const source = await sourceOf(raw, listenerNamed(listenerName, context.view()), context.headers);
+    source = await sourceOf(raw, listenerNamed(listenerName, context.view()), context.headers);
     noteSource(source, facts);
     fromAddress = enterAddress(listenerNamed(listenerName, context.view()), source.bits, context.addresses, nowMs());
     const trustedAsOf = context.trust.epoch(listenerName);
@@ -85,6 +88,7 @@ export async function handleConnection(raw: Socket, listenerName: string, front:
     served = true;
     reason = await serve({ raw, downstream, upstream, client, ground }, facts, context);
   } catch (error) {
+    client ??= whoseRefusal(error, identity, source?.bits, facts, context.view());
     reason = refuse(raw, downstream, error, facts, context.log);
     upstream?.socket.destroy();
     // One that failed while it was being served has told its end.
@@ -177,6 +181,19 @@ async function connect(
 function refuseIfWithdrawn(ground: Ground, view: View): void {
   const withdrawal = withdrawn(ground, view);
   if (withdrawal !== undefined) throw new Refusal(withdrawal.refusal, withdrawal.detail);
+}
+
+/** The client whose certificate is refused, if it is proven to be. */
+function whoseRefusal(
+  error: unknown,
+  identity: Identity | undefined,
+  source: bigint | undefined,
+  facts: Facts,
+  view: View,
+): ClientView | undefined {
+  const client = clientRefused(error, identity, source, view);
+  if (client !== undefined) facts.client = client.client.clientId;
+  return client;
 }
 
 /** Tells the client, and says why. */

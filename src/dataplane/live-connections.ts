@@ -9,7 +9,7 @@ import {
   type ConnectionSelector,
   selects,
 } from '../shared/messages.ts';
-import type { CertificateChain } from './certificate-verdict.ts';
+import type { CertificateChain } from './certificate-chain.ts';
 import { type Ground, withdrawn } from './standing.ts';
 import type { View } from './view.ts';
 

@@ -5,7 +5,7 @@ import type { Timeouts } from '../domain/model.ts';
 import type { CloseReason, Reason } from '../domain/reasons.ts';
 import type { LaneWriter } from '../shared/memory/lane-writer.ts';
 import { paceOf } from './bandwidth.ts';
-import { presentedChain } from './certificate-trust.ts';
+import { presentedChain } from './certificate-chain.ts';
 import { connectionFacts, type Facts, numberOf } from './connection-facts.ts';
 import type { EventFeed } from './event-feed.ts';
 import type { LiveConnection, LiveConnections } from './live-connections.ts';

@@ -5,8 +5,9 @@ import type { Socket } from 'node:net';
 import { createServer, type SecureContextOptions, type Server, type TLSSocket, type TlsOptions } from 'node:tls';
 import type { Listener, TlsMaterial } from '../domain/model.ts';
 import { SESSION_LIFETIME_MS } from '../domain/session-tickets.ts';
+import { type CertificateChain, leadsToCa, presentedChain } from './certificate-chain.ts';
 import type { Front } from './plain-front.ts';
-import { Refusal } from './refusal.ts';
+import { CertificateRefusal, Refusal } from './refusal.ts';
 import { contextOptions, namedContexts } from './server-contexts.ts';
 import { serverNameOf } from './server-name.ts';
 import { honourTickets } from './session-tickets.ts';
@@ -91,10 +92,11 @@ export class TlsFront implements Front {
     try {
       // Looked at only where it makes a difference.
       const serverName = looksAtNames(this.#served) ? await Promise.race([serverNameOf(raw), refusal]) : undefined;
+      const { material } = this.#served;
       const server = serverFor(serverName, this.#served);
       this.#handshakes.run({ resolve, reject }, () => server.emit('connection', raw));
       const socket = await Promise.race([secured, refusal]);
-      verifyPeer(socket, wallMs());
+      verifyPeer(socket, material, wallMs());
       // A resumed session of TLS 1.2 does not say again which name it was asked for.
       if (serverName !== undefined) socket.servername = serverName;
       return socket;
@@ -160,27 +162,38 @@ function serverFor(serverName: string | undefined, { main, named }: Served): Ser
 
 const EXPIRY_ERRORS: ReadonlySet<string> = new Set(['CERT_HAS_EXPIRED', 'CERT_NOT_YET_VALID']);
 
-function verifyPeer(socket: TLSSocket, nowMs: number): void {
-  const certificate = socket.getPeerX509Certificate();
-  if (certificate === undefined) throw new Refusal('no_client_certificate', 'the client presented no certificate');
+function verifyPeer(socket: TLSSocket, material: TlsMaterial, nowMs: number): void {
+  const leaf = socket.getPeerX509Certificate();
+  if (leaf === undefined) throw new Refusal('no_client_certificate', 'the client presented no certificate');
   // @types/node declares an Error; at run time it is the verification code (`CERT_HAS_EXPIRED`).
-  if (!socket.authorized) throw untrusted(String(socket.authorizationError), certificate.subject);
-  if (socket.isSessionReused()) refuseOutsideItsDates(certificate, nowMs);
+  if (!socket.authorized) throw untrusted(String(socket.authorizationError), presentedChain(socket) ?? [leaf], material);
+  if (socket.isSessionReused()) refuseOutsideItsDates(leaf, nowMs);
 }
 
 /** A session remembers the verdict of its first handshake; its ticket sees to the CA and the revocation list, and time goes on. */
-function refuseOutsideItsDates({ validFromDate, validToDate, subject }: X509Certificate, nowMs: number): void {
-  if (nowMs > validToDate.getTime()) throw untrusted('CERT_HAS_EXPIRED', subject);
-  if (nowMs < validFromDate.getTime()) throw untrusted('CERT_NOT_YET_VALID', subject);
+function refuseOutsideItsDates(leaf: X509Certificate, nowMs: number): void {
+  const refusal = (code: string) => new CertificateRefusal('certificate_expired', detailOf(code, leaf), leaf);
+  if (nowMs > leaf.validToDate.getTime()) throw refusal('CERT_HAS_EXPIRED');
+  if (nowMs < leaf.validFromDate.getTime()) throw refusal('CERT_NOT_YET_VALID');
 }
 
 /** The refusal of a certificate that OpenSSL's verification ended with this code. */
-export function untrusted(code: string, subject: string): Refusal {
-  // Whose it claims to be: nothing of it is proven, but it says where to look.
-  const detail = `${code}: ${subject.replaceAll('\n', ', ').slice(0, 256)}`;
-  if (EXPIRY_ERRORS.has(code)) return new Refusal('certificate_expired', detail);
-  if (code === 'CERT_REVOKED') return new Refusal('certificate_revoked', detail);
-  return new Refusal('certificate_untrusted', detail);
+export function untrusted(code: string, chain: CertificateChain, material: TlsMaterial): CertificateRefusal {
+  const [leaf] = chain;
+  const detail = detailOf(code, leaf);
+  const aged = EXPIRY_ERRORS.has(code) ? 'certificate_expired' : code === 'CERT_REVOKED' ? 'certificate_revoked' : undefined;
+  if (aged !== undefined) return new CertificateRefusal(aged, detail, leadsToCa(chain, material) ? leaf : undefined);
+  if (code !== 'UNABLE_TO_GET_CRL') return new CertificateRefusal('certificate_untrusted', detail, undefined);
+  // With a list, OpenSSL says so of every foreign certificate too.
+  const why = leadsToCa(chain, material)
+    ? 'crl has no list of a CA that it leads to'
+    : 'it leads to no CA of caCert: its CA is another one, or an intermediate that the client does not send';
+  return new CertificateRefusal('certificate_untrusted', `${detail}; ${why}`, undefined);
+}
+
+/** Whose the certificate claims to be: nothing of it need be proven, but it says where to look. */
+function detailOf(code: string, { subject }: X509Certificate): string {
+  return `${code}: ${subject.replaceAll('\n', ', ').slice(0, 256)}`;
 }
 
 const NOT_TLS = 'not TLS, or a PROXY protocol header from an address that acceptProxyProtocol of the listener does not hold';
