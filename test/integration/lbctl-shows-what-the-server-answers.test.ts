@@ -109,6 +109,9 @@ test('a server that is older than lbctl, and one that never answers', async (t) 
   const older = await lbctl(['list-clients'], { env });
   assert.match(older.stderr, /^lbctl: refused \(UNIMPLEMENTED\): .*is lbd older than this lbctl\?\n$/);
   assert.equal(older.code, 1);
+  const hasty = await lbctl(['get-log-level', '--timeout', '1ms'], { env });
+  assert.match(hasty.stderr, /^lbctl: cannot reach \S+: it answers, but not within 1ms; give it longer with --timeout\n$/);
+  assert.equal(hasty.code, 3);
   const silent = await lbctl(['get-log-level', '--timeout', '2s'], { env });
   assert.match(silent.stderr, /^lbctl: cannot reach \S+: it did not answer within 2s; try again, or give it longer with --timeout\n$/);
   assert.equal(silent.code, 3);
