@@ -41,6 +41,11 @@ const entryName = fc.oneof(
 const words = fc
   .oneof(fc.string({ unit: 'grapheme', minLength: 1, maxLength: 20 }), fc.constantFrom('yes', ' a ', '#', '"', "'", ': ', '- ', '\u2028'))
   .filter((text) => !/\p{Cc}/u.test(text) && text.isWellFormed());
+/** What holds a wildcard must be a pattern; anything else is compared as it is. */
+const uris = fc.oneof(
+  words.filter((text) => !text.includes('*')),
+  fc.constantFrom('spiffe://example.org/team/*', 'spiffe://example.org/**/web', 'spiffe://example.org/a/*/c/**'),
+);
 /** Line ends and other control characters included. */
 const probeText = fc
   .oneof(fc.string({ unit: 'binary', maxLength: 20 }), fc.constantFrom('PING\r\n', '\0', ' ', '\n', '\t', '\u0085', '\ufeff', 'null'))
@@ -131,7 +136,7 @@ const match: fc.Arbitrary<IdentityMatch> = fc.oneof(
   record<IdentityMatch>({
     cn: orNone(words),
     dns: orNone(words.map((text) => text.toLowerCase())),
-    uri: orNone(words),
+    uri: orNone(uris),
     ou: orNone(words),
     fingerprint: orNone(fingerprint),
     cidr: orNone(network),
