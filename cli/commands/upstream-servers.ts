@@ -74,6 +74,7 @@ export function upstreamServerTable(servers: readonly UpstreamServerStatus[], no
   if (servers.length === 0) return 'no upstream servers';
   // Most groups have none: a column for nobody would only take room.
   const withAgents = servers.some(({ agent }) => agent !== undefined);
+  const withSlowStart = servers.some(({ slowStartPercent }) => slowStartPercent !== undefined);
   const withNames = servers.some(({ resolution }) => resolution !== undefined);
   return table(
     [
@@ -89,6 +90,7 @@ export function upstreamServerTable(servers: readonly UpstreamServerStatus[], no
       'BACKUP',
       'PROBE TIME',
       'LAST PROBE',
+      ...(withSlowStart ? ['SLOW START'] : []),
       ...(withAgents ? ['AGENT'] : []),
       ...(withNames ? ['FOUND AT'] : []),
     ],
@@ -105,6 +107,7 @@ export function upstreamServerTable(servers: readonly UpstreamServerStatus[], no
       status.server?.backup === true ? 'yes' : '',
       status.lastProbeLatency === undefined ? '' : formatDuration(fromDuration(status.lastProbeLatency)),
       status.lastProbe,
+      ...(withSlowStart ? [status.slowStartPercent === undefined ? '' : `${status.slowStartPercent}% of its share`] : []),
       ...(withAgents ? [agentCell(status)] : []),
       ...(withNames ? [resolutionCell(status)] : []),
     ]),

@@ -28,7 +28,8 @@ test('a server that is ejected, in panic, or of a host name that cannot be found
   assert.match(table({ ejection: { until: new Date(1), ejections: 1n } }), / ejected, healthy /);
   assert.match(table({ ejection: { ejections: 1n, cause: 'refused' } }), /a\.test:1 {2}healthy /);
   assert.match(table({ inPanic: true }), / healthy, panic /);
-  assert.doesNotMatch(table({}), /FOUND AT/);
+  assert.doesNotMatch(table({}), /FOUND AT|SLOW START|AGENT/);
+  assert.match(table({ slowStartPercent: 40 }), /SLOW START[\s\S]* 40% of its share$/m);
   assert.match(table({ resolution: { addresses: ['10.0.0.1', '::1'] } }), /FOUND AT[\s\S]* 10\.0\.0\.1 ::1$/m);
   assert.match(table({ resolution: { addresses: ['10.0.0.1'], error: 'timed out' } }), / timed out: 10\.0\.0\.1$/m);
 });
