@@ -13,6 +13,7 @@ const CHANGED_BY: Readonly<Record<string, ChangedBy>> = {
   tlsParams: ['ApplyConfig'],
   'tlsParams.certificate': ['ApplyConfig', 'ReloadCertificates'],
   'tlsParams.privateKey': ['ApplyConfig', 'ReloadCertificates'],
+  'tlsParams.ocspResponse': ['ApplyConfig', 'ReloadCertificates'],
   'tlsParams.certificates[]': ['ApplyConfig', 'ReloadCertificates'],
   'tlsParams.caCert': ['ApplyConfig', 'ReloadCertificates'],
   'tlsParams.crl': ['ApplyConfig', 'ReloadCertificates'],

@@ -63,9 +63,11 @@ export function resolveTls(tls: TlsParamsInFile, resolvePath: ResolvePath): TlsP
   return {
     certificate: resolvePath(tls.certificate),
     privateKey: resolvePath(tls.privateKey),
-    certificates: tls.certificates.map(({ certificate, privateKey }) => ({
+    ocspResponse: tls.ocspResponse === undefined ? undefined : resolvePath(tls.ocspResponse),
+    certificates: tls.certificates.map(({ certificate, privateKey, ocspResponse }) => ({
       certificate: resolvePath(certificate),
       privateKey: resolvePath(privateKey),
+      ocspResponse: ocspResponse === undefined ? undefined : resolvePath(ocspResponse),
     })),
     caCert: resolvePath(tls.caCert),
     crl: tls.crl === undefined ? undefined : resolvePath(tls.crl),

@@ -1,12 +1,15 @@
 /** Reads one PEM file that TLS settings name, and refuses in one line what cannot be used. */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { statSync } from 'node:fs';
-import type { KeyPairFiles } from '../domain/model.ts';
+import type { ServedKeyPairFiles } from '../domain/model.ts';
 import { type PemBlock, pemBlocks } from './pem.ts';
 import { readBoundedFile, UnreadableFileError } from './read-file.ts';
 
+/** Where a certificate and what goes with it stand in TlsParams. */
+export type PairPrefix = '' | `certificates[${number}].`;
+
 /** The keys of TlsParams and UpstreamTls that name files, as paths. */
-export type TlsFileKey = keyof KeyPairFiles | `certificates[${number}].${keyof KeyPairFiles}` | 'caCert' | 'crl' | 'ca';
+export type TlsFileKey = `${PairPrefix}${keyof ServedKeyPairFiles}` | 'caCert' | 'crl' | 'ca';
 
 /** A TLS file that cannot be used: one line, `key file: reason and what to do`. */
 export class TlsFileError extends Error {

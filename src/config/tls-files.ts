@@ -1,12 +1,14 @@
 /** Reads the files of TlsParams and proves that they can be served, since Node.js itself takes a garbage CA in silence. */
 import { randomBytes } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
-import type { KeyPair, KeyPairFiles, TlsMaterial, TlsParams } from '../domain/model.ts';
+import type { KeyPair, OcspStaple, ServedKeyPairFiles, TlsMaterial, TlsParams } from '../domain/model.ts';
 import type { TicketKey } from '../domain/session-tickets.ts';
 import type { RevocationList } from './crl.ts';
+import { readStaple, stapleWarnings } from './ocsp.ts';
 import {
   attemptFile,
   joined,
+  type PairPrefix,
   type ParsedCertificate,
   Refusal,
   readAuthorities,
@@ -52,12 +54,12 @@ export function inspectTlsFiles(params: TlsParams, options: TlsFileOptions): Ins
     }
   };
 
-  const readPair = (prefix: '' | `certificates[${number}].`, { certificate, privateKey }: KeyPairFiles): ReadPair | undefined => {
+  const readPair = (prefix: PairPrefix, { certificate, privateKey, ocspResponse }: ServedKeyPairFiles): ReadPair | undefined => {
     const chain = attempt(`${prefix}certificate`, certificate, readChain);
     const key = attempt(`${prefix}privateKey`, privateKey, (file) => readPrivateKey(file, options.allowInsecureKeyPermissions));
     if (chain === undefined || key === undefined) return undefined;
     attempt(`${prefix}privateKey`, privateKey, () => refuseForeignKey(chain, key.object, certificate));
-    return { key: `${prefix}certificate`, file: certificate, chain, pem: { certificatePem: joined(chain), privateKeyPem: key.pem } };
+    return { prefix, file: certificate, chain, pem: { certificatePem: joined(chain), privateKeyPem: key.pem }, ocspResponse };
   };
 
   const main = readPair('', params);
@@ -70,9 +72,15 @@ export function inspectTlsFiles(params: TlsParams, options: TlsFileOptions): Ins
   if (errors.length > 0 || main === undefined || authorities === undefined) return { errors };
 
   const { minVersion, ciphers } = params;
+  const stapleOf = ({ prefix, chain: [leaf, ...intermediates], ocspResponse: file }: ReadPair): OcspStaple | undefined => {
+    const issuers = [...intermediates, ...authorities, leaf].map(({ certificate }) => certificate);
+    if (file !== undefined) return attempt(`${prefix}ocspResponse`, file, () => readStaple(file, leaf.certificate, issuers, nowMs));
+    return undefined;
+  };
   const material: TlsMaterial = {
     ...main.pem,
-    certificates: more.map(({ pem }) => pem),
+    ocsp: stapleOf(main),
+    certificates: more.map((pair) => ({ ...pair.pem, ocsp: stapleOf(pair) })),
     caPem: joined(authorities),
     crlPem: revocations?.pem,
     minVersion,
@@ -82,23 +90,27 @@ export function inspectTlsFiles(params: TlsParams, options: TlsFileOptions): Ins
       ? { keys: [newTicketKey(nowMs)], turningPointsMs: turningPoints(authorities, revocations?.lists ?? []) }
       : undefined,
   };
-  for (const { key, file, pem } of [main, ...more]) attempt(key, file, () => refuseWhatOpensslRefuses({ ...material, ...pem }));
+  for (const { prefix, file, pem } of [main, ...more])
+    attempt(`${prefix}certificate`, file, () => refuseWhatOpensslRefuses({ ...material, ...pem }));
   if (errors.length > 0) return { errors };
   const dated = [
-    ...[main, ...more].flatMap(({ key, file, chain }) => chain.map((each) => [key, file, each] as const)),
+    ...[main, ...more].flatMap(({ prefix, file, chain }) => chain.map((each) => [`${prefix}certificate`, file, each] as const)),
     ...authorities.map((each) => ['caCert', params.caCert, each] as const),
   ];
   const warnings = dated.flatMap(([name, file, { certificate }]) => validityWarnings(`${name} ${file}`, certificate, nowMs));
+  for (const [index, { prefix, ocspResponse }] of [main, ...more].entries())
+    warnings.push(...stapleWarnings(`${prefix}ocspResponse ${ocspResponse}`, [material, ...material.certificates][index]?.ocsp, nowMs));
   if (revocations !== undefined) warnings.push(...revocationWarnings(`crl ${params.crl}`, revocations.lists, authorities, nowMs));
   return { material, warnings };
 }
 
-/** A certificate and its key, and where the certificate is from. */
+/** A certificate and its key, where the certificate is from, and the file with its OCSP response. */
 interface ReadPair {
-  readonly key: TlsFileKey;
+  readonly prefix: PairPrefix;
   readonly file: string;
-  readonly chain: readonly ParsedCertificate[];
+  readonly chain: readonly [ParsedCertificate, ...ParsedCertificate[]];
   readonly pem: KeyPair;
+  readonly ocspResponse: string | undefined;
 }
 
 /** `nowMs` is milliseconds since 1970. */

@@ -1,7 +1,7 @@
 /** With which certificates a listener answers: the main one, or the first other one that carries the name a client asks for (SNI). */
 import { constants, X509Certificate } from 'node:crypto';
 import type { SecureContextOptions } from 'node:tls';
-import type { KeyPair, TlsMaterial } from '../domain/model.ts';
+import type { KeyPair, OcspStaple, ServedKeyPair, TlsMaterial } from '../domain/model.ts';
 
 /** One-label wildcards as in RFC 6125, section 6.4.3; the common name counts where there is no DNS name. */
 const NAME_RULES = { subject: 'default', partialWildcards: false } as const;
@@ -14,10 +14,21 @@ export function contextOptions(material: TlsMaterial): SecureContextOptions & { 
   return optionsWith(mainPairs(material), material);
 }
 
-/** What a client is served with that asks for a name which `isFor` takes. */
-export interface NamedContext {
-  isFor(serverName: string): boolean;
+/** What clients are served with. */
+export interface ServingContext {
   readonly options: SecureContextOptions;
+  /** Stapled for those that ask. Of twins, none is: which of them OpenSSL chooses is not known when the response is asked for. */
+  readonly ocsp: OcspStaple | undefined;
+}
+
+/** What a client is served with that asks for a name which `isFor` takes. */
+export interface NamedContext extends ServingContext {
+  isFor(serverName: string): boolean;
+}
+
+/** What a client is served with that asks for no name that one of `certificates` carries. */
+export function mainContext(material: TlsMaterial): ServingContext {
+  return servingContext(mainPairs(material), material);
 }
 
 /** The contexts of `certificates`, in their order. */
@@ -26,9 +37,13 @@ export function namedContexts(material: TlsMaterial): readonly NamedContext[] {
     const certificate = new X509Certificate(pair.certificatePem);
     return {
       isFor: (serverName) => certificate.checkHost(serverName, NAME_RULES) !== undefined,
-      options: optionsWith(twinsOf(pair, [...material.certificates, material]), material),
+      ...servingContext(twinsOf(pair, [...material.certificates, material]), material),
     };
   });
+}
+
+function servingContext(pairs: readonly ServedKeyPair[], material: TlsMaterial): ServingContext {
+  return { options: optionsWith(pairs, material), ocsp: pairs.length === 1 ? pairs[0]?.ocsp : undefined };
 }
 
 function optionsWith(pairs: readonly KeyPair[], material: TlsMaterial) {
@@ -46,12 +61,12 @@ function optionsWith(pairs: readonly KeyPair[], material: TlsMaterial) {
   };
 }
 
-function mainPairs(material: TlsMaterial): readonly KeyPair[] {
+function mainPairs(material: TlsMaterial): readonly ServedKeyPair[] {
   return twinsOf(material, material.certificates);
 }
 
 /** The pair, and the first other one of each other kind of key that is for the same names: OpenSSL serves the one that the client can verify. */
-function twinsOf(pair: KeyPair, others: readonly KeyPair[]): readonly KeyPair[] {
+function twinsOf(pair: ServedKeyPair, others: readonly ServedKeyPair[]): readonly ServedKeyPair[] {
   const leaf = new X509Certificate(pair.certificatePem);
   const byKind = new Map([[leaf.publicKey.asymmetricKeyType, pair]]);
   for (const other of others) {

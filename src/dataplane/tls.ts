@@ -2,13 +2,14 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
-import { createServer, type SecureContextOptions, type Server, type TLSSocket, type TlsOptions } from 'node:tls';
+import { createServer, type Server, type TLSSocket, type TlsOptions } from 'node:tls';
 import type { Listener, TlsMaterial } from '../domain/model.ts';
 import { SESSION_LIFETIME_MS } from '../domain/session-tickets.ts';
 import { type CertificateChain, leadsToCa, presentedChain } from './certificate-chain.ts';
+import { staple } from './ocsp-stapling.ts';
 import type { Front } from './plain-front.ts';
 import { CertificateRefusal, Refusal } from './refusal.ts';
-import { contextOptions, namedContexts } from './server-contexts.ts';
+import { mainContext, namedContexts, type ServingContext } from './server-contexts.ts';
 import { serverNameOf } from './server-name.ts';
 import { honourTickets } from './session-tickets.ts';
 
@@ -111,13 +112,14 @@ export class TlsFront implements Front {
   #serve(material: TlsMaterial): Served {
     return {
       material,
-      main: this.#serverWith(contextOptions(material), material),
-      named: namedContexts(material).map(({ isFor, options }) => ({ isFor, server: this.#serverWith(options, material) })),
+      main: this.#serverWith(mainContext(material), material),
+      named: namedContexts(material).map((context) => ({ isFor: context.isFor, server: this.#serverWith(context, material) })),
     };
   }
 
-  #serverWith(context: SecureContextOptions, { sessionTickets }: TlsMaterial): Server {
-    const server = createServer({ ...context, ...serverOptions(this.#options.alpn) });
+  #serverWith({ options, ocsp }: ServingContext, { sessionTickets }: TlsMaterial): Server {
+    const server = createServer({ ...options, ...serverOptions(this.#options.alpn) });
+    if (ocsp !== undefined) staple(server, ocsp, this.#options.wallMs);
     if (sessionTickets !== undefined) honourTickets(server, sessionTickets, this.#options.wallMs);
     server.on('secureConnection', (socket) => {
       // Until now a client that ended had left; from now on it may have ended only its own half.

@@ -159,6 +159,7 @@ test('the verdict on a certificate is what its handshake comes to, whatever is w
       const material: TlsMaterial = {
         certificatePem: certPem,
         privateKeyPem: keyPem,
+        ocsp: undefined,
         certificates: [],
         sessionTickets: undefined,
         caPem: authorities.map((each) => each.certPem).join(''),
@@ -181,6 +182,7 @@ test('a chain that no handshake would read is refused as one', async () => {
   const material: TlsMaterial = {
     certificatePem: certPem,
     privateKeyPem: keyPem,
+    ocsp: undefined,
     certificates: [],
     sessionTickets: undefined,
     caPem: certPem,

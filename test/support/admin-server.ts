@@ -233,6 +233,7 @@ export async function startAdmin(t: Pick<TestContext, 'after'>, options: AdminOp
     return {
       certificatePem: certPem,
       privateKeyPem: keyPem,
+      ocsp: undefined,
       certificates: [],
       sessionTickets: undefined,
       caPem: from.caPem,

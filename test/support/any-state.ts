@@ -20,6 +20,7 @@ import {
   RATE_ALGORITHMS,
   type Revocation,
   SERVER_MODES,
+  type ServedKeyPairFiles,
   type TargetGroup,
   type TlsParams,
   type UpstreamServer,
@@ -57,6 +58,12 @@ const network = fc.constantFrom('10.0.0.0/8', '192.0.2.7', '0.0.0.0/0', '2001:db
 const hostHeader = fc.stringMatching(/^[\x21-\x7e]{1,30}$/);
 
 const keyPairFiles: fc.Arbitrary<KeyPairFiles> = record<KeyPairFiles>({ certificate: file, privateKey: file });
+
+const servedKeyPairFiles: fc.Arbitrary<ServedKeyPairFiles> = record<ServedKeyPairFiles>({
+  certificate: file,
+  privateKey: file,
+  ocspResponse: orNone(file),
+});
 
 const healthCheck: fc.Arbitrary<HealthCheck> = record<HealthCheck>({
   type: fc.constantFrom('tcp', 'tls', 'http', 'grpc', 'sendExpect', 'none'),
@@ -177,7 +184,8 @@ export function anyClient(groupNames: readonly string[]): fc.Arbitrary<Client> {
 const tlsParams: fc.Arbitrary<TlsParams> = record<TlsParams>({
   certificate: file,
   privateKey: file,
-  certificates: fc.array(keyPairFiles, { maxLength: 2 }),
+  ocspResponse: orNone(file),
+  certificates: fc.array(servedKeyPairFiles, { maxLength: 2 }),
   caCert: file,
   crl: orNone(file),
   minVersion: fc.constantFrom('TLSv1.2', 'TLSv1.3'),

@@ -41,6 +41,7 @@ export function sampleListener(name: string, changes: Partial<Listener> = {}): L
     tls: {
       certificate: '/etc/portcullis/loadbalancer.crt',
       privateKey: '/etc/portcullis/loadbalancer.key',
+      ocspResponse: undefined,
       certificates: [],
       caCert: '/etc/portcullis/rootCA.pem',
       crl: undefined,

@@ -28,6 +28,7 @@ export async function materialOf(ca: TestCa, changes: Partial<TlsMaterial> = {})
   return {
     certificatePem: certPem,
     privateKeyPem: keyPem,
+    ocsp: undefined,
     certificates: [],
     caPem: ca.caPem,
     crlPem: undefined,

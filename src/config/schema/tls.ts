@@ -3,7 +3,15 @@ import type { z } from 'zod';
 import { documented, flag, list, mapping, oneOf } from './fields.ts';
 import { ciphers, filePath } from './text-fields.ts';
 
-/** A certificate and its key. */
+const ocspResponse = () =>
+  documented(
+    filePath('an OCSP response').optional(),
+    'DER file with the answer of its OCSP responder, stapled for clients that ask until it ends; not beside a twin with another kind of key.',
+    'none',
+    'certs/loadbalancer.ocsp',
+  );
+
+/** A certificate, its key and its OCSP response. */
 export const keyPair = mapping({
   certificate: documented(filePath('a certificate'), 'PEM file with the certificate, then its intermediates.', undefined, 'certs/db.crt'),
   privateKey: documented(
@@ -12,6 +20,7 @@ export const keyPair = mapping({
     undefined,
     'certs/db.key',
   ),
+  ocspResponse: ocspResponse(),
 });
 
 export const tlsParams = mapping({
@@ -27,6 +36,7 @@ export const tlsParams = mapping({
     undefined,
     'certs/loadbalancer.key',
   ),
+  ocspResponse: ocspResponse(),
   certificates: documented(
     list(keyPair, 'certificates with their keys').prefault([]),
     'More certificates of a listener: a client that asks for a name (SNI) gets the first that carries it, others the one above.',

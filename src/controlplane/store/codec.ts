@@ -33,6 +33,7 @@ import {
   type Route,
   SERVER_MODES,
   type SendExpectCheck,
+  type ServedKeyPairFiles,
   type Snapshot,
   type TargetGroup,
   type TlsParams,
@@ -116,10 +117,13 @@ const address = object<Address>({ host: text, port: whole });
 
 const keyPairFiles = object<KeyPairFiles>({ certificate: text, privateKey: text });
 
+const servedKeyPairFiles = object<ServedKeyPairFiles>({ certificate: text, privateKey: text, ocspResponse: optional(text) });
+
 const tlsParams = object<TlsParams>({
   certificate: text,
   privateKey: text,
-  certificates: orElse(list(keyPairFiles), []),
+  ocspResponse: optional(text),
+  certificates: orElse(list(servedKeyPairFiles), []),
   caCert: text,
   crl: optional(text),
   minVersion: oneOf(['TLSv1.2', 'TLSv1.3']),

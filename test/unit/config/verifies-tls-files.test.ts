@@ -27,6 +27,7 @@ async function goodFiles(t: TestContext): Promise<Setup & { readonly certPem: st
   const params = {
     certificate: at('lb.crt'),
     privateKey: at('lb.key'),
+    ocspResponse: undefined,
     certificates: [],
     sessionTickets: false,
     caCert: at('ca.pem'),

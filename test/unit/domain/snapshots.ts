@@ -41,6 +41,7 @@ export function listener(name: string, changes: Partial<Listener> = {}): Listene
     tls: {
       certificate: '/lb.crt',
       privateKey: '/lb.key',
+      ocspResponse: undefined,
       certificates: [],
       caCert: '/ca.pem',
       crl: undefined,
