@@ -113,8 +113,9 @@ export class LoadBalancer {
 
   listeners(): readonly BoundListener[] {
     return this.snapshot.listeners.map((listener) => {
-      const { name, address, targetGroup, routes } = listener;
-      return { name, address: formatAddress({ ...address, port: this.#workers.portOf(listener) }), targetGroup, routes };
+      const { tls, ...settings } = listener;
+      const address = formatAddress({ ...listener.address, port: this.#workers.portOf(listener) });
+      return { ...settings, address, plain: tls === undefined };
     });
   }
 

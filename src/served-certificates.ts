@@ -1,5 +1,6 @@
 import type { X509Certificate } from 'node:crypto';
 import type { Logger } from 'pino';
+import type { ServedChain } from './admin/context.ts';
 import { certificatesInUse } from './config/certificates-in-use.ts';
 import { loadTlsMaterial, TlsFileError } from './config/tls-files.ts';
 import { certificateJudge } from './dataplane/certificate-verdict.ts';
@@ -49,19 +50,19 @@ export class ServedCertificates {
   }
 
   /** What new connections are served with now, whatever the files say meanwhile; the admin server is last. */
-  served(): { readonly usedBy: string; readonly file: string; readonly certificatePem: string }[] {
+  served(): readonly ServedChain[] {
     const { config, snapshot, tlsMaterial } = this.#balancer;
     const listeners = snapshot.listeners.flatMap(({ name, tls }) => {
       const material = tlsMaterial.get(name);
       if (tls === undefined || material === undefined) return [];
-      const byName = material.certificates.map(({ certificatePem }, index) => ({
-        usedBy: name,
-        file: tls.certificates[index]?.certificate ?? '',
-        certificatePem,
-      }));
-      return [{ usedBy: name, file: tls.certificate, certificatePem: material.certificatePem }, ...byName];
+      return [material, ...material.certificates].map(({ certificatePem, ocsp }, index) => {
+        const { certificate: file } = tls.certificates[index - 1] ?? tls;
+        return { usedBy: name, file, certificatePem, ocsp };
+      });
     });
-    return [...listeners, { usedBy: 'admin', file: config.admin.tls.certificate, certificatePem: this.#admin.certificatePem }];
+    const { certificatePem } = this.#admin;
+    // Its library staples nothing.
+    return [...listeners, { usedBy: 'admin', file: config.admin.tls.certificate, certificatePem, ocsp: undefined }];
   }
 
   /** Every certificate that is loaded: what is served, and the CAs that clients and administrators are held against. */

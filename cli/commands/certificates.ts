@@ -96,13 +96,16 @@ export function readCertificate(file: string): string {
 
 function servedTable(certificates: readonly ServedCertificate[], nowMs: number, paint: Paint): string {
   if (certificates.length === 0) return 'no certificates are served';
+  // Few have one, and the lines are long.
+  const areStapled = certificates.some(({ ocsp }) => ocsp !== undefined);
   return table(
-    ['USED BY', 'SUBJECT', 'ISSUER', 'EXPIRES', 'FILE', 'FINGERPRINT'],
-    certificates.map(({ usedBy, subject, issuer, notAfter, file, fingerprint }) => [
+    ['USED BY', 'SUBJECT', 'ISSUER', 'EXPIRES', ...(areStapled ? ['OCSP'] : []), 'FILE', 'FINGERPRINT'],
+    certificates.map(({ usedBy, subject, issuer, notAfter, ocsp, file, fingerprint }) => [
       usedBy,
       subject.replaceAll('\n', ', '),
       issuer.replaceAll('\n', ', '),
       expiryCell(notAfter, nowMs),
+      ...(areStapled ? [stapleCell(ocsp)] : []),
       file,
       fingerprint,
     ]),
@@ -116,6 +119,12 @@ function expiryCell(notAfter: Date | undefined, nowMs: number): Cell {
   const date = notAfter.toISOString().slice(0, 10);
   if (leftMs <= 0) return { text: `${date} (expired)`, tone: 'bad' };
   return { text: `${date} (in ${formatAge(leftMs)})`, tone: leftMs < SOON_MS ? 'unsure' : 'good' };
+}
+
+function stapleCell(ocsp: ServedCertificate['ocsp']): Cell {
+  if (ocsp === undefined) return '';
+  const until = ocsp.nextUpdate === undefined ? '' : ` until ${ocsp.nextUpdate.toISOString().slice(0, 16)}Z`;
+  return ocsp.stapled ? { text: `stapled${until}`, tone: 'good' } : { text: `ended${until.replace('until', 'at')}`, tone: 'bad' };
 }
 
 function revokedTable(revoked: readonly RevokedCertificate[], paint: Paint): string {

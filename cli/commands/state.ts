@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { AdminServiceService, type GetStateResponse, type Listener } from '../../src/gen/lb/admin/v1/admin.ts';
+import { type AddressGuard, AdminServiceService, type GetStateResponse, type Listener } from '../../src/gen/lb/admin/v1/admin.ts';
 import type { Connection } from '../connection.ts';
 import { formatAge } from '../durations.ts';
 import type { Io } from '../io.ts';
@@ -83,10 +83,37 @@ function stateText(state: GetStateResponse, nowMs: number, paint: Paint): string
 function listenerTable(listeners: readonly Listener[], paint: Paint): string {
   if (listeners.length === 0) return 'no listeners';
   return table(
-    ['LISTENER', 'ADDRESS', 'TARGET GROUP', 'ROUTES'],
-    listeners.map(({ name, address, targetGroup, routes }) => [name, address, targetGroup, routes.map(routeText).join(', ')]),
+    ['LISTENER', 'ADDRESS', 'CLIENTS COME BY', 'PER ADDRESS', 'TARGET GROUP', 'ROUTES'],
+    listeners.map((listener) => {
+      const { name, address, perAddress, targetGroup, routes } = listener;
+      return [
+        name,
+        address,
+        waysText(listener),
+        perAddress === undefined ? '' : guardText(perAddress),
+        targetGroup,
+        routes.map(routeText).join(', '),
+      ];
+    }),
     paint,
   );
+}
+
+/** `mutual TLS, ALPN h2, PROXY from 10.0.0.0/8` */
+function waysText({ plain, alpn, acceptProxyProtocol }: Listener): string {
+  const offered = alpn.length === 0 ? [] : [`ALPN ${alpn.join(' ')}`];
+  const proxies = acceptProxyProtocol.length === 0 ? [] : [`PROXY from ${acceptProxyProtocol.join(' ')}`];
+  return [plain ? 'plain TCP' : 'mutual TLS', ...offered, ...proxies].join(', ');
+}
+
+/** `50/s (burst 100), 20 handshakes, 200 held` */
+function guardText({ connectionsPerSecond, burst, pendingHandshakes, concurrentConnections }: AddressGuard): string {
+  const bounds = [
+    connectionsPerSecond === 0 ? [] : [`${connectionsPerSecond}/s (burst ${burst})`],
+    pendingHandshakes === 0 ? [] : [`${pendingHandshakes} handshakes`],
+    concurrentConnections === 0 ? [] : [`${concurrentConnections} held`],
+  ];
+  return bounds.flat().join(', ');
 }
 
 function routeText({ sni, alpn, targetGroup }: Listener['routes'][number]): string {

@@ -10,7 +10,7 @@ import type { EjectionStatus } from '../controlplane/outlier-detector.ts';
 import type { Planner } from '../controlplane/planner.ts';
 import type { Stats } from '../controlplane/stats.ts';
 import type { ExplainQuestion, Explanation } from '../controlplane/workers.ts';
-import type { BoundListener, LogLevel } from '../domain/model.ts';
+import type { BoundListener, LogLevel, OcspStaple } from '../domain/model.ts';
 import type { CloseReason } from '../domain/reasons.ts';
 import type { CertificateInUse } from '../domain/useless-revocation.ts';
 
@@ -56,6 +56,8 @@ export interface ServedChain {
   readonly usedBy: string;
   readonly file: string;
   readonly certificatePem: string;
+  /** undefined: none is configured for it. */
+  readonly ocsp: OcspStaple | undefined;
 }
 
 /** Why the files were not taken. */

@@ -4,7 +4,7 @@ import type { HealthEvent, ServerHealth } from '../controlplane/health-journal.t
 import type { HostStatus } from '../controlplane/host-resolver.ts';
 import type { EjectionStatus } from '../controlplane/outlier-detector.ts';
 import type { ServerCounters, Stats } from '../controlplane/stats.ts';
-import type { BoundListener, Client, Snapshot, UpstreamServer } from '../domain/model.ts';
+import type { AddressGuard, BoundListener, Client, Snapshot, UpstreamServer } from '../domain/model.ts';
 import { isRefusal, type Reason } from '../domain/reasons.ts';
 import * as proto from '../gen/lb/admin/v1/admin.ts';
 import type { AdminContext } from './context.ts';
@@ -80,13 +80,31 @@ export function clientStatus({ stats }: AdminContext, client: Client): proto.Cli
   return { client: clientMessage(client), counters: clientCounters(stats, client) };
 }
 
-export function listenerMessage({ name, address, targetGroup = '', routes }: BoundListener): proto.Listener {
+export function listenerMessage({
+  targetGroup = '',
+  routes,
+  alpn,
+  acceptProxyProtocol,
+  perAddress,
+  ...same
+}: BoundListener): proto.Listener {
   return {
-    name,
-    address,
+    ...same,
     targetGroup,
-    routes: routes.map(({ sni = '', alpn = '', targetGroup: to }) => ({ sni, alpn, targetGroup: to })),
+    routes: routes.map(({ sni = '', alpn: protocol = '', targetGroup: to }) => ({ sni, alpn: protocol, targetGroup: to })),
+    alpn: [...alpn],
+    acceptProxyProtocol: [...acceptProxyProtocol],
+    perAddress: perAddress && guardMessage(perAddress),
   };
+}
+
+function guardMessage({
+  connectionsPerSecond = 0,
+  burst,
+  pendingHandshakes = 0,
+  concurrentConnections = 0,
+}: AddressGuard): proto.AddressGuard {
+  return { connectionsPerSecond, burst, pendingHandshakes, concurrentConnections };
 }
 
 export function listenersByName(listeners: readonly BoundListener[]): BoundListener[] {

@@ -1,7 +1,7 @@
 /** Which certificates are served, and taking them anew from their files. */
 import { X509Certificate } from 'node:crypto';
 import { status as Code } from '@grpc/grpc-js';
-import type { Revocation } from '../domain/model.ts';
+import type { OcspStaple, Revocation } from '../domain/model.ts';
 import type { AdminServiceServer, RevokedCertificate, ServedCertificate } from '../gen/lb/admin/v1/admin.ts';
 import type { Changes } from './changes.ts';
 import type { AdminContext, ServedChain } from './context.ts';
@@ -42,8 +42,8 @@ function ownCertificateRefused(name: string, why: string): AdminError {
 }
 
 /** The certificate and its intermediates, as they are sent in the handshake. */
-function servedMessages({ usedBy, file, certificatePem }: ServedChain): ServedCertificate[] {
-  return [...certificatePem.matchAll(PEM_CERTIFICATE)].map(([pem]) => {
+function servedMessages({ usedBy, file, certificatePem, ocsp }: ServedChain): ServedCertificate[] {
+  return [...certificatePem.matchAll(PEM_CERTIFICATE)].map(([pem], index) => {
     const { subject, issuer, serialNumber, validFromDate, validToDate, fingerprint256 } = new X509Certificate(pem);
     return {
       usedBy,
@@ -54,8 +54,14 @@ function servedMessages({ usedBy, file, certificatePem }: ServedChain): ServedCe
       notAfter: validToDate,
       fingerprint: fingerprint256.replaceAll(':', '').toLowerCase(),
       file,
+      ocsp: index === 0 && ocsp !== undefined ? stapleMessage(ocsp) : undefined,
     };
   });
+}
+
+function stapleMessage({ endsAtMs }: OcspStaple): ServedCertificate['ocsp'] {
+  if (endsAtMs === undefined) return { stapled: true, nextUpdate: undefined };
+  return { stapled: Date.now() < endsAtMs, nextUpdate: new Date(endsAtMs) };
 }
 
 function inOneLine(name: string): string {

@@ -69,7 +69,17 @@ function listenerDocument({ name, address, tls, alpn, acceptProxyProtocol, perAd
 
 function tlsDocument({ certificate, privateKey, ocspResponse, certificates, caCert, crl, minVersion, ciphers, sessionTickets }: TlsParams) {
   const more = certificates.length === 0 ? undefined : certificates.map((pair) => ({ ...pair }));
-  return { certificate, privateKey, ocspResponse, certificates: more, caCert, crl, minVersion, ciphers, sessionTickets: sessionTickets || undefined };
+  return {
+    certificate,
+    privateKey,
+    ocspResponse,
+    certificates: more,
+    caCert,
+    crl,
+    minVersion,
+    ciphers,
+    sessionTickets: sessionTickets || undefined,
+  };
 }
 
 function groupDocument(group: TargetGroup) {

@@ -98,9 +98,7 @@ function basicResponseIn(der: Buffer): BasicResponse {
     algorithm: contentOf(valuesIn(algorithm)[0], DER_TAG.oid).toString('hex'),
     signature: bitsOf(signature),
     certificates:
-      certificates === undefined
-        ? []
-        : valuesIn(valuesIn(certificates, explicitTag(0))[0]).map(({ whole }) => new X509Certificate(whole)),
+      certificates === undefined ? [] : valuesIn(valuesIn(certificates, explicitTag(0))[0]).map(({ whole }) => new X509Certificate(whole)),
   };
 }
 

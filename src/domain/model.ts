@@ -42,6 +42,11 @@ export interface BoundListener {
   readonly name: string;
   /** host:port with the port that was really bound. */
   readonly address: string;
+  /** It speaks no TLS, and knows clients by their source address only. */
+  readonly plain: boolean;
+  readonly alpn: readonly string[];
+  readonly acceptProxyProtocol: readonly string[];
+  readonly perAddress: AddressGuard | undefined;
   readonly targetGroup: string | undefined;
   readonly routes: readonly Route[];
 }

@@ -83,7 +83,16 @@ test('GetState tells the whole state in the order of names, with health and coun
     ],
   );
   assert.deepEqual(state.listeners, [
-    { name: 'main', address: '127.0.0.1:43210', targetGroup: '', routes: [{ sni: '*.db', alpn: '', targetGroup: 'db' }] },
+    {
+      name: 'main',
+      address: '127.0.0.1:43210',
+      plain: false,
+      alpn: ['h2'],
+      acceptProxyProtocol: ['10.0.0.0/8'],
+      perAddress: { connectionsPerSecond: 50, burst: 100, pendingHandshakes: 0, concurrentConnections: 0 },
+      targetGroup: '',
+      routes: [{ sni: '*.db', alpn: '', targetGroup: 'db' }],
+    },
   ]);
 });
 

@@ -41,6 +41,7 @@ test('the certificates in force are listed, and taken anew from their files all 
       notAfter: before.validToDate,
       fingerprint: fingerprintOf(before.toString()),
       file,
+      ocsp: undefined,
     });
   }
   assert.deepEqual(listed, [{ fingerprint: revoked.fingerprint, comment: 'laptop lost', revokedAt: new Date(revoked.revokedAt) }]);

@@ -180,7 +180,16 @@ export async function startAdmin(t: Pick<TestContext, 'after'>, options: AdminOp
   const journal = new HealthJournal(STARTED_AT_MS, 1500);
   const health = new ScriptedHealth(journal);
   const listeners: BoundListener[] = [
-    { name: 'main', address: '127.0.0.1:43210', targetGroup: undefined, routes: [{ sni: '*.db', alpn: undefined, targetGroup: 'db' }] },
+    {
+      name: 'main',
+      address: '127.0.0.1:43210',
+      plain: false,
+      alpn: ['h2'],
+      acceptProxyProtocol: ['10.0.0.0/8'],
+      perAddress: { connectionsPerSecond: 50, burst: 100, pendingHandshakes: undefined, concurrentConnections: undefined },
+      targetGroup: undefined,
+      routes: [{ sni: '*.db', alpn: undefined, targetGroup: 'db' }],
+    },
   ];
   const planner = createPlanner(RUNNING, pino({ level: 'silent' }));
   t.after(() => planner.stop());

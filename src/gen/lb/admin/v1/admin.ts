@@ -1177,6 +1177,24 @@ export interface Listener {
   address: string;
   targetGroup: string;
   routes: Route[];
+  /** Without TLS: clients are known by their source address. */
+  plain: boolean;
+  /** Application protocols that it offers besides those of its routes, most wanted first. */
+  alpn: string[];
+  /** Networks (CIDR) from which a PROXY protocol header is expected. */
+  acceptProxyProtocol: string[];
+  /** What one source address may do. Left out: not bounded. */
+  perAddress: AddressGuard | undefined;
+}
+
+/** Bounds of one source address (of an IPv6 address its /64), over all workers; 0: not bounded. */
+export interface AddressGuard {
+  /** As a token bucket of the size of burst. */
+  connectionsPerSecond: number;
+  burst: number;
+  /** Connections whose TLS handshake is not finished. */
+  pendingHandshakes: number;
+  concurrentConnections: number;
 }
 
 export interface Route {
@@ -2116,6 +2134,15 @@ export interface ServedCertificate {
   fingerprint: string;
   /** The file it was read from. */
   file: string;
+  /** The answer of its OCSP responder that is stapled for clients that ask; left out: none is configured. */
+  ocsp: OcspStaple | undefined;
+}
+
+export interface OcspStaple {
+  /** It is sent now: it has not ended. */
+  stapled: boolean;
+  /** Left out: it says of no end. */
+  nextUpdate: Date | undefined;
 }
 
 export interface RevokedCertificate {
@@ -6301,7 +6328,16 @@ export const GetStateResponse: MessageFns<GetStateResponse> = {
 };
 
 function createBaseListener(): Listener {
-  return { name: "", address: "", targetGroup: "", routes: [] };
+  return {
+    name: "",
+    address: "",
+    targetGroup: "",
+    routes: [],
+    plain: false,
+    alpn: [],
+    acceptProxyProtocol: [],
+    perAddress: undefined,
+  };
 }
 
 export const Listener: MessageFns<Listener> = {
@@ -6317,6 +6353,18 @@ export const Listener: MessageFns<Listener> = {
     }
     for (const v of message.routes) {
       Route.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.plain !== false) {
+      writer.uint32(40).bool(message.plain);
+    }
+    for (const v of message.alpn) {
+      writer.uint32(50).string(v!);
+    }
+    for (const v of message.acceptProxyProtocol) {
+      writer.uint32(58).string(v!);
+    }
+    if (message.perAddress !== undefined) {
+      AddressGuard.encode(message.perAddress, writer.uint32(66).fork()).join();
     }
     return writer;
   },
@@ -6366,6 +6414,38 @@ export const Listener: MessageFns<Listener> = {
             message.routes.push(Route.decode(reader, reader.uint32()));
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.plain = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.alpn.push(reader.string());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.acceptProxyProtocol.push(reader.string());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.perAddress = AddressGuard.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -6388,6 +6468,18 @@ export const Listener: MessageFns<Listener> = {
         ? globalThis.String(object.target_group)
         : "",
       routes: globalThis.Array.isArray(object?.routes) ? object.routes.map((e: any) => Route.fromJSON(e)) : [],
+      plain: isSet(object.plain) ? globalThis.Boolean(object.plain) : false,
+      alpn: globalThis.Array.isArray(object?.alpn) ? object.alpn.map((e: any) => globalThis.String(e)) : [],
+      acceptProxyProtocol: globalThis.Array.isArray(object?.acceptProxyProtocol)
+        ? object.acceptProxyProtocol.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.accept_proxy_protocol)
+        ? object.accept_proxy_protocol.map((e: any) => globalThis.String(e))
+        : [],
+      perAddress: isSet(object.perAddress)
+        ? AddressGuard.fromJSON(object.perAddress)
+        : isSet(object.per_address)
+        ? AddressGuard.fromJSON(object.per_address)
+        : undefined,
     };
   },
 
@@ -6405,6 +6497,18 @@ export const Listener: MessageFns<Listener> = {
     if (message.routes?.length) {
       obj.routes = message.routes.map((e) => Route.toJSON(e));
     }
+    if (message.plain !== false) {
+      obj.plain = message.plain;
+    }
+    if (message.alpn?.length) {
+      obj.alpn = message.alpn;
+    }
+    if (message.acceptProxyProtocol?.length) {
+      obj.acceptProxyProtocol = message.acceptProxyProtocol;
+    }
+    if (message.perAddress !== undefined) {
+      obj.perAddress = AddressGuard.toJSON(message.perAddress);
+    }
     return obj;
   },
 
@@ -6417,6 +6521,141 @@ export const Listener: MessageFns<Listener> = {
     message.address = object.address ?? "";
     message.targetGroup = object.targetGroup ?? "";
     message.routes = object.routes?.map((e) => Route.fromPartial(e)) || [];
+    message.plain = object.plain ?? false;
+    message.alpn = object.alpn?.map((e) => e) || [];
+    message.acceptProxyProtocol = object.acceptProxyProtocol?.map((e) => e) || [];
+    message.perAddress = (object.perAddress !== undefined && object.perAddress !== null)
+      ? AddressGuard.fromPartial(object.perAddress)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseAddressGuard(): AddressGuard {
+  return { connectionsPerSecond: 0, burst: 0, pendingHandshakes: 0, concurrentConnections: 0 };
+}
+
+export const AddressGuard: MessageFns<AddressGuard> = {
+  encode(message: AddressGuard, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.connectionsPerSecond !== 0) {
+      writer.uint32(8).uint32(message.connectionsPerSecond);
+    }
+    if (message.burst !== 0) {
+      writer.uint32(16).uint32(message.burst);
+    }
+    if (message.pendingHandshakes !== 0) {
+      writer.uint32(24).uint32(message.pendingHandshakes);
+    }
+    if (message.concurrentConnections !== 0) {
+      writer.uint32(32).uint32(message.concurrentConnections);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AddressGuard {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAddressGuard();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.connectionsPerSecond = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.burst = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.pendingHandshakes = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.concurrentConnections = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AddressGuard {
+    return {
+      connectionsPerSecond: isSet(object.connectionsPerSecond)
+        ? globalThis.Number(object.connectionsPerSecond)
+        : isSet(object.connections_per_second)
+        ? globalThis.Number(object.connections_per_second)
+        : 0,
+      burst: isSet(object.burst) ? globalThis.Number(object.burst) : 0,
+      pendingHandshakes: isSet(object.pendingHandshakes)
+        ? globalThis.Number(object.pendingHandshakes)
+        : isSet(object.pending_handshakes)
+        ? globalThis.Number(object.pending_handshakes)
+        : 0,
+      concurrentConnections: isSet(object.concurrentConnections)
+        ? globalThis.Number(object.concurrentConnections)
+        : isSet(object.concurrent_connections)
+        ? globalThis.Number(object.concurrent_connections)
+        : 0,
+    };
+  },
+
+  toJSON(message: AddressGuard): unknown {
+    const obj: any = {};
+    if (message.connectionsPerSecond !== 0) {
+      obj.connectionsPerSecond = Math.round(message.connectionsPerSecond);
+    }
+    if (message.burst !== 0) {
+      obj.burst = Math.round(message.burst);
+    }
+    if (message.pendingHandshakes !== 0) {
+      obj.pendingHandshakes = Math.round(message.pendingHandshakes);
+    }
+    if (message.concurrentConnections !== 0) {
+      obj.concurrentConnections = Math.round(message.concurrentConnections);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AddressGuard>): AddressGuard {
+    return AddressGuard.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AddressGuard>): AddressGuard {
+    const message = createBaseAddressGuard();
+    message.connectionsPerSecond = object.connectionsPerSecond ?? 0;
+    message.burst = object.burst ?? 0;
+    message.pendingHandshakes = object.pendingHandshakes ?? 0;
+    message.concurrentConnections = object.concurrentConnections ?? 0;
     return message;
   },
 };
@@ -15848,6 +16087,7 @@ function createBaseServedCertificate(): ServedCertificate {
     notAfter: undefined,
     fingerprint: "",
     file: "",
+    ocsp: undefined,
   };
 }
 
@@ -15876,6 +16116,9 @@ export const ServedCertificate: MessageFns<ServedCertificate> = {
     }
     if (message.file !== "") {
       writer.uint32(66).string(message.file);
+    }
+    if (message.ocsp !== undefined) {
+      OcspStaple.encode(message.ocsp, writer.uint32(74).fork()).join();
     }
     return writer;
   },
@@ -15957,6 +16200,14 @@ export const ServedCertificate: MessageFns<ServedCertificate> = {
             message.file = reader.string();
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.ocsp = OcspStaple.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -15995,6 +16246,7 @@ export const ServedCertificate: MessageFns<ServedCertificate> = {
         : undefined,
       fingerprint: isSet(object.fingerprint) ? globalThis.String(object.fingerprint) : "",
       file: isSet(object.file) ? globalThis.String(object.file) : "",
+      ocsp: isSet(object.ocsp) ? OcspStaple.fromJSON(object.ocsp) : undefined,
     };
   },
 
@@ -16024,6 +16276,9 @@ export const ServedCertificate: MessageFns<ServedCertificate> = {
     if (message.file !== "") {
       obj.file = message.file;
     }
+    if (message.ocsp !== undefined) {
+      obj.ocsp = OcspStaple.toJSON(message.ocsp);
+    }
     return obj;
   },
 
@@ -16040,6 +16295,98 @@ export const ServedCertificate: MessageFns<ServedCertificate> = {
     message.notAfter = object.notAfter ?? undefined;
     message.fingerprint = object.fingerprint ?? "";
     message.file = object.file ?? "";
+    message.ocsp = (object.ocsp !== undefined && object.ocsp !== null)
+      ? OcspStaple.fromPartial(object.ocsp)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseOcspStaple(): OcspStaple {
+  return { stapled: false, nextUpdate: undefined };
+}
+
+export const OcspStaple: MessageFns<OcspStaple> = {
+  encode(message: OcspStaple, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.stapled !== false) {
+      writer.uint32(8).bool(message.stapled);
+    }
+    if (message.nextUpdate !== undefined) {
+      Timestamp.encode(toTimestamp(message.nextUpdate), writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OcspStaple {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOcspStaple();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.stapled = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextUpdate = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): OcspStaple {
+    return {
+      stapled: isSet(object.stapled) ? globalThis.Boolean(object.stapled) : false,
+      nextUpdate: isSet(object.nextUpdate)
+        ? fromJsonTimestamp(object.nextUpdate)
+        : isSet(object.next_update)
+        ? fromJsonTimestamp(object.next_update)
+        : undefined,
+    };
+  },
+
+  toJSON(message: OcspStaple): unknown {
+    const obj: any = {};
+    if (message.stapled !== false) {
+      obj.stapled = message.stapled;
+    }
+    if (message.nextUpdate !== undefined) {
+      obj.nextUpdate = message.nextUpdate.toISOString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<OcspStaple>): OcspStaple {
+    return OcspStaple.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<OcspStaple>): OcspStaple {
+    const message = createBaseOcspStaple();
+    message.stapled = object.stapled ?? false;
+    message.nextUpdate = object.nextUpdate ?? undefined;
     return message;
   },
 };
