@@ -9,6 +9,7 @@ function leads([leaf, ...shown]: readonly [Issued, ...Issued[]], authorities: re
   const material: TlsMaterial = {
     certificatePem: '',
     privateKeyPem: '',
+    ocsp: undefined,
     certificates: [],
     caPem: authorities.map(({ certPem }) => certPem).join(''),
     crlPem: undefined,
