@@ -1,6 +1,7 @@
 import type { AddressGuard } from '../../domain/model.ts';
 import { tokenBucket } from '../../domain/ratelimit/token-bucket.ts';
 import type { SharedMemory } from './layout.ts';
+import { releaseIfHeldBy, withSpinLock } from './spin-lock.ts';
 
 /**
  * What each source address holds and how fast it comes, exact over all workers, in memory of a fixed size.
@@ -185,16 +186,7 @@ export class AddressTable {
   }
 
   #withRow<T>(row: number, decide: () => T): T {
-    const lock = LOCKS_AT + row;
-    for (let spins = 0; Atomics.compareExchange(this.#cells, lock, 0, this.#lane + 1) !== 0; spins++) {
-      // The holder may have been descheduled on a busy machine: give the processor away rather than burn it.
-      if (spins > 100) Atomics.wait(this.#cells, lock, Atomics.load(this.#cells, lock), 1);
-    }
-    try {
-      return decide();
-    } finally {
-      Atomics.store(this.#cells, lock, 0);
-    }
+    return withSpinLock(this.#cells, LOCKS_AT + row, this.#lane, decide);
   }
 }
 
@@ -203,7 +195,7 @@ export function releaseAddressLane({ cells }: AddressMemory, lane: number): void
   const all = new Int32Array(cells);
   const from = GAUGES_AT + lane * LANE_CELLS;
   for (let cell = from; cell < from + LANE_CELLS; cell++) if (all[cell] !== 0) Atomics.store(all, cell, 0);
-  for (let row = 0; row < ROWS; row++) Atomics.compareExchange(all, LOCKS_AT + row, lane + 1, 0);
+  for (let row = 0; row < ROWS; row++) releaseIfHeldBy(all, LOCKS_AT + row, lane);
 }
 
 function gauge(lane: number, entry: number, which: keyof AddressUse): number {

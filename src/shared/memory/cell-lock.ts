@@ -1,14 +1,11 @@
 import { type LimitState, TERMS_WORDS } from '../../domain/ratelimit/limit-state.ts';
 import type { SharedMemory } from './layout.ts';
+import { releaseIfHeldBy, takeLock, tryLockForMain } from './spin-lock.ts';
 
-const FREE = 0;
-/** Holds a lock for the main thread; workers hold it as their lane plus 1. */
-const MAIN = -1;
-/** Held by nobody, for good: the state goes on in other memory. */
+/** In place of a holder's name: the state goes on in other memory. */
 const MOVED = -2;
 
-const MAIN_SPINS = 1_000;
-/** For how long the main thread waits beyond that when it edits; a worker that was put off the processor is back by then. */
+/** For how long the main thread waits when it edits; a worker that was put off the processor is back by then. */
 const EDIT_PATIENCE_MS = 10;
 
 const LOCK_BYTES = 8;
@@ -41,18 +38,11 @@ export class CellLock {
 
   /** Runs `decide` alone among all threads; undefined: the state has moved. `lane` says who holds the lock meanwhile. */
   withLock<T>(lane: number, decide: (state: LimitState) => T): T | undefined {
-    const holder = lane + 1;
-    for (let spins = 0; ; spins++) {
-      const held = Atomics.compareExchange(this.#lock, 0, FREE, holder);
-      if (held === FREE) break;
-      if (held === MOVED) return undefined;
-      // The holder may have been descheduled on a busy machine: give the processor away rather than burn it.
-      if (spins > 100) Atomics.wait(this.#lock, 0, held, 1);
-    }
+    if (!takeLock(this.#lock, 0, lane, MOVED)) return undefined;
     try {
       return decide(this.#state);
     } finally {
-      this.#release(holder);
+      this.#release(lane);
     }
   }
 
@@ -61,11 +51,11 @@ export class CellLock {
    * worker that died, whose lock only the main thread frees. In that case what it sees may be in the middle of a change.
    */
   glance<T>(look: (state: LimitState) => T): T {
-    const isMine = this.#takeForMain(0);
+    const isMine = tryLockForMain(this.#lock, 0);
     try {
       return look(this.#state);
     } finally {
-      if (isMine) this.#release(MAIN);
+      if (isMine) this.#release('main');
     }
   }
 
@@ -74,7 +64,7 @@ export class CellLock {
    * state and must leave it as it is. When it returns another state, that goes on in the memory that is returned, and this one has moved.
    */
   edit(change: (state: LimitState, isAlone: boolean) => LimitState | undefined): SharedMemory | undefined {
-    const isAlone = this.#takeForMain(EDIT_PATIENCE_MS);
+    const isAlone = tryLockForMain(this.#lock, 0, EDIT_PATIENCE_MS);
     try {
       const next = change(this.#state, isAlone);
       if (next === undefined) return undefined;
@@ -83,28 +73,17 @@ export class CellLock {
       Atomics.store(this.#lock, 0, MOVED);
       return memory;
     } finally {
-      if (isAlone) this.#release(MAIN);
+      if (isAlone) this.#release('main');
     }
   }
 
   /** Frees the lock if the dead worker of this lane held it. */
   releaseIfHeldBy(lane: number): void {
-    this.#release(lane + 1);
+    this.#release(lane);
   }
 
   /** Only what is still held is freed: what has moved meanwhile stays so. */
-  #release(holder: number): void {
-    Atomics.compareExchange(this.#lock, 0, holder, FREE);
-  }
-
-  #takeForMain(patienceMs: number): boolean {
-    const take = () => Atomics.compareExchange(this.#lock, 0, FREE, MAIN);
-    let held = take();
-    for (let spins = 1; held !== FREE && spins < MAIN_SPINS; spins++) held = take();
-    for (let waitedMs = 0; held !== FREE && waitedMs < patienceMs; waitedMs++) {
-      Atomics.wait(this.#lock, 0, held, 1);
-      held = take();
-    }
-    return held === FREE;
+  #release(holder: number | 'main'): void {
+    releaseIfHeldBy(this.#lock, 0, holder);
   }
 }
