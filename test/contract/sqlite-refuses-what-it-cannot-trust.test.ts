@@ -56,8 +56,8 @@ describe('a state file', () => {
 
   it('of a later layout or format is refused', async (t) => {
     const later = await stateFile(t);
-    withDatabase(later.file, 'PRAGMA user_version = 3');
-    await assert.rejects(read(later.file), refusal(StoreCorruptError, /layout is version 3; this lbd reads versions up to 2/));
+    withDatabase(later.file, 'PRAGMA user_version = 4');
+    await assert.rejects(read(later.file), refusal(StoreCorruptError, /layout is version 4; this lbd reads versions up to 3/));
   });
 
   it('with a missing, altered or foreign change is refused', async (t) => {

@@ -6,6 +6,7 @@ import { MemoryStore } from '../../src/controlplane/store/memory.ts';
 import { replayed } from '../../src/controlplane/store/replay.ts';
 import { SqliteStore } from '../../src/controlplane/store/sqlite.ts';
 import {
+  ADMINISTRATORS_KEPT,
   type AuditQuery,
   DEFAULT_RETENTION,
   type Retention,
@@ -93,6 +94,26 @@ for (const [driver, freshStore] of Object.entries(DRIVERS)) {
         }),
         { numRuns: 30, endOnFailure: true },
       );
+    });
+
+    it('keeps the request ids of what changed nothing, the newest of them', async (t) => {
+      const store = await freshStore(t, { ...DEFAULT_RETENTION, snapshotEvery: 2, changesKept: 3 });
+      await append(store, EMPTY_SNAPSHOT, [addGroup('web')], { requestId: 'made', requestDigest: 'd' });
+      for (const id of ['a', 'b', 'c', 'd']) await store.keepRequest(id, { revision: 1, digest: `digest ${id}` });
+      assert.equal(await store.findRequest('a'), undefined);
+      assert.deepEqual(await store.findRequest('b'), { revision: 1, digest: 'digest b' });
+      assert.deepEqual(await store.findRequest('made'), { revision: 1, digest: 'd' });
+      assert.equal((await store.load())?.snapshot.revision, 1);
+    });
+
+    it('remembers the administrators who called last, each once', async (t) => {
+      const store = await freshStore(t);
+      const seen = (index: number, seenAtMs: number) => ({ fingerprint: String(index), certificate: 'AA==', seenAtMs });
+      const many = Array.from({ length: ADMINISTRATORS_KEPT + 1 }, (_, index) => seen(index, index));
+      await store.recordAdministrators(many);
+      await store.recordAdministrators([seen(1, 1_000_000)]);
+      const kept = await store.administrators();
+      assert.deepEqual([kept.length, kept[0], kept.at(-1)], [ADMINISTRATORS_KEPT, seen(1, 1_000_000), seen(2, 2)]);
     });
 
     it('refuses a change made on another revision, and writes nothing', async (t) => {

@@ -47,6 +47,7 @@ test('without a mask what is set is changed and the rest stays; with one, what i
 
   assert.deepEqual(await update({ targetGroup: { name: 'web', algorithm: Algorithm.RANDOM, connectTimeout: seconds(2) } }), {
     revision: 2n,
+    nothingToChange: false,
   });
   const changed = { ...before, algorithm: 'random', connectTimeoutMs: 2000 };
   assert.deepEqual(admin.authority.snapshot.targetGroups.get('web'), changed);
@@ -91,6 +92,7 @@ test('SetUpstreamServer changes what is given, answers with the server, and refu
   assert.deepEqual(await set({ weight: 0, maxConnections: 9 }), {
     revision: 2n,
     server: { address: '127.0.0.1:8081', weight: 0, maxConnections: 9, backup: false, mode: ServerMode.READY },
+    nothingToChange: false,
   });
   assert.deepEqual((await set({ mode: ServerMode.DRAIN, maxConnections: 0, backup: true })).server, {
     address: '127.0.0.1:8081',

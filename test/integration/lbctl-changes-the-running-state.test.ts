@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { parse } from 'yaml';
 import { startAdmin } from '../support/admin-server.ts';
@@ -17,6 +19,20 @@ async function start(t: TestContext) {
   };
   return { admin, run };
 }
+
+test('problems of a configuration are told at their places in the file as it was named', async (t) => {
+  const folder = await temporaryFolder(t);
+  const admin = await startAdmin(t);
+  const files = await admin.ca.writeTo(folder, { admin: await admin.certificate('admin') });
+  const file = path.join(folder, 'new.yaml');
+  await writeFile(file, 'listenAdress: x\nclients: [config]\n');
+  for (const command of ['plan', 'apply', 'drift']) {
+    const { code, stderr } = await lbctl([command, '-f', file], { env: lbctlEnv(admin.target, files.caCert, files.admin) });
+    assert.equal(code, 1);
+    assert.ok(stderr.startsWith(`lbctl: refused (INVALID_ARGUMENT): ${file}:1:1 listenAdress: `), stderr);
+    assert.ok(stderr.includes(`; ${file}:2:11 clients[0]: `) && !stderr.includes('config:'), stderr);
+  }
+});
 
 test('target groups come and go with every option they have', async (t) => {
   const { run } = await start(t);
@@ -75,13 +91,16 @@ test('upstream servers come and go', async (t) => {
 
 test('clients come and go with their limits', async (t) => {
   const { admin, run } = await start(t);
+  const routes = [{ sni: 'db.test', alpn: undefined, targetGroup: 'db' }];
+  const listeners = admin.authority.snapshot.listeners.map((listener) => ({ ...listener, routes }));
+  await admin.authority.execute({ kind: 'setListeners', listeners }, { actor: 'library' });
   const added = await run(
     ...'add-client --client billing --allowed-target-group web --target-group db --match-cn billing --match-ou billing --concurrent-connections 7'.split(
       ' ',
     ),
     ...'--limit 100 --window 1m --algorithm tokenBucket --burst 20 --action delay --max-delay 2s --output json'.split(' '),
   );
-  assert.equal(added, '{"revision":2,"warnings":[]}\n');
+  assert.equal(added, '{"revision":3,"warnings":[]}\n');
   const billing = admin.authority.snapshot.clients.get('billing');
   assert.deepEqual([...(billing?.allowedTargetGroups ?? [])].sort(), ['db', 'web']);
   assert.equal(billing?.match.ou, 'billing');
@@ -94,9 +113,9 @@ test('clients come and go with their limits', async (t) => {
     action: 'delay',
     maxDelayMs: 2_000,
   });
-  assert.match(await run('list-clients'), /^billing +\S+, \S+ +100 per 1m tokenBucket delay +7 +0 +0 +0 +cn=billing ou=billing$/m);
+  assert.match(await run('list-clients'), /^billing +\S+, \S+ +100 per 1m burst 20 tokenBucket delay +7 +0 +0 +0 +cn=billing ou=billing$/m);
   admin.onEnforce = () => 2;
-  assert.equal(await run('remove-client', '--client', 'billing'), 'removed client billing, 2 connections closed (revision 3)\n');
+  assert.equal(await run('remove-client', '--client', 'billing'), 'removed client billing, 2 connections closed (revision 4)\n');
 });
 
 test('--requests-per-second is a fixed window of one second', async (t) => {

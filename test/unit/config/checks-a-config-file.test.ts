@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { X509Certificate } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { checkConfigFile, loadConfigFile } from '../../../src/config/check.ts';
@@ -60,6 +61,20 @@ test('a certificate that soon expires is a warning, told once', async (t) => {
   const checked = checkConfigFile(file, { allowInsecureKeyPermissions: false, nowMs: Date.now() + 100 * 86_400_000 });
   assert.ok('warnings' in checked);
   assert.deepEqual(checked.warnings.filter((line) => line.includes('"CN=lb" expired')).length, 1);
+});
+
+test('a client that no listener leads anywhere and a revocation that would do nothing are warnings', async (t) => {
+  const file = await fileWith(t, '');
+  const ca = new X509Certificate(readFileSync(path.join(path.dirname(file), 'rootCA.pem')));
+  const groups = 'targetGroups: [{name: web, upstreamServers: []}, {name: db, upstreamServers: []}]';
+  const clients = 'clients: [{clientId: both, allowedTargetGroups: [web, db]}]';
+  const revoked = `revokedCertificates: [{fingerprint: "${ca.fingerprint256}"}]`;
+  writeFileSync(file, ['listenAddress: "127.0.0.1:0"', TLS, groups, clients, revoked].join('\n'));
+  const checked = checkConfigFile(file, { allowInsecureKeyPermissions: false });
+  assert.ok('warnings' in checked);
+  const said = checked.warnings.join('\n');
+  assert.match(said, /^client "both" may reach 2 groups, .*\(no_route\)$/m);
+  assert.match(said, /^revokedCertificates, [\da-f]{64}: this is the CA in \S+rootCA\.pem \(used by tlsParams\)/m);
 });
 
 test('a file that is not there, a folder, bytes that are no text, and a file too large are one problem each', async (t) => {
