@@ -5,6 +5,7 @@ import { parseAddress } from '../domain/address.ts';
 import { type AgentState, afterReport, isAgentDown, parseAgentReport, SILENT_AGENT } from '../domain/agent-report.ts';
 import { type Address, type AgentCheck, EMPTY_SNAPSHOT, type Snapshot, serverKey, type TargetGroup } from '../domain/model.ts';
 import type { Subscriber } from './authority.ts';
+import { DueQueue } from './due-queue.ts';
 import type { HealthLog } from './health-checker.ts';
 
 /** Asks once, for the first line of the answer. Rejects with an Error whose message says what went wrong, soon after `signal` at the latest. */
@@ -61,9 +62,7 @@ export class AgentChecker {
   readonly #nowMs: () => number;
   readonly #random: () => number;
   readonly #watched = new Map<string, Watched>();
-  /** In the order in which they became due. */
-  readonly #due = new Set<Watched>();
-  #underWay = 0;
+  readonly #due = new DueQueue<Watched>(MOST_AT_ONCE, (watched) => this.#askOnce(watched));
   #unsubscribe: () => void = () => undefined;
 
   constructor(parts: AgentCheckerParts) {
@@ -98,7 +97,7 @@ export class AgentChecker {
     for (const [name, after] of next.targetGroups) {
       if (after !== previous.targetGroups.get(name)) this.#watchAll(after);
     }
-    this.#askDue();
+    this.#due.run();
   }
 
   #forgetMissing(before: TargetGroup, after: TargetGroup | undefined): void {
@@ -134,31 +133,20 @@ export class AgentChecker {
     watched.running = undefined;
   }
 
-  #askDue(): void {
-    for (const watched of this.#due) {
-      if (this.#underWay >= MOST_AT_ONCE) return;
-      this.#due.delete(watched);
-      void this.#askOnce(watched);
-    }
-  }
-
   async #askOnce(watched: Watched): Promise<void> {
     const running = new AbortController();
     watched.running = running;
-    this.#underWay++;
     const timer = setTimeout(() => running.abort(), watched.check.timeoutMs).unref();
     const said = await this.#ask(watched.address, running.signal).then(
       (line) => ({ line }),
       (error: unknown) => ({ problem: error instanceof Error ? error.message : String(error) }),
     );
     clearTimeout(timer);
-    this.#underWay--;
     if (watched.running === running) {
       watched.running = undefined;
       this.#note(watched, said);
       this.#schedule(watched);
     }
-    this.#askDue();
   }
 
   #note(watched: Watched, said: { readonly line: string } | { readonly problem: string }): void {
@@ -187,7 +175,7 @@ export class AgentChecker {
     const delayMs = watched.check.intervalMs * (1 - JITTER + 2 * JITTER * this.#random());
     watched.timer = setTimeout(() => {
       this.#due.add(watched);
-      this.#askDue();
+      this.#due.run();
     }, delayMs).unref();
   }
 }

@@ -5,6 +5,7 @@ import { monotonicMs } from '../shared/clock.ts';
 import type { HealthCode } from '../shared/memory/layout.ts';
 import { type Opening, PLAIN_OPENING } from '../shared/upstream-socket.ts';
 import type { Subscriber } from './authority.ts';
+import { DueQueue } from './due-queue.ts';
 import type { HealthJournal, ServerHealth } from './health-journal.ts';
 import type { ProbeResult } from './probes/look.ts';
 import { type Probe, probe as probeOverSockets } from './probes/probe.ts';
@@ -47,9 +48,7 @@ export class HealthChecker {
   readonly #nowMs: () => number;
   readonly #random: () => number;
   readonly #watched = new Map<string, WatchedServer>();
-  /** In the order in which they became due. */
-  readonly #due = new Set<WatchedServer>();
-  #underWay = 0;
+  readonly #due = new DueQueue<WatchedServer>(MOST_AT_ONCE, (watched) => this.#probeOnce(watched));
   /** lbd itself lacks something to look with, as far as the last probe that ended says. */
   #isShort = false;
   #unsubscribe: () => void = () => undefined;
@@ -136,7 +135,7 @@ export class HealthChecker {
       if (resting) watched.firstProbe.resolve();
       else this.#due.add(watched);
     }
-    this.#probeDue();
+    this.#due.run();
   }
 
   #pause(watched: WatchedServer): void {
@@ -147,22 +146,12 @@ export class HealthChecker {
     watched.running = undefined;
   }
 
-  #probeDue(): void {
-    for (const watched of this.#due) {
-      if (this.#underWay >= MOST_AT_ONCE) return;
-      this.#due.delete(watched);
-      void this.#probeOnce(watched);
-    }
-  }
-
   async #probeOnce(watched: WatchedServer): Promise<void> {
     const running = new AbortController();
     watched.running = running;
     watched.nextProbeAtMs = undefined;
-    this.#underWay++;
     const startedMs = monotonicMs();
     const result = await this.#look(watched, running);
-    this.#underWay--;
     if (watched.running === running) {
       watched.running = undefined;
       watched.lastProbeMs = monotonicMs() - startedMs;
@@ -173,7 +162,6 @@ export class HealthChecker {
       }
       this.#schedule(watched);
     }
-    this.#probeDue();
   }
 
   /** Never rejects, and never lasts longer than the timeout, whatever the probe does. */
@@ -242,7 +230,7 @@ export class HealthChecker {
     watched.nextProbeAtMs = this.#nowMs() + delayMs;
     watched.timer = setTimeout(() => {
       this.#due.add(watched);
-      this.#probeDue();
+      this.#due.run();
     }, delayMs).unref();
   }
 }
