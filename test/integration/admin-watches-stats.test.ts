@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { status as Code } from '@grpc/grpc-js';
+import { statsMessages } from '../../src/admin/replies.ts';
 import { HealthState, ListTargetGroupsRequest, AdminServiceService as rpc, WatchStatsRequest } from '../../src/gen/lb/admin/v1/admin.ts';
 import { ask, refusalIn, startAdmin, watch } from '../support/admin-server.ts';
 
@@ -97,4 +98,18 @@ test('only what the filter names is told, and a name that is not there is refuse
     const ended = await watch(viewer, rpc.watchStats, WatchStatsRequest.fromPartial(wrong)).ended();
     assert.equal(refusalIn(ended).code, Code.NOT_FOUND, JSON.stringify(wrong));
   }
+});
+
+test('what the agent of a server says is told with its counters', async (t) => {
+  const { context } = await startAdmin(t);
+  const answer = { said: '50% drain', ok: true, atMs: 5, state: { percent: 50, maxConnections: undefined, standing: 'drain' } } as const;
+  const agents = { answerOf: (_group: string, server: string) => (server === '127.0.0.1:8081' ? answer : undefined) };
+  const [message] = statsMessages({ ...context, agents }, { targetGroup: 'web', server: '', clientId: '' }, new Date());
+  assert.deepEqual(
+    message?.servers.map(({ server, agent }) => [server, agent?.said, agent?.standing]),
+    [
+      ['127.0.0.1:8081', '50% drain', 'drain'],
+      ['127.0.0.1:8082', undefined, undefined],
+    ],
+  );
 });
