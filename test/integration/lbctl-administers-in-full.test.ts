@@ -134,7 +134,12 @@ test('a plan is read, applied, and is drift until then', async (t) => {
   await writeFile(file, 'targetGroups: []\n');
   const { asked, run } = await start(t, {
     planConfig: PlanConfigResponse.fromPartial(plan),
-    applyConfig: ApplyConfigResponse.fromPartial({ revision: 8n, differences: plan.differences, connectionsClosed: 1n, connectionsDraining: 3n }),
+    applyConfig: ApplyConfigResponse.fromPartial({
+      revision: 8n,
+      differences: plan.differences,
+      connectionsClosed: 1n,
+      connectionsDraining: 3n,
+    }),
   });
   const planned = await run('plan', '-f', file);
   assert.equal(planned.code, 0);
