@@ -1349,7 +1349,7 @@ export interface AddClientRequest {
 
 export interface AddClientResponse {
   revision: bigint;
-  /** What was accepted and may not be what was meant: clients that a certificate could belong to both of. */
+  /** What was accepted and may not be what was meant: clients that a certificate could belong to both of, or that no listener leads anywhere. */
   warnings: string[];
 }
 
@@ -1388,7 +1388,7 @@ export interface UpdateClientResponse {
   revision: bigint;
   /** Live connections that are not allowed any more: reset, or with time until the deadline. */
   connectionsClosed: bigint;
-  /** What was accepted and may not be what was meant: clients that a certificate could belong to both of. */
+  /** What was accepted and may not be what was meant: clients that a certificate could belong to both of, or that no listener leads anywhere. */
   warnings: string[];
   /** It was so already: there is no new revision. Connections that are not allowed are ended all the same. */
   nothingToChange: boolean;
@@ -1669,7 +1669,7 @@ export interface PlanConfigResponse {
     | undefined;
   /** What in the configuration takes effect only when lbd starts with it. */
   needsRestart: string[];
-  /** What can be applied and may not be what was meant: clients that a certificate could belong to both of. */
+  /** What can be applied and may not be what was meant: clients that a certificate could belong to both of, or that no listener leads anywhere. */
   warnings: string[];
 }
 
@@ -1792,7 +1792,7 @@ export interface ApplyConfigResponse {
   differences: Difference[];
   connectionsClosed: bigint;
   needsRestart: string[];
-  /** What was accepted and may not be what was meant: clients that a certificate could belong to both of. */
+  /** What was accepted and may not be what was meant: clients that a certificate could belong to both of, or that no listener leads anywhere. */
   warnings: string[];
   /** This request id was accepted before, and made `revision` then: nothing was changed now, and there are no differences to tell. */
   alreadyApplied: boolean;
@@ -1813,7 +1813,7 @@ export interface RollbackConfigResponse {
   revision: bigint;
   differences: Difference[];
   connectionsClosed: bigint;
-  /** What was accepted and may not be what was meant: clients that a certificate could belong to both of. */
+  /** What was accepted and may not be what was meant: clients that a certificate could belong to both of, or that no listener leads anywhere. */
   warnings: string[];
   /** As in ApplyConfigResponse. */
   alreadyApplied: boolean;
