@@ -1,4 +1,4 @@
-/** The worker threads: born, published to, replaced when they die, drained at the end. */
+/** What all workers are told and asked together, from their start until they are drained. */
 import type { Listener, LogLevel, Snapshot, TlsMaterial, UpstreamTlsMaterial } from '../domain/model.ts';
 import type { CloseReason } from '../domain/reasons.ts';
 import type { ExplainQuestion, Explanation } from '../shared/explain.ts';
@@ -22,6 +22,7 @@ export type { ExplainQuestion, Explanation } from '../shared/explain.ts';
 import type { ResolvedHosts } from '../shared/upstream-addresses.ts';
 import type { Change } from './authority.ts';
 import type { Slots } from './slots.ts';
+import { type CrewLog, WorkerCrew } from './worker-crew.ts';
 import { WorkerThread } from './worker-thread.ts';
 
 /** What every worker is born with, apart from what changes: its lane, the state, the slots, the ports. */
@@ -46,7 +47,7 @@ export interface WorkersOptions {
   readonly onFailing: (server: FailingServer) => void;
   /** Writes log lines that workers sent, as they are. */
   readonly writeLines: (lines: readonly string[]) => void;
-  readonly log: { info(facts: object, message: string): void; error(facts: object, message: string): void };
+  readonly log: CrewLog;
 }
 
 /** Learns what happens to connections, while they are watched. */
@@ -55,10 +56,6 @@ export interface ConnectionListener {
   /** The worker is gone, its connections with it. */
   workerDied(lane: number): void;
 }
-
-const RESPAWN_DELAY_MS = { first: 50, most: 5_000 } as const;
-/** A worker that lived this long was sound: the next death starts the delays anew. */
-const SOUND_AFTER_MS = 10_000;
 
 /** The TLS material that a change brings along: what is new or changed. */
 export interface ChangedTls {
@@ -70,34 +67,26 @@ export interface ChangedTls {
 
 export class Workers {
   readonly #options: WorkersOptions;
-  readonly #threads: (WorkerThread | undefined)[] = [];
-  readonly #deaths: number[] = [];
-  readonly #respawns = new Set<NodeJS.Timeout>();
+  readonly #crew: WorkerCrew;
   #ports: Ports = new Map();
   #logLevel: LogLevel;
   #listener: ConnectionListener | undefined;
-  /** Only a worker that dies while all are at work is replaced. */
-  #phase: 'starting' | 'working' | 'stopping' = 'starting';
 
   constructor(options: WorkersOptions) {
     this.#options = options;
     this.#logLevel = options.logLevel;
+    const { count, log } = options;
+    this.#crew = new WorkerCrew({ count, spawn: (lane) => this.#spawn(lane), onDeath: (lane) => this.#clearUp(lane), log });
   }
 
   /**
    * Starts all workers; resolves when all listen. The first one settles the port of listeners configured with port 0.
    * @throws ListenError when a listener cannot be opened; no worker is left then.
    */
-  async start(): Promise<void> {
-    try {
-      this.#ports = await this.#spawn(0).listening;
-      await Promise.all(Array.from({ length: this.#options.count - 1 }, (_, index) => this.#spawn(index + 1).listening));
-      if (this.#running().length < this.#options.count) throw new Error('a worker died while the others started');
-      this.#phase = 'working';
-    } catch (error) {
-      await this.stop();
-      throw error;
-    }
+  start(): Promise<void> {
+    return this.#crew.start((ports) => {
+      this.#ports = ports;
+    });
   }
 
   /** The port that the listener really has. */
@@ -117,12 +106,13 @@ export class Workers {
   ): Promise<void> {
     if (next.listeners !== previous.listeners) this.#keepPortsOf(next.listeners);
     await Promise.all(
-      this.#threads.map(async (thread, worker) => {
+      Array.from({ length: this.count }, async (_, worker) => {
+        const thread = this.#crew.at(worker);
         const taken = await thread?.publish(
           { kind: 'publish', from: previous.revision, commands: [command], slots, listenerTls, upstreamTls },
           next.revision,
         );
-        if (taken !== false || this.#threads[worker] !== thread) return;
+        if (taken !== false || this.#crew.at(worker) !== thread) return;
         this.#options.log.error(
           { worker, revision: next.revision },
           'a worker is stuck: it has not taken a change and goes by the state before it',
@@ -143,7 +133,7 @@ export class Workers {
   async open(listeners: readonly Listener[]): Promise<void> {
     try {
       // One after the other: the first settles the port of listeners configured with port 0.
-      for (const thread of this.#running()) {
+      for (const thread of this.#crew.running()) {
         const opened = await thread.open(listeners, this.#ports);
         if (opened !== undefined) this.#ports = new Map([...this.#ports, ...opened]);
       }
@@ -156,12 +146,12 @@ export class Workers {
   /** Closes again what was opened and no state names. */
   shut(): void {
     this.#keepPortsOf(this.#options.snapshot().listeners);
-    for (const thread of this.#running()) thread.send({ kind: 'shut' });
+    for (const thread of this.#crew.running()) thread.send({ kind: 'shut' });
   }
 
   /** Tells every worker where servers are; resolves when each knows. */
   async useHosts(hosts: ResolvedHosts): Promise<void> {
-    await Promise.all(this.#running().map((thread) => thread.request((requestId) => ({ kind: 'hosts', requestId, hosts }))));
+    await Promise.all(this.#crew.running().map((thread) => thread.request((requestId) => ({ kind: 'hosts', requestId, hosts }))));
   }
 
   /** Closes the live connections that are meant; resolves with how many they were. */
@@ -173,7 +163,7 @@ export class Workers {
   async rebalance(closings: readonly (readonly Closing[])[]): Promise<number> {
     const counts = await Promise.all(
       closings.map((each, lane) =>
-        each.length === 0 ? 0 : this.#threads[lane]?.request((requestId) => ({ kind: 'rebalance', requestId, closings: each })),
+        each.length === 0 ? 0 : this.#crew.at(lane)?.request((requestId) => ({ kind: 'rebalance', requestId, closings: each })),
       ),
     );
     return counts.reduce<number>((sum, count = 0) => sum + count, 0);
@@ -186,7 +176,7 @@ export class Workers {
 
   /** Gives `take` a part of one worker's live connections; undefined when there is no such worker now or it does not answer. */
   list(lane: number, query: ConnectionQuery, take: (page: ConnectionPage | undefined) => void): void {
-    const thread = this.#threads[lane];
+    const thread = this.#crew.at(lane);
     if (thread === undefined) take(undefined);
     else thread.list(query, take);
   }
@@ -194,7 +184,7 @@ export class Workers {
   /** Tells the listener what happens to connections from now on; undefined: nobody. */
   watch(listener: ConnectionListener | undefined): void {
     this.#listener = listener;
-    for (const thread of this.#running()) thread.send({ kind: 'watch', on: listener !== undefined });
+    for (const thread of this.#crew.running()) thread.send({ kind: 'watch', on: listener !== undefined });
   }
 
   /** How many workers there are, those counted that are being replaced: lanes are numbered from 0. */
@@ -204,39 +194,34 @@ export class Workers {
 
   /** Asks one worker what would become of a connection; undefined: none answered. */
   async explain(question: ExplainQuestion): Promise<Explanation | undefined> {
-    return this.#running()[0]?.explain(question);
+    return this.#crew.running()[0]?.explain(question);
   }
 
   setLogLevel(level: LogLevel): void {
     this.#logLevel = level;
-    for (const thread of this.#running()) thread.send({ kind: 'logLevel', level });
+    for (const thread of this.#crew.running()) thread.send({ kind: 'logLevel', level });
   }
 
   /** Accepts no more, waits until the last connection has ended, resets what is left after `deadlineMs`; resolves with that number. */
   async drain(deadlineMs: number): Promise<number> {
-    this.#replaceNoMore();
-    const resets = await Promise.all(this.#running().map((thread) => thread.drain(deadlineMs)));
+    this.#crew.replaceNoMore();
+    const resets = await Promise.all(this.#crew.running().map((thread) => thread.drain(deadlineMs)));
     return resets.reduce((sum, count) => sum + count, 0);
   }
 
   /** Ends every worker at once, its connections with it. */
-  async stop(): Promise<void> {
-    this.#replaceNoMore();
-    await Promise.all(this.#running().map((thread) => thread.terminate()));
+  stop(): Promise<void> {
+    return this.#crew.stop();
   }
 
   async #countOver(message: (requestId: number) => ToWorker): Promise<number> {
-    const counts = await Promise.all(this.#running().map((thread) => thread.request(message)));
+    const counts = await Promise.all(this.#crew.running().map((thread) => thread.request(message)));
     return counts.reduce((sum, count) => sum + count, 0);
-  }
-
-  #running(): WorkerThread[] {
-    return this.#threads.filter((thread) => thread !== undefined);
   }
 
   #spawn(lane: number): WorkerThread {
     const { program, upbringing, slots, snapshot, listenerTls, upstreamTls, hosts, onFailing, writeLines } = this.#options;
-    const thread = new WorkerThread(
+    return new WorkerThread(
       program,
       {
         ...upbringing,
@@ -252,51 +237,16 @@ export class Workers {
       },
       { lines: writeLines, connections: (events) => this.#listener?.happened(lane, events), failing: onFailing },
     );
-    this.#threads[lane] = thread;
-    const bornMs = performance.now();
-    thread.onExit((error) => this.#bury(lane, error, performance.now() - bornMs));
-    return thread;
   }
 
-  #bury(lane: number, error: Error | undefined, livedMs: number): void {
-    this.#threads[lane] = undefined;
+  /** Takes back what a dead worker held. */
+  #clearUp(lane: number): void {
     this.#options.slots.releaseLane(lane);
     this.#listener?.workerDied(lane);
-    if (this.#phase !== 'working') return;
-    const deaths = livedMs > SOUND_AFTER_MS ? 0 : (this.#deaths[lane] ?? 0);
-    this.#deaths[lane] = deaths + 1;
-    const delayMs = Math.min(RESPAWN_DELAY_MS.first * 2 ** deaths, RESPAWN_DELAY_MS.most);
-    this.#options.log.error(
-      { err: error, worker: lane, respawnInMs: delayMs },
-      'a worker died; its connections are lost, another takes its place',
-    );
-    const respawn = setTimeout(() => {
-      this.#respawns.delete(respawn);
-      this.#respawn(lane);
-    }, delayMs);
-    this.#respawns.add(respawn);
-  }
-
-  /** A worker that cannot be born (no descriptors left) or cannot listen has died too: that brings us back here, later each time. */
-  #respawn(lane: number): void {
-    try {
-      this.#spawn(lane).listening.then(
-        () => this.#options.log.info({ worker: lane }, 'the worker was replaced'),
-        () => undefined,
-      );
-    } catch (error) {
-      this.#bury(lane, error instanceof Error ? error : new Error(String(error)), 0);
-    }
   }
 
   #keepPortsOf(listeners: readonly Listener[]): void {
     const places = new Set(listeners.map(placeOf));
     this.#ports = new Map([...this.#ports].filter(([place]) => places.has(place)));
-  }
-
-  #replaceNoMore(): void {
-    this.#phase = 'stopping';
-    for (const respawn of this.#respawns) clearTimeout(respawn);
-    this.#respawns.clear();
   }
 }
