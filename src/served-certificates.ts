@@ -1,10 +1,10 @@
 import type { X509Certificate } from 'node:crypto';
 import type { Logger } from 'pino';
-import type { ServedChain } from './admin/context.ts';
 import { certificatesInUse } from './config/certificates-in-use.ts';
 import { loadTlsMaterial, TlsFileError } from './config/tls-files.ts';
 import { certificateJudge } from './dataplane/certificate-verdict.ts';
 import type { TlsMaterial } from './domain/model.ts';
+import type { ServedChain } from './domain/served-chain.ts';
 import type { CertificateInUse } from './domain/useless-revocation.ts';
 import type { LoadBalancer } from './load-balancer.ts';
 

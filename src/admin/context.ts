@@ -10,8 +10,9 @@ import type { EjectionStatus } from '../controlplane/outlier-detector.ts';
 import type { Planner } from '../controlplane/planner.ts';
 import type { Stats } from '../controlplane/stats.ts';
 import type { ExplainQuestion, Explanation } from '../controlplane/workers.ts';
-import type { BoundListener, LogLevel, OcspStaple } from '../domain/model.ts';
+import type { BoundListener, LogLevel } from '../domain/model.ts';
 import type { CloseReason } from '../domain/reasons.ts';
+import type { ServedChain } from '../domain/served-chain.ts';
 import type { CertificateInUse } from '../domain/useless-revocation.ts';
 
 /** What the admin API knows of the health checker. */
@@ -48,16 +49,6 @@ export interface LiveConnections {
   list(selector: ConnectionSelector, after: readonly number[], limit: number): Promise<ConnectionListing>;
   /** Those that are meant, then what happens to them; close the reader at the end. */
   watch(filter: WatchFilter): Pick<ConnectionReader, 'next' | 'onNews' | 'failed' | 'close'>;
-}
-
-/** A certificate that is served, with its intermediates. */
-export interface ServedChain {
-  /** A listener's name, or `admin`. */
-  readonly usedBy: string;
-  readonly file: string;
-  readonly certificatePem: string;
-  /** undefined: none is configured for it. */
-  readonly ocsp: OcspStaple | undefined;
 }
 
 /** Why the files were not taken. */

@@ -2,9 +2,10 @@
 import { X509Certificate } from 'node:crypto';
 import { status as Code } from '@grpc/grpc-js';
 import type { OcspStaple, Revocation } from '../domain/model.ts';
+import type { ServedChain } from '../domain/served-chain.ts';
 import type { AdminServiceServer, RevokedCertificate, ServedCertificate } from '../gen/lb/admin/v1/admin.ts';
 import type { Changes } from './changes.ts';
-import type { AdminContext, ServedChain } from './context.ts';
+import type { AdminContext } from './context.ts';
 import { AdminError } from './errors.ts';
 import { unary } from './rpc.ts';
 
