@@ -14,6 +14,7 @@ import { certificateVerdict } from './certificate-verdict.ts';
 import { clientOf, groupNamed, identityIn, refuseIfRevoked, routeOf } from './gates.ts';
 import type { Pacer } from './pacer.ts';
 import { Refusal } from './refusal.ts';
+import { clientRefused } from './refused-client.ts';
 import { obstacleTo, type Preference, preferenceOf, type ServerView } from './server-view.ts';
 import { offeredAlpn } from './tls.ts';
 import type { ClientView, GroupView, View } from './view.ts';
@@ -30,7 +31,8 @@ export interface ExplainContext {
   readonly material: TlsMaterial | undefined;
 }
 
-type Draft = { -readonly [Key in 'clientId' | 'targetGroup' | 'candidates' | 'pick']?: Explanation[Key] };
+/** What the walk has come to; the identity once the handshake would have proven it. */
+type Draft = { -readonly [Key in 'clientId' | 'targetGroup' | 'candidates' | 'pick']?: Explanation[Key] } & { identity?: Identity };
 
 /** Explains one connection. @throws when the certificate is not one: parse it first */
 export async function explain(question: ExplainQuestion, context: ExplainContext): Promise<Explanation> {
@@ -57,6 +59,8 @@ export async function explain(question: ExplainQuestion, context: ExplainContext
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     refusal = error;
+    const known = found.clientId ?? clientRefused(error, found.identity, question.source, view)?.client.clientId;
+    if (known !== undefined) found.clientId = known;
   }
   return {
     revision: view.snapshot.revision,
@@ -92,6 +96,7 @@ async function walk(
   // Shown only when it refuses: ALPN is agreed on before certificates are seen, and belongs to the route otherwise.
   const agreed = await silently('route', agree, step);
   const identity = await proven(peer, context, step);
+  if (identity !== undefined) found.identity = identity;
   // What is revoked is the certificate, but an ambiguous one is refused as that first.
   if (identity !== undefined) await silently('certificate', () => refuseIfRevoked(identity.fingerprint, view), step);
   const client = await step('client', () => {
