@@ -77,9 +77,9 @@ export class ServedCertificates {
 
   /**
    * Takes certificates, keys, CA and CRL anew from their files, and says so in the log, with the known administrators that these shut
-   * out. What is returned says why all old ones stay: they also do when the new ones would shut out `caller`.
+   * out; returns how many live connections were closed. A refusal says why all old ones stay: they also do when the new ones would shut out `caller`.
    */
-  async reload(caller?: X509Certificate): Promise<ReloadRefusal | undefined> {
+  async reload(caller?: X509Certificate): Promise<{ readonly connectionsClosed: number } | ReloadRefusal> {
     const { log, allowInsecureKeyPermissions } = this.#options;
     try {
       const { material } = loadTlsMaterial(this.#balancer.config.admin.tls, { allowInsecureKeyPermissions });
@@ -89,7 +89,7 @@ export class ServedCertificates {
         log.error({ why: problem }, 'certificates not reloaded: they would shut out who asked for it');
         return { problem, shutsOut: true };
       }
-      await this.#balancer.reloadCertificates();
+      const connectionsClosed = await this.#balancer.reloadCertificates();
       this.#admins.serve(material);
       this.#admin = material;
       log.info('certificates reloaded');
@@ -98,7 +98,7 @@ export class ServedCertificates {
         if (why !== undefined)
           log.warn({ admin: name, why }, 'an administrator is shut out: the admin API takes the certificate no longer');
       }
-      return undefined;
+      return { connectionsClosed };
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       log.error({ why }, 'certificates not reloaded: the ones in force stay');

@@ -56,15 +56,22 @@ export class ServerWatch {
       addressesOf: (host) => this.hosts.addressesOf(host),
       log,
     });
-    this.agents = new AgentChecker({ authority, publish: (group, server, state) => this.#publishAgent(group, server, state), log });
+    this.agents = new AgentChecker({
+      authority,
+      publish: (group, server, state) => this.#publishAgent(group, server, state),
+      addressesOf: (host) => this.hosts.addressesOf(host),
+      log,
+    });
   }
 
   /** Follows changes of state from now on; subscribe what assigns slots before. Resolves when every server was probed once, or after a second. */
   async start(): Promise<void> {
+    // First of all: it knows the hosts of servers by the time that the others ask for them.
+    const hostsKnown = this.hosts.start();
     this.agents.start();
     this.outliers.start();
     this.panic.start();
-    await Promise.all([this.hosts.start(), this.health.start()]);
+    await Promise.all([hostsKnown, this.health.start()]);
   }
 
   /**

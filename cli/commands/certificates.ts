@@ -12,7 +12,7 @@ import { fileProblem, usageError } from '../errors.ts';
 import type { Io } from '../io.ts';
 import { type Cell, type Paint, table } from '../render.ts';
 import { name } from '../values.ts';
-import { type CloseOptions, closedText, closeFields, closeOptions } from './closing.ts';
+import { type CloseOptions, closedText, closeFields, closeOptions, connections } from './closing.ts';
 import { type ChangeOptions, changeFields, changeOptions, example, withSession } from './session.ts';
 
 interface RevokeOptions extends CertificateOptions, ChangeOptions, CloseOptions {
@@ -42,10 +42,16 @@ function listCommand(program: Command, io: Io): void {
     .option('--yes-lock-me-out', 'with --reload: even if they refuse the certificate that this call is made with');
   command.action(async ({ reload = false, yesLockMeOut = false }: { readonly reload?: boolean; readonly yesLockMeOut?: boolean }) => {
     await withSession(io, command, async ({ connection, printer }) => {
-      if (reload) await connection.unary(AdminServiceService.reloadCertificates, { allowSelf: yesLockMeOut });
+      const reloaded = reload ? await connection.unary(AdminServiceService.reloadCertificates, { allowSelf: yesLockMeOut }) : undefined;
       const reply = await connection.unary(AdminServiceService.listCertificates, {});
       const { certificates, revoked } = reply;
-      printer.block(reply, `${servedTable(certificates, io.nowMs(), printer.paint)}\n\n${revokedTable(revoked, printer.paint)}`);
+      const { connectionsClosed = 0n } = reloaded ?? {};
+      const sentence = reloaded === undefined ? '' : `reloaded, ${connections(connectionsClosed)} closed\n\n`;
+      const answer = reloaded === undefined ? reply : { ...reply, connectionsClosed };
+      printer.block(
+        answer,
+        `${sentence}${servedTable(certificates, io.nowMs(), printer.paint)}\n\n${revokedTable(revoked, printer.paint)}`,
+      );
     });
   });
   example(command, 'certificates', 'certificates --reload');

@@ -59,6 +59,12 @@ export interface ReloadRefusal {
   readonly shutsOut: boolean;
 }
 
+/** The files were taken. */
+export interface Reloaded {
+  /** Live connections that were closed because their certificates are withdrawn by it. */
+  readonly connectionsClosed: number;
+}
+
 export interface Certificates {
   /** What is served now, whatever the files say meanwhile. */
   served(): readonly ServedChain[];
@@ -68,7 +74,7 @@ export interface Certificates {
    * Takes all of them anew from their files; otherwise says what is wrong, and the old ones all stay. It is wrong, too, when the admin
    * API would no longer take this certificate, if one is given.
    */
-  reload(caller?: X509Certificate): Promise<ReloadRefusal | undefined>;
+  reload(caller?: X509Certificate): Promise<Reloaded | ReloadRefusal>;
 }
 
 /** Everything that the admin API reads and changes; the composition root puts it together. */

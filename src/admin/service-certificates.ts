@@ -7,6 +7,7 @@ import type { AdminServiceServer, RevokedCertificate, ServedCertificate } from '
 import type { Changes } from './changes.ts';
 import type { AdminContext } from './context.ts';
 import { AdminError } from './errors.ts';
+import { count } from './replies.ts';
 import { unary } from './rpc.ts';
 
 const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
@@ -23,15 +24,15 @@ export function certificateMethods(
     })),
 
     reloadCertificates: unary(log, async ({ allowSelf }, caller) => {
-      await changes.recorded('ReloadCertificates', caller, async () => {
+      const { connectionsClosed } = await changes.recorded('ReloadCertificates', caller, async () => {
         const own = allowSelf || caller.certificate === undefined ? undefined : new X509Certificate(caller.certificate);
-        const refusal = await certificates.reload(own);
-        if (refusal === undefined) return { replayed: false };
-        const { problem, shutsOut } = refusal;
+        const reloaded = await certificates.reload(own);
+        if ('connectionsClosed' in reloaded) return { replayed: false, connectionsClosed: reloaded.connectionsClosed };
+        const { problem, shutsOut } = reloaded;
         if (shutsOut) throw ownCertificateRefused(caller.name, problem);
         throw new AdminError(Code.FAILED_PRECONDITION, 'TLS_FILE_REFUSED', `${problem}; the certificates in force stay`);
       });
-      return { certificates: served() };
+      return { certificates: served(), connectionsClosed: count(connectionsClosed) };
     }),
   };
 }

@@ -1,5 +1,5 @@
 /** Asks the agent on each server's host how loaded the server is. */
-import { connect } from 'node:net';
+import { connect, isIP } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
 import { parseAddress } from '../domain/address.ts';
 import { type AgentState, afterReport, isAgentDown, parseAgentReport, SILENT_AGENT } from '../domain/agent-report.ts';
@@ -18,6 +18,8 @@ export interface AgentCheckerParts {
   readonly publish: (group: string, server: string, state: AgentState) => void;
   readonly log: HealthLog;
   readonly ask?: AskAgent;
+  /** The addresses of a host name, most wanted first. */
+  readonly addressesOf: (host: string) => Promise<readonly string[]>;
   /** Milliseconds since 1970. */
   readonly nowMs?: () => number;
   /** From 0 up to 1. */
@@ -137,7 +139,7 @@ export class AgentChecker {
     const running = new AbortController();
     watched.running = running;
     const timer = setTimeout(() => running.abort(), watched.check.timeoutMs).unref();
-    const said = await this.#ask(watched.address, running.signal).then(
+    const said = await this.#askHost(watched.address, running.signal).then(
       (line) => ({ line }),
       (error: unknown) => ({ problem: error instanceof Error ? error.message : String(error) }),
     );
@@ -147,6 +149,21 @@ export class AgentChecker {
       this.#note(watched, said);
       this.#schedule(watched);
     }
+  }
+
+  /** An agent that one address of its host does not reach is asked at the next, in the time that is left. */
+  async #askHost({ host, port }: Address, signal: AbortSignal): Promise<string> {
+    const addresses = isIP(host) === 0 ? await this.#parts.addressesOf(host) : [host];
+    let problem: unknown = new Error(`no address of ${host} is known`);
+    for (const address of addresses) {
+      try {
+        return await this.#ask({ host: address, port }, signal);
+      } catch (error) {
+        problem = error;
+        if (signal.aborted) break;
+      }
+    }
+    throw problem;
   }
 
   #note(watched: Watched, said: { readonly line: string } | { readonly problem: string }): void {

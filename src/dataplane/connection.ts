@@ -79,10 +79,12 @@ export async function handleConnection(raw: Socket, listenerName: string, front:
     const group = authorise(client, listenerName, downstream, context.view(), facts);
     const ground = { ...peer, clientId: client.client.clientId, group };
     place = await context.admission.admit(client, givenUp);
-    reservation = await context.waitingRoom.reserve(ground, client.slot, givenUp, (waitedMs) => noteQueued(waitedMs, facts));
+    const stillTrusted = () => context.trust.refuseIfWithdrawn(listenerName, trustedAsOf, () => presentedChain(downstream));
+    const waiting = { gone: givenUp, stillTrusted, onWaited: (ms: number) => noteQueued(ms, facts) };
+    reservation = await context.waitingRoom.reserve(ground, client.slot, waiting);
     const dial = dialFor(group, { source, identity, downstream }, facts, context);
     upstream = await connect(ground, reservation, dial, gone, facts, context);
-    await context.trust.refuseIfWithdrawn(listenerName, trustedAsOf, () => presentedChain(downstream));
+    await stillTrusted();
     refuseIfWithdrawn(ground, context.view());
 
     served = true;

@@ -1,7 +1,7 @@
 /** What would become of a connection that came now: the checks of a real one, asked in the same order, using up nothing. */
 import { X509Certificate } from 'node:crypto';
 import { displayName, type Identity } from '../domain/identity.ts';
-import type { Client, TlsMaterial } from '../domain/model.ts';
+import type { Client, TargetGroup, TlsMaterial } from '../domain/model.ts';
 import { unroutableClients } from '../domain/unroutable.ts';
 import { monotonicMs } from '../shared/clock.ts';
 import type { ExplainedCandidate, ExplainedStep, ExplainQuestion, Explanation } from '../shared/explain.ts';
@@ -15,6 +15,7 @@ import { clientOf, groupNamed, identityIn, refuseIfRevoked, routeOf } from './ga
 import type { Pacer } from './pacer.ts';
 import { Refusal } from './refusal.ts';
 import { clientRefused } from './refused-client.ts';
+import { namedContexts } from './server-contexts.ts';
 import { obstacleTo, type Preference, preferenceOf, type ServerView } from './server-view.ts';
 import { offeredAlpn } from './tls.ts';
 import type { ClientView, GroupView, View } from './view.ts';
@@ -95,6 +96,8 @@ async function walk(
   const agree = () => agreedAlpn(configured === undefined ? [] : offeredAlpn(configured), alpn);
   // Shown only when it refuses: ALPN is agreed on before certificates are seen, and belongs to the route otherwise.
   const agreed = await silently('route', agree, step);
+  const shown = shownCertificate(sni, context.material);
+  if (shown !== undefined) await step('serverCertificate', () => ({ value: undefined, detail: shown }));
   const identity = await proven(peer, context, step);
   if (identity !== undefined) found.identity = identity;
   // What is revoked is the certificate, but an ambiguous one is refused as that first.
@@ -128,6 +131,15 @@ function withHint<T>(client: Client, { snapshot }: View, route: () => T): T {
     if (!(error instanceof Refusal) || hint === undefined) throw error;
     throw new Refusal(error.reason, `${error.message}; ${hint}`);
   }
+}
+
+/** Which of several certificates a client that asks for this name is served with; undefined: there is no choice. */
+function shownCertificate(sni: string | undefined, material: TlsMaterial | undefined): string | undefined {
+  if (material === undefined || material.certificates.length === 0) return undefined;
+  const index = sni === undefined ? -1 : namedContexts(material).findIndex(({ isFor }) => isFor(sni));
+  const { subject, subjectAltName } = new X509Certificate((material.certificates[index] ?? material).certificatePem);
+  const which = index === -1 ? 'the main one' : `certificates[${index}]`;
+  return `${which}: ${(subjectAltName ?? subject).replaceAll('\n', ', ').slice(0, 256)}`;
 }
 
 /** What the certificate proves; undefined on a plain listener, which asks for none. @throws Refusal */
@@ -176,7 +188,17 @@ function picked(
   room: WaitingRoom,
 ): Checked<string | undefined> {
   if (server === undefined || room.hasQueue(group)) return { value: undefined, detail: room.peek(group, slot) };
-  return { value: server.address, detail: `${server.address} for ${client.clientId}, by ${group.group.algorithm}` };
+  const detail = [`${server.address} for ${client.clientId}, by ${group.group.algorithm}`, ...opening(group.group)].join('; ');
+  return { value: server.address, detail };
+}
+
+/** What a connection to a server of the group begins with. */
+function opening({ sendProxyProtocol, upstreamTls }: TargetGroup): readonly string[] {
+  const unverified = upstreamTls?.insecureSkipVerify === true ? ', whose certificate is not verified' : '';
+  return [
+    ...(sendProxyProtocol === undefined ? [] : [`a PROXY ${sendProxyProtocol} header is sent`]),
+    ...(upstreamTls === undefined ? [] : [`TLS to the server${unverified}`]),
+  ];
 }
 
 /** Every server of the group, with why it is in or out; the choice is one of the usable ones. */

@@ -14,9 +14,20 @@ interface Waiter {
   readonly ground: Ground;
   readonly groupSlot: number;
   readonly sinceMs: number;
+  readonly stillTrusted: Waiting['stillTrusted'];
   deadline: NodeJS.Timeout | undefined;
   /** Ends the wait: with a place, which it has from then on, or without. */
   settle(outcome: Reservation | Refusal): void;
+}
+
+/** What a connection has to do with its wait. */
+export interface Waiting {
+  /** The client has left. */
+  readonly gone: AbortSignal;
+  /** @throws Refusal when the certificate is not trusted any more */
+  readonly stillTrusted: () => Promise<void>;
+  /** For how many milliseconds it waited, in vain or not. */
+  readonly onWaited: (ms: number) => void;
 }
 
 export interface WaitingRoomOptions {
@@ -39,11 +50,10 @@ export class WaitingRoom {
   }
 
   /**
-   * Takes a place of a server of the group; while all that are usable are full, waits for one where the group lets connections wait;
-   * `onWaited` is told for how many milliseconds, in vain or not.
+   * Takes a place of a server of the group; while all that are usable are full, waits for one where the group lets connections wait.
    * @throws Refusal `no_healthy_upstream`, `queue_full`, `queue_timeout`, `client_gone`, or why it is not allowed any longer
    */
-  async reserve(ground: Ground, clientSlot: number, gone: AbortSignal, onWaited: (ms: number) => void): Promise<Reservation> {
+  async reserve(ground: Ground, clientSlot: number, waiting: Waiting): Promise<Reservation> {
     const { lane, view } = this.#options;
     const group = groupNamed(ground.group, view());
     const { queue } = group.group;
@@ -55,7 +65,7 @@ export class WaitingRoom {
     }
     const row = lane.queue.join(group.slot, clientSlot, queue.maxLength);
     if (row === undefined) throw queueFull(group, lane);
-    return this.#wait(row, ground, group.slot, gone, onWaited);
+    return this.#wait(row, ground, group.slot, waiting);
   }
 
   /** What {@link reserve} would do with a connection for which there is no place now, in words. @throws Refusal as reserve does */
@@ -84,7 +94,26 @@ export class WaitingRoom {
     this.#serveAll();
   }
 
-  #wait(row: number, ground: Ground, groupSlot: number, gone: AbortSignal, onWaited: (ms: number) => void): Promise<Reservation> {
+  /** Call it when the balancer stops and lets nobody wait any longer. */
+  dismissAll(): void {
+    for (const waiter of [...this.#waiters.values()])
+      waiter.settle(new Refusal('queue_timeout', `${waiter.ground.group}: the load balancer stopped before a server had a place`));
+  }
+
+  /** Call it when a CA or a revocation list has changed: whose certificate is withdrawn by it does not wait for its turn to hear so. */
+  async rejudge(): Promise<void> {
+    for (const waiter of [...this.#waiters.values()]) {
+      try {
+        await waiter.stillTrusted();
+      } catch (error) {
+        if (!(error instanceof Refusal)) throw error;
+        // Its turn may have come meanwhile; then it is judged once more before it is served.
+        if (this.#waiters.get(waiter.row) === waiter) waiter.settle(error);
+      }
+    }
+  }
+
+  #wait(row: number, ground: Ground, groupSlot: number, { gone, stillTrusted, onWaited }: Waiting): Promise<Reservation> {
     const { lane, nowMs } = this.#options;
     const { promise, resolve, reject } = Promise.withResolvers<Reservation>();
     const onGone = () => waiter.settle(new Refusal('client_gone', 'the client left while it waited for a place'));
@@ -93,6 +122,7 @@ export class WaitingRoom {
       ground,
       groupSlot,
       sinceMs: nowMs(),
+      stillTrusted,
       deadline: undefined,
       settle: (outcome) => {
         clearTimeout(waiter.deadline);

@@ -134,7 +134,7 @@ class Worker {
         if (snapshot.listeners !== previous.listeners) {
           const renewed = this.#doors.withOtherTrust(message.listenerTls);
           this.#doors.follow(snapshot.listeners, message.listenerTls);
-          void this.#trust.renew(renewed);
+          void this.#renew(renewed);
         }
         this.#live.pardonTheAllowed();
         this.#waitingRoom.reconsider();
@@ -194,7 +194,14 @@ class Worker {
     const renewed = this.#doors.withOtherTrust(material);
     this.#doors.reload(material);
     this.#openings.use(upstreamTls);
-    this.#send({ kind: 'done', requestId, count: await this.#trust.renew(renewed) });
+    this.#send({ kind: 'done', requestId, count: await this.#renew(renewed) });
+  }
+
+  /** Says how many connections are closed. Those that wait may be many and are refused in the course of time. */
+  async #renew(listeners: readonly string[]): Promise<number> {
+    const closed = await this.#trust.renew(listeners);
+    if (listeners.length > 0) void this.#waitingRoom.rejudge();
+    return closed;
   }
 
   #list(requestId: number, query: ConnectionQuery): void {
@@ -232,11 +239,13 @@ class Worker {
       if (left === 0) return finish(0);
       this.#onIdle = () => finish(left);
       this.#live.closeAll('shutdown');
+      this.#waitingRoom.dismissAll();
       // Those that are not served yet, in the handshake or waiting for a server.
       for (const socket of this.#sockets) if (!socket.destroyed) socket.resetAndDestroy();
     }, deadlineMs);
     void this.#doors.close().then(() => {
-      if (isOverdue) return;
+      // A second time may have come to its deadline first, and counts whom it reset.
+      if (isOverdue || this.#onIdle !== undefined) return;
       this.#onIdle = () => finish(0);
       if (this.#sockets.size === 0) finish(0);
     });

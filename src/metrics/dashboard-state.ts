@@ -41,6 +41,8 @@ export interface GroupShown {
   readonly servers: number;
   readonly healthy: number;
   readonly active: number;
+  /** Connections in its queue; null: it has none. */
+  readonly waiting: number | null;
 }
 
 export interface ServerShown extends ServerCounters, Pick<UpstreamServer, 'weight' | 'mode' | 'backup'> {
@@ -136,7 +138,7 @@ export async function dashboardState(sources: DashboardSources): Promise<Dashboa
       bytesDown: sumOf(servers, ({ bytesFromUpstream }) => bytesFromUpstream),
     },
     refused: refused.map(({ reason, count }) => ({ reason, count, meaning: REASON_MEANING[reason] })),
-    groups: groupsShown(snapshot, servers),
+    groups: groupsShown(snapshot, servers, stats),
     servers: serversShown(servers),
     clients,
     events: sources.newestHealthEvents(MAX_EVENTS),
@@ -169,7 +171,7 @@ async function readServers({ stats, healthOf }: DashboardSources, { targetGroups
   return read;
 }
 
-function groupsShown({ targetGroups }: Snapshot, servers: readonly ServerShown[]): DashboardState['groups'] {
+function groupsShown({ targetGroups }: Snapshot, servers: readonly ServerShown[], stats: Stats): DashboardState['groups'] {
   const active = new Map<string, number>();
   const healthy = new Map<string, number>();
   for (const server of servers) {
@@ -177,12 +179,13 @@ function groupsShown({ targetGroups }: Snapshot, servers: readonly ServerShown[]
     if (server.health === 'healthy') healthy.set(server.group, (healthy.get(server.group) ?? 0) + 1);
   }
   const all = inOrderOf(targetGroups.values(), ({ name }) => name).map(
-    ({ name, algorithm, servers: { length } }: TargetGroup): GroupShown => ({
+    ({ name, algorithm, queue, servers: { length } }: TargetGroup): GroupShown => ({
       name,
       algorithm,
       servers: length,
       healthy: healthy.get(name) ?? 0,
       active: active.get(name) ?? 0,
+      waiting: queue === undefined ? null : atLeast0(stats.waiting(name)),
     }),
   );
   const rest = all.slice(MAX_SHOWN);

@@ -25,7 +25,17 @@ export interface ExplainQuestion {
 }
 
 export interface ExplainedStep {
-  readonly name: 'address' | 'certificate' | 'identity' | 'client' | 'route' | 'connections' | 'rate' | 'bandwidth' | 'server';
+  readonly name:
+    | 'address'
+    | 'serverCertificate'
+    | 'certificate'
+    | 'identity'
+    | 'client'
+    | 'route'
+    | 'connections'
+    | 'rate'
+    | 'bandwidth'
+    | 'server';
   readonly passed: boolean;
   readonly detail: string;
 }

@@ -6,8 +6,11 @@ import { test } from 'node:test';
 import { status as Code } from '@grpc/grpc-js';
 import { AdminServiceService } from '../../src/gen/lb/admin/v1/admin.ts';
 import { ask, refused } from '../support/admin-server.ts';
+import { createTestCa } from '../support/certificates.ts';
 import { startDaemon } from '../support/daemon.ts';
-import { adminOf, connectTo } from '../support/daemon-clients.ts';
+import { adminOf, connectTo, roundTrip } from '../support/daemon-clients.ts';
+import { echoServer } from '../support/echo-servers.ts';
+import { temporaryFolder } from '../support/temp-dir.ts';
 
 const fingerprintOf = (pem: string | Buffer) => createHash('sha256').update(new X509Certificate(pem).raw).digest('hex');
 
@@ -68,4 +71,27 @@ test('the certificates in force are listed, and taken anew from their files all 
     assert.deepEqual((await list()).certificates, now);
     assert.equal(await servedNow(), fingerprintOf(renewed.certPem));
   });
+});
+
+test('a reload says how many connections it closed', async (t) => {
+  const ca = await createTestCa();
+  const folder = await temporaryFolder(t);
+  const { caCert, lb } = await ca.writeTo(folder, { lb: await ca.issueServer() });
+  const crl = path.join(folder, 'revoked.crl');
+  await writeFile(crl, await ca.crl([]));
+  const echo = await echoServer(t);
+  const daemon = await startDaemon(t, {
+    ca,
+    config: {
+      tlsParams: { ...lb, caCert, crl },
+      targetGroups: [{ name: 'web', upstreamServers: [echo.address], healthCheck: { type: 'none' } }],
+      clients: ['lost', 'kept'].map((clientId) => ({ clientId, allowedTargetGroup: 'web' })),
+    },
+  });
+  const [lost, kept] = [await ca.issue({ cn: 'lost' }), await ca.issue({ cn: 'kept' })];
+  for (const certificate of [lost, lost, kept]) await roundTrip(connectTo(t, daemon, certificate), 'here');
+  const reload = () => ask(adminOf(t, daemon), AdminServiceService.reloadCertificates, { allowSelf: false });
+  assert.equal((await reload()).connectionsClosed, 0n);
+  await writeFile(crl, await ca.crl([lost]));
+  assert.equal((await reload()).connectionsClosed, 2n);
 });

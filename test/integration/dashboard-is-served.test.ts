@@ -44,7 +44,7 @@ test('the daemon shows what happens on real connections, and nothing of files or
   assert.deepEqual(state.totals, { active: 1, accepted: 1, refused: 1, bytesUp: 6, bytesDown: 6 });
   assert.equal(state.refused.length, 1);
   assert.equal(state.refused[0]?.reason, 'unknown_client');
-  assert.deepEqual(state.groups.shown, [{ name: 'web', algorithm: 'leastConnections', servers: 1, healthy: 1, active: 1 }]);
+  assert.deepEqual(state.groups.shown, [{ name: 'web', algorithm: 'leastConnections', servers: 1, healthy: 1, active: 1, waiting: null }]);
   const [server] = state.servers.shown;
   assert.deepEqual(
     [server?.group, server?.address, server?.health, server?.active, server?.connected, server?.failed, server?.mode, server?.weight],

@@ -49,6 +49,12 @@ const TABLES = {
       look: ({ healthy, servers }) => (healthy === servers ? 'good' : healthy === 0 ? 'bad' : 'unsure'),
     },
     { heading: 'Active', text: ({ active }) => number(active), numeric: true },
+    {
+      heading: 'Waiting',
+      text: ({ waiting }) => (waiting === null ? '–' : number(waiting)),
+      numeric: true,
+      look: ({ waiting }) => waiting > 0 && 'unsure',
+    },
   ],
   clients: [
     { heading: 'Client', text: ({ clientId }) => clientId },

@@ -2047,7 +2047,7 @@ export interface ExplainResponse {
 }
 
 export interface ExplainStep {
-  /** address, certificate, identity, client, route, connections, rate, bandwidth, server */
+  /** address, serverCertificate (where there are several), certificate, identity, client, route, connections, rate, bandwidth, server */
   name: string;
   passed: boolean;
   detail: string;
@@ -2110,6 +2110,8 @@ export interface ReloadCertificatesRequest {
 
 export interface ReloadCertificatesResponse {
   certificates: ServedCertificate[];
+  /** Live connections that were closed because the files withdraw their certificates. */
+  connectionsClosed: bigint;
 }
 
 export interface ListCertificatesRequest {
@@ -15866,13 +15868,19 @@ export const ReloadCertificatesRequest: MessageFns<ReloadCertificatesRequest> = 
 };
 
 function createBaseReloadCertificatesResponse(): ReloadCertificatesResponse {
-  return { certificates: [] };
+  return { certificates: [], connectionsClosed: 0n };
 }
 
 export const ReloadCertificatesResponse: MessageFns<ReloadCertificatesResponse> = {
   encode(message: ReloadCertificatesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.certificates) {
       ServedCertificate.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.connectionsClosed !== 0n) {
+      if (BigInt.asUintN(64, message.connectionsClosed) !== message.connectionsClosed) {
+        throw new globalThis.Error("value provided for field message.connectionsClosed of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.connectionsClosed);
     }
     return writer;
   },
@@ -15898,6 +15906,14 @@ export const ReloadCertificatesResponse: MessageFns<ReloadCertificatesResponse> 
             message.certificates.push(ServedCertificate.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.connectionsClosed = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -15915,6 +15931,11 @@ export const ReloadCertificatesResponse: MessageFns<ReloadCertificatesResponse> 
       certificates: globalThis.Array.isArray(object?.certificates)
         ? object.certificates.map((e: any) => ServedCertificate.fromJSON(e))
         : [],
+      connectionsClosed: isSet(object.connectionsClosed)
+        ? BigInt(object.connectionsClosed)
+        : isSet(object.connections_closed)
+        ? BigInt(object.connections_closed)
+        : 0n,
     };
   },
 
@@ -15922,6 +15943,9 @@ export const ReloadCertificatesResponse: MessageFns<ReloadCertificatesResponse> 
     const obj: any = {};
     if (message.certificates?.length) {
       obj.certificates = message.certificates.map((e) => ServedCertificate.toJSON(e));
+    }
+    if (message.connectionsClosed !== 0n) {
+      obj.connectionsClosed = message.connectionsClosed.toString();
     }
     return obj;
   },
@@ -15932,6 +15956,9 @@ export const ReloadCertificatesResponse: MessageFns<ReloadCertificatesResponse> 
   fromPartial(object: DeepPartial<ReloadCertificatesResponse>): ReloadCertificatesResponse {
     const message = createBaseReloadCertificatesResponse();
     message.certificates = object.certificates?.map((e) => ServedCertificate.fromPartial(e)) || [];
+    message.connectionsClosed = (object.connectionsClosed !== undefined && object.connectionsClosed !== null)
+      ? BigInt(object.connectionsClosed)
+      : 0n;
     return message;
   },
 };
