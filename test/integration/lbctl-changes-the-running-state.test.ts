@@ -148,7 +148,10 @@ test('the log level, the counters and the whole state are there to see', async (
   });
   const state = await run('get-state');
   assert.match(state, /^revision 1, lbd 1\.2\.3-test, 2 workers, up /);
-  assert.match(state, /^main +127\.0\.0\.1:43210 +mutual TLS, ALPN h2, PROXY from 10\.0\.0\.0\/8 +50\/s \(burst 100\) +- +sni=\*\.db -> db$/m);
+  assert.match(
+    state,
+    /^main +127\.0\.0\.1:43210 +mutual TLS, ALPN h2, PROXY from 10\.0\.0\.0\/8 +50\/s \(burst 100\) +- +sni=\*\.db -> db$/m,
+  );
 });
 
 test('what lbd warns of is on standard error, and what it refuses says how it is meant after all', async (t) => {
