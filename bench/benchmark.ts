@@ -45,7 +45,7 @@ export async function runBenchmark({ amounts, peers, say, signal }: BenchmarkOpt
     say(`peers: ${found.map(({ name }) => name).join(', ')}`);
     const p256 = await makeCertificates(folder, 'P-256');
     const servers = await startServers(children, 1, pins.load);
-    const stage: Stage = { children, pinning: pins, folder, load: new Load(children, pins.load), servers, warn };
+    const stage: Stage = { children, pinning: pins, folder, load: new Load(children, pins.load), servers, warn, say };
     const direct = await measureDirectly(stage, amounts);
     say('rounds over all peers');
     const rounds = await runRounds(found, stage, p256, amounts, startedMs);

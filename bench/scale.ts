@@ -33,8 +33,10 @@ export async function measureScale(stage: Stage, certificates: CertificateFiles,
   const points: ScalePoint[] = [];
   const sizes = SIZES.filter((size) => size <= most);
   const connections = Math.min(CONNECTIONS, most * 4);
-  const point = (of: ScalePoint['of'], size: number, figure: string, value: number) =>
-    void points.push({ of, size, figure, value: short(value) });
+  const point = (of: ScalePoint['of'], size: number, figure: string, value: number) => {
+    points.push({ of, size, figure, value: short(value) });
+    stage.say(`${size} ${of}: ${short(value)} ${figure}`);
+  };
 
   for (const size of sizes) {
     await withServers(stage, size, async (crowd) => {

@@ -17,6 +17,8 @@ export interface Stage {
   readonly load: Load;
   readonly servers: Servers;
   readonly warn: (message: string) => void;
+  /** Told what goes on. */
+  readonly say: (line: string) => void;
 }
 
 /** A balancer that takes connections. */
