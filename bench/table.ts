@@ -106,7 +106,7 @@ function check({ direct, peers }: Report): readonly string[] {
     'the load generator: a process of its own, not counted in any CPU figure; a rate is the balancer\'s where "busy" says that it had no more to give',
     `  without balancer and TLS: ${rates.join(', ')}`,
     held.length === 0
-      ? '  nowhere was the load generator busier than its balancer: no rate is bound by it'
+      ? '  nowhere was it at its limit while its balancer was not; where neither was, the rest of the machine held both up'
       : `  rates bound by the load generator (they are at least that): ${held.join('; ')}`,
   ];
 }
