@@ -26,10 +26,6 @@ export class Load {
     if (answer.kind === 'failed') throw new Error(`the load failed: ${order.kind}: ${answer.message}`);
     return answer.done;
   }
-
-  end(): Promise<void> {
-    return this.#child.end();
-  }
 }
 
 /** Plain TCP servers in a process of their own. */
