@@ -29,7 +29,7 @@ export async function configurations({ client, call, time }: Caller): Promise<vo
   await time('PlanConfig, two differences', TIMES, () => plan(changed(1)));
   await time('ApplyConfig, two differences', TIMES, (index) => apply(changed(index), `apply-${index}`));
   await time('RollbackConfig, two differences', TIMES, () => rollBack(revision));
-  const other = config.replaceAll('client-', 'customer-').replaceAll('group-', 'pool-');
-  await time('PlanConfig, everything different', TIMES, () => plan(other));
-  await time('ApplyConfig, everything different', 1, () => apply(other));
+  const other = (index: number) => config.replaceAll('client-', `customer${index}-`).replaceAll('group-', `pool${index}-`);
+  await time('PlanConfig, everything different', TIMES, () => plan(other(0)));
+  await time('ApplyConfig, everything different', TIMES, (index) => apply(other(index)));
 }

@@ -28,7 +28,7 @@ function measure(algorithm: Algorithm, size: number, isHealthy: (index: number) 
     const configured = { address, weight: 1 + (index % 8), maxConnections: undefined, backup: false, mode: 'ready' } as const;
     ledger.setHealth(index, isHealthy(index) ? 'healthy' : 'unhealthy');
     lane.facts.observeLatency(index, 1 + (index % 5), 1);
-    return new ServerView(configured, target, index, lane);
+    return new ServerView(configured, target, index, 0, lane);
   });
   const group = { ...DEFAULT_GROUP, name: 'bench', servers: [], algorithm };
   const pool = new ServerPool(group, new PoolFollower(lane));

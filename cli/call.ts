@@ -11,9 +11,8 @@ import { fromProtoJson, ProtoJsonProblem, toProtoJson } from './proto-json.ts';
 export type Contract = PackageDefinition;
 export type Rpc = MethodDefinition<object, object>;
 
-/** Loads the .proto files that came with the package. */
-export function loadContract(): Contract {
-  const folder = path.join(findPackage().folder, 'proto');
+/** Loads the .proto files of a folder: those that came with the package. */
+export function loadContract(folder = path.join(findPackage().folder, 'proto')): Contract {
   const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.proto'));
   return loadSync(files, { includeDirs: [folder], longs: String, enums: String, bytes: String, defaults: true });
 }

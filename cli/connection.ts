@@ -68,6 +68,9 @@ export async function connect(settings: Settings): Promise<Connection> {
   const outcome = await probe(target, Math.max(USUAL_MS, deadline - Date.now()));
   if (outcome.kind === 'answered' && (await becomesReady(client, deadline))) return new Connection(client, settings, deadline);
   client.close();
+  if (outcome.kind === 'answered' && Date.now() >= deadline) {
+    throw unreachable(settings.addr, `it answers, but not within ${formatDuration(settings.timeoutMs)}; give it longer with --timeout`);
+  }
   throw explainUnreachable(outcome, named);
 }
 

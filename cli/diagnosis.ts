@@ -86,7 +86,7 @@ function why(outcome: Outcome, named: Named): string {
 }
 
 const certificateRefused = (named: Named) =>
-  `it does not accept the client certificate in ${named.cert}; is that signed by the CA of the admin API, and still valid?`;
+  `it does not accept the client certificate in ${named.cert}; is that signed by the CA of the admin API, still valid, and not revoked?`;
 
 function whyError(stage: Stage, error: unknown, named: Named): string {
   const code = errorCode(error) ?? '';

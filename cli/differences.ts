@@ -61,14 +61,25 @@ function leavesOf(value: unknown, name: string): readonly Leaf[] {
 
 /** Whom the change would touch: live connections and what clients would lose; one line when it is nobody. */
 export function blastRadiusText(radius: BlastRadius | undefined): string {
-  const { connectionsDraining = 0n, connectionsClosing = 0n, lostAccess = [] } = radius ?? {};
+  const { connectionsDraining = 0n, connectionsClosing = 0n, lostAccess = [], revoked = [] } = radius ?? {};
   if (connectionsDraining === 0n && connectionsClosing === 0n && lostAccess.length === 0)
     return 'Blast radius: no connection and no client';
   const lines = lostAccess.map(({ clientId, targetGroup, connections }) =>
     safeText(`  ${clientId} ${targetGroup === '' ? 'is removed' : `loses ${targetGroup}`} (${plural(connections, 'live connection')})`),
   );
-  const head = `Blast radius: ${plural(connectionsDraining, 'connection')} would drain, ${connectionsClosing} would close`;
-  return [head, ...lines].join('\n');
+  const certificates = revoked.map(({ fingerprint, clientId, connections }) =>
+    safeText(
+      `  ${clientId} loses its certificate ${fingerprint.slice(0, 16)}..., which is revoked (${plural(connections, 'live connection')})`,
+    ),
+  );
+  const head = `Blast radius: ${plural(connectionsClosing, 'connection')} would close${goingOn(connectionsDraining)}`;
+  return [head, ...lines, ...certificates].join('\n');
+}
+
+/** What plan and apply say of the connections that nobody ends: `, 3 connections to removed servers or listeners go on until they end`. */
+export function goingOn(connections: bigint): string {
+  if (connections === 0n) return '';
+  return `, ${plural(connections, 'connection')} to removed servers or listeners ${connections === 1n ? 'goes on until it ends' : 'go on until they end'}`;
 }
 
 /** What takes effect only when lbd starts again; empty when it is nothing. */

@@ -34,15 +34,12 @@ const ADVICE: Readonly<Partial<Record<Status, string>>> = {
   [Status.UNIMPLEMENTED]: 'is lbd older than this lbctl?',
 };
 
-/** Nothing is left to do. */
-const ALREADY_REVOKED = 'REVOCATION_ALREADY_EXISTS';
-
 /** The server's refusal: its status, the fields at fault where it names them, and what to do about it. */
 export function refusal(error: ServiceError): CliError {
   const { violations, reason } = detailsOf(error);
   const said = violations.length > 0 ? violations.join('; ') : error.details.trim();
   const message = said === '' ? 'the server did not say why' : said;
-  const advice = reason === ALREADY_REVOKED ? undefined : ADVICE[error.code];
+  const advice = ADVICE[error.code];
   return new CliError(
     EXIT.refused,
     `refused (${Status[error.code] ?? error.code}): ${advice === undefined ? message : `${message}; ${advice}`}`,

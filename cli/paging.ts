@@ -52,6 +52,7 @@ export async function* wholeStats(messages: AsyncIterable<WatchStatsResponse>): 
     else {
       begun.servers.push(...message.servers);
       begun.clients.push(...message.clients);
+      begun.groups.push(...message.groups);
     }
     if (message.more) continue;
     yield { ...begun, more: false };

@@ -20,6 +20,7 @@ import { CliError, EXIT, type ExitCode, errorText, usageError } from './errors.t
 import type { Io } from './io.ts';
 import { findPackage } from './package-folder.ts';
 import { safeText } from './render.ts';
+import { refuseRepeatedOptions } from './repeated-options.ts';
 import { addGlobalOptions } from './settings.ts';
 
 /** Runs one command line (without the program's own name); whatever goes wrong is one line on stderr. */
@@ -44,7 +45,7 @@ export function createProgram(io: Io): Command {
     .configureOutput({ writeOut: (text) => io.stdout.write(text), writeErr: () => {} })
     .addHelpText(
       'after',
-      '\nExit codes: 0 done, 1 refused by the server (drift: it differs; drain-upstream-server: connections are left),\n2 bad usage, 3 unreachable.',
+      '\nExit codes: 0 done, 1 refused by the server (drift: it differs; drain-upstream-server\nand remove-upstream-server: connections are left), 2 bad usage, 3 unreachable.',
     );
   addGlobalOptions(program);
   addStateCommands(program, io);
@@ -63,6 +64,7 @@ export function createProgram(io: Io): Command {
   addContextCommands(program, io);
   addCompletionCommands(program, io);
   addCallCommand(program, io);
+  refuseRepeatedOptions(program);
   reportUsage(program, 'lbctl');
   return program;
 }

@@ -15,6 +15,7 @@ interface Field {
 
 interface MessageDescriptor {
   readonly name: string;
+  readonly options?: { readonly mapEntry?: boolean } | null;
   readonly field: readonly Field[];
   readonly nestedType: readonly MessageDescriptor[];
   readonly enumType: readonly EnumDescriptor[];
@@ -67,8 +68,29 @@ function messageFrom(contract: PackageDefinition, type: Described<MessageDescrip
 
 function fieldFrom(contract: PackageDefinition, owner: Described<MessageDescriptor>, field: Field, value: unknown, where: string): unknown {
   if (field.label !== 'LABEL_REPEATED') return valueFrom(contract, owner, field, value, where);
+  const map = mapOf(owner, field);
+  if (map !== undefined) return mapFrom(contract, owner, map, value, where);
   if (!Array.isArray(value)) throw problem(where, 'expected an array');
   return value.map((item, index) => valueFrom(contract, owner, field, item, `${where}[${index}]`));
+}
+
+/** protobuf.dev/programming-guides/json: a map is an object, its keys as text. */
+function mapFrom(contract: PackageDefinition, owner: Described<MessageDescriptor>, { key, value }: MapEntry, json: unknown, where: string) {
+  if (!isRecord(json)) throw problem(where, 'expected an object with the keys of the map');
+  return Object.fromEntries(
+    Object.entries(json).map(([text, item]) => {
+      const path = `${where}[${JSON.stringify(text)}]`;
+      return [mapKeyFrom(key.type, text, path), valueFrom(contract, owner, value, item, path)];
+    }),
+  );
+}
+
+function mapKeyFrom(type: string, text: string, where: string): string {
+  if (type === 'TYPE_STRING') return text;
+  if (type !== 'TYPE_BOOL') return String(integerFrom(type, text, where));
+  if (text !== 'true' && text !== 'false') throw problem(where, 'expected true or false as the key');
+  // protobufjs writes any text but an empty one as true.
+  return text === 'false' ? '' : text;
 }
 
 function valueFrom(contract: PackageDefinition, owner: Described<MessageDescriptor>, field: Field, value: unknown, where: string): unknown {
@@ -139,11 +161,27 @@ function messageTo(contract: PackageDefinition, type: Described<MessageDescripto
   for (const [key, value] of Object.entries(message)) {
     const field = type.descriptor.field.find(({ name }) => name === key);
     if (value === null || value === undefined || field === undefined) continue;
-    json[key] = Array.isArray(value)
-      ? value.map((item: unknown) => valueTo(contract, type, field, item))
-      : valueTo(contract, type, field, value);
+    const map = mapOf(type, field);
+    if (map !== undefined) json[key] = isRecord(value) ? mapTo(contract, type, map, value) : {};
+    else
+      json[key] = Array.isArray(value)
+        ? value.map((item: unknown) => valueTo(contract, type, field, item))
+        : valueTo(contract, type, field, value);
   }
   return json;
+}
+
+function mapTo(contract: PackageDefinition, owner: Described<MessageDescriptor>, map: MapEntry, value: Readonly<Record<string, unknown>>) {
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]) => [mapKeyTo(map.key.type, key), valueTo(contract, owner, map.value, item)]),
+  );
+}
+
+/** protobufjs keeps a key of 64 bits as eight characters, a byte each, the least significant first. */
+function mapKeyTo(type: string, key: string): string {
+  if (!INTEGER_64.has(type)) return key;
+  const bytes = Buffer.from(key, 'latin1');
+  return String(UNSIGNED.has(type) ? bytes.readBigUInt64LE() : bytes.readBigInt64LE());
 }
 
 function valueTo(contract: PackageDefinition, owner: Described<MessageDescriptor>, field: Field, value: unknown): Plain {
@@ -157,6 +195,23 @@ function valueTo(contract: PackageDefinition, owner: Described<MessageDescriptor
   if (type?.fullName === TIMESTAMP) return timestampToJson({ seconds: String(seconds), nanos: Number(nanos) });
   return type !== undefined && isMessage(type.descriptor) ? messageTo(contract, { ...type, descriptor: type.descriptor }, value) : null;
 }
+
+interface MapEntry {
+  readonly key: Field;
+  readonly value: Field;
+}
+
+/** Of a map field; a map is described as a repeated message that protobufjs names after the field. */
+function mapOf(owner: Described<MessageDescriptor>, { name, label }: Field): MapEntry | undefined {
+  if (label !== 'LABEL_REPEATED') return undefined;
+  const entryName = `${name.charAt(0).toUpperCase()}${name.slice(1)}`;
+  const entry = owner.descriptor.nestedType.find((nested) => isMapEntry(nested) && nested.name === entryName);
+  const key = entry?.field.find((field) => field.name === 'key');
+  const value = entry?.field.find((field) => field.name === 'value');
+  return key === undefined || value === undefined ? undefined : { key, value };
+}
+
+const isMapEntry = ({ options }: MessageDescriptor) => options?.mapEntry === true;
 
 function messageType(contract: PackageDefinition, fullName: string): Described<MessageDescriptor> {
   const descriptor = lookUp(contract, fullName);
@@ -181,7 +236,8 @@ function lookUp(contract: PackageDefinition, fullName: string): object | undefin
   const dot = fullName.lastIndexOf('.');
   const outer = dot === -1 ? undefined : lookUp(contract, fullName.slice(0, dot));
   if (outer === undefined || !isMessage(outer)) return undefined;
-  return [...outer.nestedType, ...outer.enumType].find(({ name }) => name === fullName.slice(dot + 1));
+  const messages = outer.nestedType.filter((nested) => !isMapEntry(nested));
+  return [...messages, ...outer.enumType].find(({ name }) => name === fullName.slice(dot + 1));
 }
 
 function isMessage(descriptor: object): descriptor is MessageDescriptor {

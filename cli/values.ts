@@ -83,9 +83,18 @@ export function wordOption<Wire extends string>(flags: string, description: stri
   return option.argParser(word(words));
 }
 
+const COLLECTED = new WeakSet<object>();
+
 /** For an option that may be given several times. */
 export function collect<Value>(read: (text: string) => Value): (text: string, before: readonly Value[] | undefined) => readonly Value[] {
-  return (text, before = []) => [...before, read(text)];
+  const reader = (text: string, before: readonly Value[] = []) => [...before, read(text)];
+  COLLECTED.add(reader);
+  return reader;
+}
+
+/** Whether {@link collect} made the reader of an option. */
+export function isCollected(reader: object | undefined): boolean {
+  return reader !== undefined && COLLECTED.has(reader);
 }
 
 /** Any text but an empty one. */

@@ -3,19 +3,19 @@ import type { AdminServiceService } from '../src/gen/lb/admin/v1/admin.ts';
 
 type Rpc = Capitalize<keyof typeof AdminServiceService>;
 
-/** How a key is changed: by methods of the admin API, at the next start only, or at the next start and by reading the file it names again. */
-export type ChangedBy = readonly Rpc[] | 'restart' | 'restart, or its file by a reload';
+/** How a key is changed: by methods of the admin API, or at the next start only. */
+export type ChangedBy = readonly Rpc[] | 'restart';
 
 /** By where a key stands; what is said of a place holds for all below it that has no line of its own. */
 const CHANGED_BY: Readonly<Record<string, ChangedBy>> = {
-  listenAddress: 'restart',
-  listeners: 'restart',
-  tlsParams: 'restart',
-  'tlsParams.certificate': 'restart, or its file by a reload',
-  'tlsParams.privateKey': 'restart, or its file by a reload',
-  'tlsParams.certificates[]': 'restart, or its file by a reload',
-  'tlsParams.caCert': 'restart, or its file by a reload',
-  'tlsParams.crl': 'restart, or its file by a reload',
+  listenAddress: ['ApplyConfig'],
+  listeners: ['ApplyConfig'],
+  tlsParams: ['ApplyConfig'],
+  'tlsParams.certificate': ['ApplyConfig', 'ReloadCertificates'],
+  'tlsParams.privateKey': ['ApplyConfig', 'ReloadCertificates'],
+  'tlsParams.certificates[]': ['ApplyConfig', 'ReloadCertificates'],
+  'tlsParams.caCert': ['ApplyConfig', 'ReloadCertificates'],
+  'tlsParams.crl': ['ApplyConfig', 'ReloadCertificates'],
   logLevel: ['SetLogLevel'],
   targetGroups: ['AddTargetGroup', 'RemoveTargetGroup'],
   'targetGroups[]': ['UpdateTargetGroup'],

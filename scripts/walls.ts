@@ -99,7 +99,7 @@ const ROOMS: readonly Room[] = [
   },
   {
     name: 'daemon',
-    holds: anyOf('src/daemon.ts', 'src/start-errors.ts'),
+    holds: anyOf('src/daemon.ts', 'src/service.ts', 'src/service-manager.ts', 'src/takeover.ts', 'src/start-errors.ts'),
     mayImport: ['library', 'quickstart', 'admin', 'metrics', 'config', 'controlplane', 'shared', 'domain'],
     reason: 'the daemon is the library and the admin server; connections and wire types are theirs',
   },

@@ -18,6 +18,14 @@ export interface DaemonOptions {
   readonly writeLogLines: (lines: readonly string[]) => void;
   readonly allowInsecureKeyPermissions: boolean;
   readonly version: string;
+  /** Another lbd has the listeners' ports and is about to end: they are shared with it until then. */
+  readonly takesOver?: boolean;
+}
+
+/** What administrators and monitoring reach; another lbd may take their addresses over. */
+interface Interfaces {
+  readonly admin: AdminServer;
+  readonly metrics: MetricsEndpoint | undefined;
 }
 
 /** An address beside the listeners' could not be opened. `code` is the system's, EADDRINUSE for one that is taken. */
@@ -37,59 +45,52 @@ export class EndpointListenError extends Error {
 
 export class Daemon {
   readonly balancer: LoadBalancer;
-  readonly #admin: AdminServer;
   readonly #certificates: ServedCertificates;
   readonly #planner: Planner;
-  readonly #metrics: MetricsEndpoint | undefined;
   readonly #options: DaemonOptions;
+  #interfaces: Interfaces;
 
   private constructor(
     balancer: LoadBalancer,
-    parts: { admin: AdminServer; certificates: ServedCertificates; planner: Planner; metrics: MetricsEndpoint | undefined },
+    parts: { interfaces: Interfaces; certificates: ServedCertificates; planner: Planner },
     options: DaemonOptions,
   ) {
     this.balancer = balancer;
-    this.#admin = parts.admin;
+    this.#interfaces = parts.interfaces;
     this.#certificates = parts.certificates;
     this.#planner = parts.planner;
-    this.#metrics = parts.metrics;
     this.#options = options;
   }
 
   /** Starts everything, or nothing. @throws as LoadBalancer.start does, TlsFileError for the admin server, and EndpointListenError */
   static async start(config: Config, options: DaemonOptions): Promise<Daemon> {
-    const { log, writeLogLines, allowInsecureKeyPermissions } = options;
+    const { log, writeLogLines, allowInsecureKeyPermissions, takesOver = false } = options;
     const { material, warnings } = loadTlsMaterial(config.admin.tls, { allowInsecureKeyPermissions });
     for (const warning of warnings) log.warn({ admin: formatAddress(config.admin.address) }, warning);
-    const balancer = await LoadBalancer.start(config, { log, writeLogLines, allowInsecureKeyPermissions });
+    const balancer = await LoadBalancer.start(config, { log, writeLogLines, allowInsecureKeyPermissions, sharesPorts: takesOver });
     try {
       const certificates = new ServedCertificates(balancer, material, options);
-      const { address, roles } = config.admin;
       const planner = createPlanner(config, log);
-      const context = adminContext(balancer, { certificates, planner }, options);
-      const admin = await listening('admin', address, () => AdminServer.start(context, { address, material, roles }));
-      certificates.onReload((renewed) => admin.reload(renewed));
-      const metrics = await startMetrics(balancer, admin, options).catch(async (error: unknown) => {
-        await admin.stop(0);
-        throw error;
-      });
-      const daemon = new Daemon(balancer, { admin, certificates, planner, metrics }, options);
+      const interfaces = await startInterfaces(balancer, { certificates, planner }, options);
+      const daemon = new Daemon(balancer, { interfaces, certificates, planner }, options);
       daemon.#announce();
       return daemon;
     } catch (error) {
-      await balancer.stop(0);
+      // On ports that it shares it has been serving already.
+      await (takesOver ? balancer.stop() : balancer.stop(0));
       throw error;
     }
   }
 
   /** host:port of the admin server, with the port that was really bound. */
   get admin(): string {
-    return formatAddress(this.#admin.address);
+    return formatAddress(this.#interfaces.admin.address);
   }
 
   /** host:port of the metrics, with the port that was really bound; undefined: there are none. */
   get metrics(): string | undefined {
-    return this.#metrics === undefined ? undefined : formatAddress(this.#metrics.address);
+    const { metrics } = this.#interfaces;
+    return metrics === undefined ? undefined : formatAddress(metrics.address);
   }
 
   get listeners(): readonly BoundListener[] {
@@ -102,19 +103,36 @@ export class Daemon {
     await this.#certificates.reload().catch(() => undefined);
   }
 
+  /** Gives the addresses of the admin API and the metrics, and the stored state, to another lbd. Connections are served as before. */
+  async handOver(): Promise<void> {
+    await this.#stopInterfaces();
+    await this.balancer.giveStateUp();
+  }
+
+  /** Undoes {@link handOver}. @throws EndpointListenError; nothing has changed then */
+  async takeBack(): Promise<void> {
+    this.#interfaces = await startInterfaces(this.balancer, { certificates: this.#certificates, planner: this.#planner }, this.#options);
+    this.balancer.takeStateBack();
+  }
+
   /** Drains and stops; connections that outlive `deadlineMs` (drainTimeout unless given) are reset. */
   async stop(deadlineMs?: number): Promise<void> {
-    this.#admin.drain();
+    this.#interfaces.admin.drain();
     const reset = await this.balancer.stop(deadlineMs);
-    await this.#admin.stop(ADMIN_STOP_WITHIN_MS);
+    await this.#stopInterfaces();
     await this.#planner.stop();
-    await this.#metrics?.stop();
     this.#options.log.info({ reset }, 'stopped');
   }
 
   /** Ends a stop that is under way at once: the connections that are left are reset. */
   hurry(): void {
     void this.balancer.stop(0);
+  }
+
+  async #stopInterfaces(): Promise<void> {
+    const { admin, metrics } = this.#interfaces;
+    await admin.stop(ADMIN_STOP_WITHIN_MS);
+    await metrics?.stop();
   }
 
   #announce(): void {
@@ -163,6 +181,23 @@ async function listening<T>(endpoint: EndpointListenError['endpoint'], address: 
   }
 }
 
+async function startInterfaces(
+  balancer: LoadBalancer,
+  { certificates, planner }: { readonly certificates: ServedCertificates; readonly planner: Planner },
+  options: DaemonOptions,
+): Promise<Interfaces> {
+  const { address, roles } = balancer.config.admin;
+  const context = adminContext(balancer, { certificates, planner }, options);
+  const admin = await listening('admin', address, () => AdminServer.start(context, { address, material: certificates.admin, roles }));
+  certificates.onReload({ serve: (renewed) => admin.reload(renewed), known: () => admin.administrators() });
+  try {
+    return { admin, metrics: await startMetrics(balancer, admin, options) };
+  } catch (error) {
+    await admin.stop(0);
+    throw error;
+  }
+}
+
 async function startMetrics(
   balancer: LoadBalancer,
   admin: AdminServer,
@@ -173,6 +208,7 @@ async function startMetrics(
   const sources: MetricsSources = {
     snapshot: () => balancer.snapshot,
     stats: balancer.stats,
+    rebalancing: (group) => balancer.rebalancer.remaining(group),
     isHealthy: (group, server) => balancer.health.statusOf(group, server)?.health === 'healthy',
     storeWrites: () => balancer.authority.writes.totals,
     adminCalls: () => admin.calls.all(),
@@ -210,10 +246,16 @@ function adminContext(
     stats: balancer.stats,
     health: balancer.health,
     agents: balancer.agents,
+    upstreams: {
+      ejectionOf: (group, server) => balancer.outliers.statusOf(group, server),
+      resolutionOf: (server) => balancer.hosts.statusOfServer(server),
+      isInPanic: (group) => balancer.panic.isInPanic(group),
+      rebalancing: (group) => balancer.rebalancer.remaining(group),
+    },
     journal: balancer.journal,
     connections: {
       close: (selector, reason) => balancer.closeConnections(selector, reason),
-      enforce: (mode, deadlineMs) => balancer.enforce(mode, deadlineMs),
+      enforce: (mode, deadlineMs, anew) => balancer.enforce(mode, deadlineMs, anew),
       list: (selector, after, limit) => balancer.listConnections(selector, after, limit),
       watch: (filter) => balancer.watchConnections(filter),
     },

@@ -13,6 +13,7 @@ export { ConfigError, type Problem } from './config/problems.ts';
 export { TlsFileError } from './config/tls-files.ts';
 export type { Accepted, Intent } from './controlplane/authority.ts';
 export type { HealthEvent, ServerHealth } from './controlplane/health-journal.ts';
+export type { Resolve } from './controlplane/host-resolver.ts';
 export type { ClientCounters, ServerCounters, Totals } from './controlplane/stats.ts';
 export { RevisionConflictError, type Store, StoreCorruptError, StoreUnavailableError } from './controlplane/store/store.ts';
 export { ListenError } from './controlplane/worker-thread.ts';

@@ -1,59 +1,36 @@
-/** The whole balancer without its admin server: authority, health checker and worker threads, wired together. */
-import { createServer } from 'node:net';
+/** The balancer without its admin server, as the daemon and other programs use it. */
 import { type Logger, pino } from 'pino';
-import type { Config, StoreConfig } from './config/config.ts';
+import { type BalancerParts, type LoadBalancerOptions, startParts } from './balancer-parts.ts';
+import type { Config } from './config/config.ts';
 import { type ClientDocument, clientFrom } from './config/document.ts';
-import { loadTlsMaterial } from './config/tls-files.ts';
-import { AgentChecker } from './controlplane/agent-checker.ts';
-import { type Accepted, Authority, type Intent } from './controlplane/authority.ts';
-import { type Seeding, seed } from './controlplane/bootstrap.ts';
+import type { AgentChecker } from './controlplane/agent-checker.ts';
+import type { Accepted, Authority, Intent } from './controlplane/authority.ts';
+import type { Seeding } from './controlplane/bootstrap.ts';
 import { type ConnectionListing, listConnections } from './controlplane/connection-list.ts';
 import { type ConnectionReader, ConnectionWatch, type WatchFilter } from './controlplane/connection-watch.ts';
-import { HealthChecker } from './controlplane/health-checker.ts';
-import { HealthJournal, type ServerHealth } from './controlplane/health-journal.ts';
-import { connectionsPerWorker } from './controlplane/open-files.ts';
-import { Slots } from './controlplane/slots.ts';
-import { Stats } from './controlplane/stats.ts';
-import { MemoryStore } from './controlplane/store/memory.ts';
-import { SqliteStore } from './controlplane/store/sqlite.ts';
+import type { HealthChecker } from './controlplane/health-checker.ts';
+import type { HealthJournal, ServerHealth } from './controlplane/health-journal.ts';
+import type { HostResolver } from './controlplane/host-resolver.ts';
+import type { OutlierDetector } from './controlplane/outlier-detector.ts';
+import type { PanicWatch } from './controlplane/panic-watch.ts';
+import type { Rebalancer } from './controlplane/rebalancer.ts';
+import type { Stats } from './controlplane/stats.ts';
 import type { Store } from './controlplane/store/store.ts';
-import { ListenError } from './controlplane/worker-thread.ts';
-import { Workers } from './controlplane/workers.ts';
-import { type AgentState, isAgentDown } from './domain/agent-report.ts';
-import {
-  type Address,
-  type BoundListener,
-  formatAddress,
-  type LogLevel,
-  type Snapshot,
-  type TlsMaterial,
-  type UpstreamServer,
-} from './domain/model.ts';
+import type { Workers } from './controlplane/workers.ts';
+import { type BoundListener, formatAddress, type LogLevel, type Snapshot, type TlsMaterial, type UpstreamServer } from './domain/model.ts';
 import type { CloseReason } from './domain/reasons.ts';
+import { SESSION_LIFETIME_MS } from './domain/session-tickets.ts';
 import type { Command } from './domain/state.ts';
-import { monotonicMs } from './shared/clock.ts';
+import type { ListenerTlsFiles } from './listener-tls.ts';
+import type { ServerWatch } from './server-watch.ts';
 import type { ExplainQuestion, Explanation } from './shared/explain.ts';
-import { createSharedBuffers, type HealthCode } from './shared/memory/layout.ts';
-import { SharedLedger } from './shared/memory/ledger.ts';
 import type { CloseMode, ConnectionSelector } from './shared/messages.ts';
-import { UpstreamTlsFiles } from './upstream-tls.ts';
+import type { UpstreamTlsFiles } from './upstream-tls.ts';
 
-export interface LoadBalancerOptions {
-  /** Where the log goes; nowhere unless given. */
-  readonly log?: Logger;
-  /** Writes log lines that workers made, newline included; dropped unless given. */
-  readonly writeLogLines?: (lines: readonly string[]) => void;
-  /** Takes private keys that every user of the machine may read. */
-  readonly allowInsecureKeyPermissions?: boolean;
-  /** Where state is kept; what the configuration says unless given. */
-  readonly store?: Store;
-}
+export type { LoadBalancerOptions } from './balancer-parts.ts';
 
 /** What an upstream server may have besides its address: weight 1, no limit and no backup unless given. */
 export type ServerSettings = Partial<Pick<UpstreamServer, 'weight' | 'maxConnections' | 'backup' | 'mode'>>;
-
-/** The worker's program beside this file: TypeScript in a checkout, JavaScript in an installed package. */
-const WORKER_PROGRAM = new URL(import.meta.url.endsWith('.ts') ? './dataplane/worker.ts' : './dataplane/worker.js', import.meta.url);
 
 /** The changes after which a live connection may be one that is not allowed. */
 const MAY_FORBID: ReadonlySet<Command['kind']> = new Set([
@@ -64,6 +41,7 @@ const MAY_FORBID: ReadonlySet<Command['kind']> = new Set([
   'revokeCertificate',
 ]);
 
+/** A balancer at work: its state can be changed, its connections seen and closed, until it is stopped. */
 export class LoadBalancer {
   readonly config: Config;
   readonly authority: Authority;
@@ -71,34 +49,44 @@ export class LoadBalancer {
   readonly journal: HealthJournal;
   readonly health: HealthChecker;
   readonly agents: AgentChecker;
+  readonly outliers: OutlierDetector;
+  readonly panic: PanicWatch;
+  readonly rebalancer: Rebalancer;
+  readonly hosts: HostResolver;
   readonly startedAtMs: number;
   readonly seeding: Seeding;
+  readonly #servers: ServerWatch;
   readonly #workers: Workers;
+  readonly #listenerTls: ListenerTlsFiles;
   readonly #upstreamTls: UpstreamTlsFiles;
   readonly #connectionWatch: ConnectionWatch;
   readonly #store: Store;
-  readonly #options: LoadBalancerOptions;
   readonly #log: Logger;
+  readonly #ticketKeys: NodeJS.Timeout;
   #stopped: Promise<number> | undefined;
 
-  private constructor(
-    parts: Pick<LoadBalancer, 'config' | 'authority' | 'stats' | 'journal' | 'health' | 'agents' | 'startedAtMs' | 'seeding'>,
-    wiring: { workers: Workers; upstreamTls: UpstreamTlsFiles; store: Store; options: LoadBalancerOptions; log: Logger },
-  ) {
-    this.config = parts.config;
+  private constructor(config: Config, parts: BalancerParts, log: Logger) {
+    const { servers, workers } = parts;
+    this.config = config;
     this.authority = parts.authority;
     this.stats = parts.stats;
     this.journal = parts.journal;
-    this.health = parts.health;
-    this.agents = parts.agents;
+    this.health = servers.health;
+    this.agents = servers.agents;
+    this.outliers = servers.outliers;
+    this.panic = servers.panic;
+    this.rebalancer = servers.rebalancer;
+    this.hosts = servers.hosts;
     this.startedAtMs = parts.startedAtMs;
     this.seeding = parts.seeding;
-    this.#workers = wiring.workers;
-    this.#upstreamTls = wiring.upstreamTls;
-    this.#connectionWatch = new ConnectionWatch(wiring.workers);
-    this.#store = wiring.store;
-    this.#options = wiring.options;
-    this.#log = wiring.log;
+    this.#servers = servers;
+    this.#workers = workers;
+    this.#listenerTls = parts.listenerTls;
+    this.#upstreamTls = parts.upstreamTls;
+    this.#connectionWatch = new ConnectionWatch(workers);
+    this.#store = parts.store;
+    this.#log = log;
+    this.#ticketKeys = setInterval(() => void this.rotateTicketKeys(), SESSION_LIFETIME_MS).unref();
   }
 
   /**
@@ -107,86 +95,7 @@ export class LoadBalancer {
    */
   static async start(config: Config, options: LoadBalancerOptions = {}): Promise<LoadBalancer> {
     const log = options.log ?? pino({ level: 'silent' });
-    const startedAtMs = Date.now();
-    const tls = loadListenerTls(config, options, log);
-    const store = options.store ?? (await openStore(config.store));
-    try {
-      const ledger = new SharedLedger(createSharedBuffers(config.workers));
-      const slots = new Slots(ledger);
-      const upstreamTls = new UpstreamTlsFiles({ allowInsecureKeyPermissions: options.allowInsecureKeyPermissions ?? false }, log);
-      let seeded = false;
-      const vet = (next: Snapshot) => {
-        slots.checkCapacity(next);
-        // Until then the state may name files of before, which the config file has replaced.
-        if (seeded) upstreamTls.check(next);
-      };
-      const authority = await Authority.open(store, { vet });
-      const seeding = await seed(authority, config);
-      seeded = true;
-      slots.follow(authority.snapshot);
-      upstreamTls.follow(authority.snapshot);
-
-      const workers = new Workers({
-        program: WORKER_PROGRAM,
-        count: config.workers,
-        upbringing: {
-          memory: ledger.buffers,
-          timeouts: config.timeouts,
-          maxPendingHandshakes: config.maxPendingHandshakes,
-          maxConnections: connectionsPerWorker(config.workers),
-        },
-        slots,
-        snapshot: () => authority.snapshot,
-        tls,
-        upstreamTls: () => upstreamTls.served,
-        logLevel: config.logLevel,
-        writeLines: options.writeLogLines ?? (() => undefined),
-        log,
-      });
-      const journal = new HealthJournal(startedAtMs);
-      const publishHealth = (group: string, address: string, health: HealthCode) => {
-        const slot = slots.serverSlot(group, address);
-        if (slot !== undefined) ledger.setHealth(slot, health, isRecovery(ledger.health(slot), health) ? monotonicMs() : undefined);
-        if (health === 'unhealthy') closeIfUnhealthy(group, address);
-      };
-      const closeIfUnhealthy = (group: string, server: string) => {
-        if (authority.snapshot.targetGroups.get(group)?.onUnhealthy === 'close')
-          void workers.close({ group, server }, 'upstream_unhealthy');
-      };
-      // A server that comes up while others serve starts slowly, a new one too, as in HAProxy and Envoy; at the start none does.
-      let isServing = false;
-      const isRecovery = (from: HealthCode, to: HealthCode) => isServing && to === 'healthy' && from !== 'healthy';
-      // Slots first: who learns of a new server next must find its row.
-      authority.subscribe((change) => workers.publish(change, slots.follow(change.next), upstreamTls.follow(change.next)));
-      const openingForChecks = (group: string) => upstreamTls.openingForChecks(authority.snapshot.targetGroups.get(group));
-      const health = new HealthChecker({ authority, journal, publish: publishHealth, opening: openingForChecks, log });
-      const publishAgent = (group: string, address: string, state: AgentState) => {
-        const slot = slots.serverSlot(group, address);
-        if (slot === undefined) return;
-        const recovers = isAgentDown(ledger.facts.agent(slot).standing) && !isAgentDown(state.standing);
-        ledger.setAgent(slot, state, recovers ? monotonicMs() : undefined);
-        if (isAgentDown(state.standing)) closeIfUnhealthy(group, address);
-      };
-      const agents = new AgentChecker({ authority, publish: publishAgent, log });
-
-      try {
-        await refuseTakenPorts(config);
-        agents.start();
-        await health.start();
-        await workers.start();
-        isServing = true;
-      } catch (error) {
-        health.stop();
-        agents.stop();
-        await workers.stop();
-        throw error;
-      }
-      const parts = { config, authority, stats: new Stats(ledger, slots), journal, health, agents, startedAtMs, seeding };
-      return new LoadBalancer(parts, { workers, upstreamTls, store, options, log });
-    } catch (error) {
-      await store.close();
-      throw error;
-    }
+    return new LoadBalancer(config, await startParts(config, options, log), log);
   }
 
   get snapshot(): Snapshot {
@@ -203,9 +112,9 @@ export class LoadBalancer {
   }
 
   listeners(): readonly BoundListener[] {
-    return this.snapshot.listeners.map(({ name, address, targetGroup, routes }) => {
-      const port = this.#workers.ports.get(name) ?? address.port;
-      return { name, address: formatAddress({ ...address, port }), targetGroup, routes };
+    return this.snapshot.listeners.map((listener) => {
+      const { name, address, targetGroup, routes } = listener;
+      return { name, address: formatAddress({ ...address, port: this.#workers.portOf(listener) }), targetGroup, routes };
     });
   }
 
@@ -257,10 +166,10 @@ export class LoadBalancer {
 
   /**
    * Ends the live connections that the state of now does not allow; resolves with how many. With `drain` they may go on until
-   * the deadline, and those that are allowed again by then for good.
+   * the deadline, and those that are allowed again by then for good. Who has a deadline already keeps it, unless `anew` fits it.
    */
-  enforce(mode: CloseMode, deadlineMs = 0): Promise<number> {
-    return this.#workers.enforce(mode, deadlineMs);
+  enforce(mode: CloseMode, deadlineMs = 0, anew?: ConnectionSelector): Promise<number> {
+    return this.#workers.enforce(mode, deadlineMs, anew);
   }
 
   /** At most `limit` live connections that every given field fits, oldest first; go on after what `next` of the answer says. */
@@ -275,17 +184,26 @@ export class LoadBalancer {
 
   /** What each listener serves new connections with, by its name. */
   get tlsMaterial(): ReadonlyMap<string, TlsMaterial> {
-    return this.#workers.tls;
+    return this.#listenerTls.served;
   }
 
   /**
-   * Reads certificates, keys, CA and revocation lists again and serves new connections with them.
+   * Reads certificates, keys, CA and revocation lists again, serves new connections with them, and closes the live ones whose
+   * certificates they withdraw; resolves with how many these are.
    * @throws TlsFileError when one of them is bad; the old ones all stay in force
    */
-  async reloadCertificates(): Promise<void> {
-    const listenerTls = loadListenerTls(this.config, this.#options, this.#log);
-    const putIntoForce = this.#upstreamTls.reread();
-    await this.#workers.reloadTls(listenerTls, putIntoForce());
+  async reloadCertificates(): Promise<number> {
+    const renewListeners = this.#listenerTls.reread();
+    const renewUpstreams = this.#upstreamTls.reread();
+    const closed = await this.#workers.reloadTls(renewListeners(), renewUpstreams());
+    if (closed > 0) this.#log.info({ connections: closed }, 'closed the connections whose certificates were withdrawn');
+    return closed;
+  }
+
+  /** Gives the session tickets of every listener that has them another key; it is done at every end of a session's lifetime anyway. */
+  async rotateTicketKeys(): Promise<void> {
+    const rotated = this.#listenerTls.rotateTicketKeys(Date.now());
+    if (rotated.size > 0) await this.#workers.reloadTls(rotated, new Map());
   }
 
   /**
@@ -298,44 +216,23 @@ export class LoadBalancer {
     return this.#stopped;
   }
 
+  /** Lets another process have the stored state: changes are refused from then on, until {@link takeStateBack}. */
+  async giveStateUp(): Promise<void> {
+    await this.authority.suspend();
+    await this.#store.close();
+  }
+
+  /** Opens the stored state with the next change, which fails if it is another by then. */
+  takeStateBack(): void {
+    this.authority.resume();
+  }
+
   async #stop(deadlineMs: number): Promise<number> {
     const reset = await this.#workers.drain(deadlineMs);
-    this.health.stop();
-    this.agents.stop();
+    clearInterval(this.#ticketKeys);
+    this.#servers.stop();
     await this.#workers.stop();
     await this.#store.close();
     return reset;
   }
-}
-
-function loadListenerTls(config: Config, options: LoadBalancerOptions, log: Logger): ReadonlyMap<string, TlsMaterial> {
-  const allowInsecureKeyPermissions = options.allowInsecureKeyPermissions ?? false;
-  return new Map(
-    config.listeners.flatMap(({ name, tls }) => {
-      if (tls === undefined) return [];
-      const { material, warnings } = loadTlsMaterial(tls, { allowInsecureKeyPermissions });
-      for (const warning of warnings) log.warn({ listener: name }, warning);
-      return [[name, material]];
-    }),
-  );
-}
-
-async function openStore(config: StoreConfig): Promise<Store> {
-  return config.kind === 'memory' ? new MemoryStore() : SqliteStore.open(config.path);
-}
-
-/**
- * Workers share their ports (reusePort), and so would a second daemon, unnoticed, taking half of the connections. Opening each
- * port alone, once, before the workers do, finds out whether somebody is there.
- */
-async function refuseTakenPorts(config: Config): Promise<void> {
-  for (const { name, address } of config.listeners) if (address.port !== 0) await openAlone(name, address);
-}
-
-function openAlone(listener: string, address: Address): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', ({ code = 'UNKNOWN', message }: NodeJS.ErrnoException) => reject(new ListenError(listener, code, message)));
-    server.listen({ ...address, exclusive: true }, () => server.close(() => resolve()));
-  });
 }

@@ -6,10 +6,12 @@ import { checkConfigFile } from './config/check.ts';
 import type { Config } from './config/config.ts';
 import { configJsonSchema } from './config/json-schema.ts';
 import { ConfigError, formatProblem } from './config/problems.ts';
-import { Daemon } from './daemon.ts';
+import { Daemon, type DaemonOptions } from './daemon.ts';
 import { LogOutput } from './log-output.ts';
 import { packageFolder } from './package-folder.ts';
 import { QUICKSTART_PORTS, type QuickstartPorts, runQuickstart } from './quickstart/quickstart.ts';
+import { type Service, startService } from './service.ts';
+import { ServiceManager } from './service-manager.ts';
 import { logOptions } from './shared/log.ts';
 import { explainStartError } from './start-errors.ts';
 
@@ -29,6 +31,7 @@ process.stderr.on('error', () => undefined);
 interface StartFlags {
   readonly config: string;
   readonly insecureKeyPermissions?: true;
+  readonly takeover?: string;
 }
 
 const program = new Command('lbd')
@@ -51,13 +54,16 @@ program
   .description('run the balancer until SIGTERM or SIGINT; SIGHUP reloads certificates, CA and CRL')
   .requiredOption('-c, --config <file>', 'the configuration (YAML)')
   .option('--insecure-key-permissions', 'take private keys that every user of the machine may read')
-  .action(async ({ config, insecureKeyPermissions }: StartFlags) => {
+  .option('--takeover <socket>', 'take over from the lbd that waits at this Unix socket, if any, and wait there for the next')
+  .action(async ({ config, insecureKeyPermissions, takeover }: StartFlags) => {
     const allowInsecureKeyPermissions = insecureKeyPermissions ?? false;
     await runUntilSignalled(async () => {
       // Every problem at its place, as `lbd check` says them; the start would stop at the first.
       const checked = checkConfigFile(config, { allowInsecureKeyPermissions });
       if ('problems' in checked) throw new ConfigError(checked.problems);
-      return startDaemon(checked.config, allowInsecureKeyPermissions);
+      const options = daemonOptions(checked.config, allowInsecureKeyPermissions);
+      const manager = new ServiceManager({ environment: process.env, warn: (message) => options.log.warn(message) });
+      return startService(checked.config, { ...options, manager, takeover, retire: () => process.kill(process.pid, 'SIGTERM') });
     });
   });
 
@@ -103,7 +109,7 @@ program
         cwd: process.cwd(),
         print: (line) => void process.stdout.write(`${line}\n`),
         start: async (config) => {
-          daemon = await startDaemon(config, false);
+          daemon = await Daemon.start(config, daemonOptions(config, false));
           return daemon;
         },
       });
@@ -119,24 +125,18 @@ try {
   await exit(EXIT.failed);
 }
 
-function startDaemon(config: Config, allowInsecureKeyPermissions: boolean): Promise<Daemon> {
-  return Daemon.start(config, {
+function daemonOptions(config: Config, allowInsecureKeyPermissions: boolean): DaemonOptions {
+  return {
     log: pino(logOptions(config.logLevel), out),
     writeLogLines: (lines) => out.write(lines.join('')),
     allowInsecureKeyPermissions,
     version,
-  });
-}
-
-interface Running {
-  reload(): Promise<void>;
-  hurry(): void;
-  stop(): Promise<void>;
+  };
 }
 
 /** Resolves when it has started; signals count from before that. @throws what `start` throws */
-async function runUntilSignalled(start: () => Promise<Running>): Promise<void> {
-  let running: Running | undefined;
+async function runUntilSignalled(start: () => Promise<Service>): Promise<void> {
+  let running: Service | undefined;
   let stoppingSinceMs: number | undefined;
   const stop = async (signal: NodeJS.Signals) => {
     if (stoppingSinceMs !== undefined) {

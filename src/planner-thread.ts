@@ -7,11 +7,14 @@ import type { FromPlanner, Goal, ToPlanner } from './controlplane/planner.ts';
 import { decodeSnapshot } from './controlplane/store/codec.ts';
 import { madeDifferent } from './controlplane/store/made-different.ts';
 import { replayed } from './controlplane/store/replay.ts';
-import type { Client, Snapshot } from './domain/model.ts';
+import type { Client, Revision, Snapshot } from './domain/model.ts';
 import { isSameMatch, type Overlap, overlapsAmong } from './domain/overlap.ts';
 import { planOf, type Wanted } from './domain/plan.ts';
+import { unroutableClients } from './domain/unroutable.ts';
 
-type Read = { readonly wanted: Wanted; readonly needsRestart: readonly string[] } | Extract<FromPlanner, { readonly kind: 'unreadable' }>;
+type Read =
+  | { readonly wanted: Wanted; readonly backTo?: Revision; readonly needsRestart: readonly string[] }
+  | Extract<FromPlanner, { readonly kind: 'unreadable' }>;
 
 function run(port: MessagePort, running: Running): void {
   let parts: string[] = [];
@@ -33,9 +36,10 @@ function run(port: MessagePort, running: Running): void {
         const goal = read(question.goal);
         const before = state();
         if (!('wanted' in goal)) return goal;
-        const plan = planOf(before, goal.wanted);
+        const plan = planOf(before, goal.wanted, goal.backTo);
         const overlaps = newOverlaps(plan.command.clients.put, goal.wanted.clients, before);
-        return { kind: 'planned', ...plan, overlaps, needsRestart: goal.needsRestart };
+        const unroutable = unroutableClients(goal.wanted.clients, goal.wanted.listeners ?? before.listeners);
+        return { kind: 'planned', ...plan, overlaps, unroutable, needsRestart: goal.needsRestart };
       }
       case 'export':
         return { kind: 'exported', text: exportConfig(running, state()) };
@@ -52,8 +56,9 @@ function run(port: MessagePort, running: Running): void {
 function readGoal(goal: Goal, running: Running): Read {
   if (goal.kind === 'recorded') {
     const { targetGroups, clients } = replayed(goal.recorded);
-    // Certificates that are revoked by now stay so, whatever was revoked then.
-    return { wanted: { targetGroups: [...targetGroups.values()], clients: [...clients.values()], revocations: [] }, needsRestart: [] };
+    // Certificates that are revoked by now stay so, whatever was revoked then; and the listeners stay, whose files may be gone.
+    const wanted = { targetGroups: [...targetGroups.values()], clients: [...clients.values()], revocations: [] };
+    return { wanted, backTo: goal.revision, needsRestart: [] };
   }
   const config = parseForRunning(running, goal.text);
   if ('problems' in config) return { kind: 'unreadable', problems: config.problems };

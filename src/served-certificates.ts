@@ -1,14 +1,31 @@
+import type { X509Certificate } from 'node:crypto';
 import type { Logger } from 'pino';
+import { certificatesInUse } from './config/certificates-in-use.ts';
 import { loadTlsMaterial, TlsFileError } from './config/tls-files.ts';
+import { certificateJudge } from './dataplane/certificate-verdict.ts';
 import type { TlsMaterial } from './domain/model.ts';
+import type { CertificateInUse } from './domain/useless-revocation.ts';
 import type { LoadBalancer } from './load-balancer.ts';
+
+/** The admin server, as far as certificates go. */
+interface AdminSide {
+  serve(material: TlsMaterial): void;
+  /** Who administers. */
+  known(): readonly { readonly name: string; readonly certificate: X509Certificate }[];
+}
+
+/** Why new files were not taken, in one line; `shutsOut`: they are sound, but would shut out who asked for them. */
+interface ReloadRefusal {
+  readonly problem: string;
+  readonly shutsOut: boolean;
+}
 
 /** What the listeners and the admin server serve; all of it is reloaded together, or nothing. */
 export class ServedCertificates {
   readonly #balancer: LoadBalancer;
   readonly #options: { readonly log: Logger; readonly allowInsecureKeyPermissions: boolean };
   #admin: TlsMaterial;
-  #serveAsAdmin: (material: TlsMaterial) => void = () => undefined;
+  #admins: AdminSide = { serve: () => undefined, known: () => [] };
 
   /** `admin` is what the admin server starts with. */
   constructor(
@@ -21,35 +38,84 @@ export class ServedCertificates {
     this.#options = options;
   }
 
-  /** Where the admin server's new material goes. */
-  onReload(serveAsAdmin: (material: TlsMaterial) => void): void {
-    this.#serveAsAdmin = serveAsAdmin;
+  /** Where the admin server's new material goes, and whom it is for. */
+  onReload(admins: AdminSide): void {
+    this.#admins = admins;
+  }
+
+  /** What the admin server serves. */
+  get admin(): TlsMaterial {
+    return this.#admin;
   }
 
   /** What new connections are served with now, whatever the files say meanwhile; the admin server is last. */
   served(): { readonly usedBy: string; readonly file: string; readonly certificatePem: string }[] {
-    const { config, tlsMaterial } = this.#balancer;
-    const listeners = config.listeners.flatMap(({ name, tls }) =>
-      tls === undefined ? [] : [{ usedBy: name, file: tls.certificate, certificatePem: tlsMaterial.get(name)?.certificatePem ?? '' }],
-    );
+    const { config, snapshot, tlsMaterial } = this.#balancer;
+    const listeners = snapshot.listeners.flatMap(({ name, tls }) => {
+      const material = tlsMaterial.get(name);
+      if (tls === undefined || material === undefined) return [];
+      const byName = material.certificates.map(({ certificatePem }, index) => ({
+        usedBy: name,
+        file: tls.certificates[index]?.certificate ?? '',
+        certificatePem,
+      }));
+      return [{ usedBy: name, file: tls.certificate, certificatePem: material.certificatePem }, ...byName];
+    });
     return [...listeners, { usedBy: 'admin', file: config.admin.tls.certificate, certificatePem: this.#admin.certificatePem }];
   }
 
-  /** Takes certificates, keys, CA and CRL anew from their files, and says so in the log. A line returned says why all old ones stay. */
-  async reload(): Promise<string | undefined> {
+  /** Every certificate that is loaded: what is served, and the CAs that clients and administrators are held against. */
+  inUse(): readonly CertificateInUse[] {
+    const { config, snapshot, tlsMaterial } = this.#balancer;
+    const ofListeners = snapshot.listeners.flatMap(({ name, tls }) => {
+      const material = tlsMaterial.get(name);
+      return tls === undefined || material === undefined ? [] : certificatesInUse(name, tls, material);
+    });
+    return [...ofListeners, ...certificatesInUse('admin', config.admin.tls, this.#admin)];
+  }
+
+  /**
+   * Takes certificates, keys, CA and CRL anew from their files, and says so in the log, with the known administrators that these shut
+   * out. What is returned says why all old ones stay: they also do when the new ones would shut out `caller`.
+   */
+  async reload(caller?: X509Certificate): Promise<ReloadRefusal | undefined> {
     const { log, allowInsecureKeyPermissions } = this.#options;
     try {
       const { material } = loadTlsMaterial(this.#balancer.config.admin.tls, { allowInsecureKeyPermissions });
+      const withdrawn = withdrawnBetween(this.#admin, material);
+      const problem = caller && (await withdrawn(caller));
+      if (problem !== undefined) {
+        log.error({ why: problem }, 'certificates not reloaded: they would shut out who asked for it');
+        return { problem, shutsOut: true };
+      }
       await this.#balancer.reloadCertificates();
-      this.#serveAsAdmin(material);
+      this.#admins.serve(material);
       this.#admin = material;
       log.info('certificates reloaded');
+      for (const { name, certificate } of this.#admins.known()) {
+        const why = await withdrawn(certificate);
+        if (why !== undefined)
+          log.warn({ admin: name, why }, 'an administrator is shut out: the admin API takes the certificate no longer');
+      }
       return undefined;
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       log.error({ why }, 'certificates not reloaded: the ones in force stay');
-      if (error instanceof TlsFileError) return why;
+      if (error instanceof TlsFileError) return { problem: why, shutsOut: false };
       throw error;
     }
   }
+}
+
+/**
+ * Says why a certificate is taken no longer after a change of CA or revocation list; undefined: it is as before. Its intermediates are
+ * not at hand, so one that is not trusted without them was not before either, and nothing is said of it.
+ */
+function withdrawnBetween(before: TlsMaterial, after: TlsMaterial): (certificate: X509Certificate) => Promise<string | undefined> {
+  if (before.caPem === after.caPem && before.crlPem === after.crlPem) return async () => undefined;
+  const [then, now] = [certificateJudge(before), certificateJudge(after)];
+  return async (certificate) => {
+    const verdict = await now([certificate]);
+    return verdict === undefined || (await then([certificate])) !== undefined ? undefined : verdict.message;
+  };
 }

@@ -7,6 +7,7 @@ import { EndpointListenError } from './daemon.ts';
 import { DomainError } from './domain/errors.ts';
 import { formatAddress } from './domain/model.ts';
 import { QuickstartError } from './quickstart/quickstart.ts';
+import { TakeoverError } from './takeover.ts';
 
 /** A config file's problems are one line each, as they are; everything else is one line that begins with `lbd:`. */
 export function explainStartError(error: unknown): string {
@@ -22,7 +23,8 @@ export function explainStartError(error: unknown): string {
     error instanceof TlsFileError ||
     error instanceof StoreUnavailableError ||
     error instanceof DomainError ||
-    error instanceof QuickstartError
+    error instanceof QuickstartError ||
+    error instanceof TakeoverError
   )
     return `lbd: ${error.message}`;
   return `lbd: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`;

@@ -38,10 +38,11 @@ function listCommand(program: Command, io: Io): void {
   const command = program
     .command('certificates')
     .description('the certificates that the listeners and the admin API serve, and the revoked ones')
-    .option('--reload', 'read certificates, keys, CAs and CRLs again from their files first: all of them, or none when one is bad');
-  command.action(async ({ reload = false }: { readonly reload?: boolean }) => {
+    .option('--reload', 'read certificates, keys, CAs and CRLs again from their files first: all of them, or none when one is bad')
+    .option('--yes-lock-me-out', 'with --reload: even if they refuse the certificate that this call is made with');
+  command.action(async ({ reload = false, yesLockMeOut = false }: { readonly reload?: boolean; readonly yesLockMeOut?: boolean }) => {
     await withSession(io, command, async ({ connection, printer }) => {
-      if (reload) await connection.unary(AdminServiceService.reloadCertificates, {});
+      if (reload) await connection.unary(AdminServiceService.reloadCertificates, { allowSelf: yesLockMeOut });
       const reply = await connection.unary(AdminServiceService.listCertificates, {});
       const { certificates, revoked } = reply;
       printer.block(reply, `${servedTable(certificates, io.nowMs(), printer.paint)}\n\n${revokedTable(revoked, printer.paint)}`);
@@ -64,7 +65,9 @@ function revokeCommand(program: Command, io: Io): void {
     const request = { certificateId, comment: options.comment ?? '', allowSelf, ...closeFields(options), ...changeFields(options) };
     await withSession(io, command, async ({ connection, printer }) => {
       const reply = await connection.unary(AdminServiceService.revokeCertificate, request);
-      printer.sentence(reply, `revoked, ${closedText(reply.connectionsClosed, options)} (revision ${reply.revision})`);
+      const since = reply.alreadyRevokedAt?.toISOString();
+      const revoked = since === undefined ? 'revoked, ' : `revoked already since ${since}; `;
+      printer.sentence(reply, `${revoked}${closedText(reply.connectionsClosed, options)} (revision ${reply.revision})`);
     });
   });
   example(

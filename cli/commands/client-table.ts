@@ -17,8 +17,8 @@ const COLUMNS: readonly Column[] = [
   { title: 'TARGET GROUPS', cellOf: ({ client }) => client?.allowedTargetGroups.join(', ') ?? '' },
   { title: 'RATE', cellOf: ({ client }) => rateText(client?.limits?.connectionRate) },
   { title: 'CONCURRENT', cellOf: ({ client }) => unlessZero(client?.limits?.concurrentConnections) },
-  { title: 'BANDWIDTH', cellOf: ({ client }) => bandwidthText(client?.limits?.bandwidth), isOptional: true },
-  { title: 'SHADOW', cellOf: ({ client }) => (client?.limits?.shadow === true ? 'yes' : ''), isOptional: true },
+  { title: 'BANDWIDTH', cellOf: bandwidthCell, isOptional: true },
+  { title: 'SHADOW', cellOf: shadowCell, isOptional: true },
   { title: 'ACTIVE', cellOf: ({ counters }) => String(counters?.active ?? 0) },
   { title: 'ACCEPTED', cellOf: ({ counters }) => String(counters?.accepted ?? 0) },
   { title: 'REFUSED', cellOf: ({ counters }) => String(counters?.refused ?? 0) },
@@ -40,7 +40,21 @@ function rateText(rate: ConnectionRate | undefined): string {
   if (rate === undefined) return '';
   const window = rate.window === undefined ? '1s' : formatDuration(fromDuration(rate.window));
   const how = [wordOf(rate.algorithm), wordOf(rate.action)].filter((part) => part !== undefined);
-  return [`${rate.limit} per ${window}`, ...how].join(' ');
+  const burst = rate.burst === 0 || rate.burst === rate.limit ? [] : [`burst ${rate.burst}`];
+  return [`${rate.limit} per ${window}`, ...burst, ...how].join(' ');
+}
+
+function bandwidthCell({ client, counters }: ClientStatus): string {
+  const inUse = [counters?.uploadHeadroom, counters?.downloadHeadroom].includes(0n);
+  return `${bandwidthText(client?.limits?.bandwidth)}${inUse ? ' (all in use)' : ''}`;
+}
+
+/** Whether its limits only look on, and what they would have done so far. */
+function shadowCell({ client, counters }: ClientStatus): string {
+  const would = (counters?.shadowRefused ?? []).map(({ reason, count }) => `${reason} ${count}`).join(', ');
+  const isOn = client?.limits?.shadow === true;
+  if (would === '') return isOn ? 'yes' : '';
+  return `${isOn ? 'yes' : 'no longer'}: ${would}`;
 }
 
 function bandwidthText(bandwidth: Bandwidth | undefined): string {

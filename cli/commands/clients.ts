@@ -94,7 +94,8 @@ function updateCommand(program: Command, io: Io): void {
       const reply = await connection.unary(AdminServiceService.updateClient, request);
       warn(io, reply.warnings);
       const closed = reply.connectionsClosed === 0n ? '' : `, ${closedText(reply.connectionsClosed, options)}`;
-      printer.sentence(reply, `updated client ${options.client}${closed} (revision ${reply.revision})`);
+      const done = reply.nothingToChange ? `nothing to change in client ${options.client}` : `updated client ${options.client}`;
+      printer.sentence(reply, `${done}${closed} (revision ${reply.revision})`);
     });
   });
   example(

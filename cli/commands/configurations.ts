@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { AdminServiceService, type PlanConfigResponse, type Revision } from '../../src/gen/lb/admin/v1/admin.ts';
-import { blastRadiusText, differencesText, restartText } from '../differences.ts';
+import { blastRadiusText, differencesText, goingOn, restartText } from '../differences.ts';
 import { CliError, EXIT, fileProblem, usageError } from '../errors.ts';
 import type { Io } from '../io.ts';
 import { pages } from '../paging.ts';
@@ -34,7 +34,7 @@ function planCommand(program: Command, io: Io): void {
   command.action(async ({ file }: FileOptions) => {
     const config = await readConfig(io, file);
     await withSession(io, command, async ({ connection, printer }) => {
-      const plan = await connection.unary(AdminServiceService.planConfig, { config });
+      const plan = await inFile(file, connection.unary(AdminServiceService.planConfig, { config }));
       warn(io, plan.warnings);
       printer.block(plan, planText(plan, printer.paint));
     });
@@ -50,13 +50,13 @@ function applyCommand(program: Command, io: Io): void {
     const config = await readConfig(io, options.file);
     const request = { config, ...closeFields(options), ...changeFields(options) };
     await withSession(io, command, async ({ connection, printer }) => {
-      const reply = await connection.unary(AdminServiceService.applyConfig, request);
+      const reply = await inFile(options.file, connection.unary(AdminServiceService.applyConfig, request));
       warn(io, reply.warnings);
       const done = reply.alreadyApplied
         ? alreadyDone('applied', reply.revision)
         : reply.differences.length === 0
           ? `nothing to change (revision ${reply.revision})`
-          : `applied ${changes(reply.differences.length)}, ${closedText(reply.connectionsClosed, options)} (revision ${reply.revision})`;
+          : `applied ${changes(reply.differences.length)}, ${closedText(reply.connectionsClosed, options)}${goingOn(reply.connectionsDraining)} (revision ${reply.revision})`;
       printer.block(reply, paragraphs(differencesText(reply.differences, printer.paint), restartText(reply.needsRestart), done));
     });
   });
@@ -72,7 +72,7 @@ function driftCommand(program: Command, io: Io): void {
   command.action(async ({ file }: FileOptions) => {
     const config = await readConfig(io, file);
     await withSession(io, command, async ({ connection, printer }) => {
-      const plan = await connection.unary(AdminServiceService.planConfig, { config });
+      const plan = await inFile(file, connection.unary(AdminServiceService.planConfig, { config }));
       warn(io, plan.warnings);
       const { differences, needsRestart } = plan;
       const same = differences.length === 0 && needsRestart.length === 0;
@@ -127,7 +127,7 @@ function rollbackCommand(program: Command, io: Io): void {
     await withSession(io, command, async ({ connection, printer }) => {
       const reply = await connection.unary(AdminServiceService.rollbackConfig, request);
       warn(io, reply.warnings);
-      const closed = closedText(reply.connectionsClosed, options);
+      const closed = `${closedText(reply.connectionsClosed, options)}${goingOn(reply.connectionsDraining)}`;
       const done = reply.alreadyApplied
         ? alreadyDone('gone back', reply.revision)
         : reply.differences.length === 0
@@ -165,6 +165,18 @@ async function readConfig(io: Io, file: string): Promise<string> {
     return readFileSync(file, 'utf8');
   } catch (error) {
     throw usageError(`cannot read ${safeText(file)}: ${fileProblem(error)}; give the configuration file with -f`);
+  }
+}
+
+/** The server calls the text `config` where it says what is wrong in it: here it has the name that it was given by. */
+async function inFile<T>(file: string, answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (!(error instanceof CliError) || error.reason !== 'INVALID_CONFIG') throw error;
+    const shown = file === '-' ? 'standard input' : safeText(file);
+    const message = error.message.replaceAll(/(?<=^refused \(\w+\): |; )config(?=[: ])/g, () => shown);
+    throw new CliError(error.exitCode, message, error.status, error.reason);
   }
 }
 

@@ -13,11 +13,11 @@ import type { Io } from '../io.ts';
 import { pages } from '../paging.ts';
 import { type Cell, type Paint, table, tableLine } from '../render.ts';
 import { formatBytes } from '../sizes.ts';
+import { timeOf } from '../times.ts';
 import { address, name } from '../values.ts';
 import { connections } from './closing.ts';
 import { type CountedOptions, countedOptions, follow } from './following.ts';
 import { example, withSession } from './session.ts';
-import { timeOf } from './watches.ts';
 
 interface FilterOptions {
   readonly client?: string;

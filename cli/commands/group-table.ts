@@ -1,17 +1,39 @@
 /** Target groups as people read them. */
 import type { Duration } from '../../src/gen/google/protobuf/duration.ts';
-import { CheckType, type HealthCheck, type OutlierDetection, type TargetGroup, type UpstreamTls } from '../../src/gen/lb/admin/v1/admin.ts';
+import {
+  CheckType,
+  type HealthCheck,
+  type OutlierDetection,
+  type TargetGroup,
+  type TargetGroupStatus,
+  type UpstreamTls,
+} from '../../src/gen/lb/admin/v1/admin.ts';
 import { formatDuration, fromDuration } from '../durations.ts';
 import { type Paint, table } from '../render.ts';
 import { wordOf } from '../words.ts';
 
-/** A table, or a sentence that says there are none; SETTINGS is there when a group has some that are not the default. */
-export function targetGroupTable(groups: readonly TargetGroup[], paint: Paint): string {
+/**
+ * A table, or a sentence that says there are none; SETTINGS is there when a group has some that are not the default, NOW when
+ * connections of one wait or are moved.
+ */
+export function targetGroupTable(groups: readonly TargetGroup[], paint: Paint, statuses: readonly TargetGroupStatus[] = []): string {
   if (groups.length === 0) return 'no target groups';
   const settings = groups.map(settingsText);
   const hasSettings = settings.some((text) => text !== '');
+  const now = new Map(statuses.map((status) => [status.targetGroup, groupNow(status)]));
+  const hasNow = [...now.values()].some((text) => text !== '');
   return table(
-    ['NAME', 'ALGORITHM', 'SERVERS', 'HEALTH CHECK', 'CONNECT TIMEOUT', 'RETRIES', 'ON UNHEALTHY', ...(hasSettings ? ['SETTINGS'] : [])],
+    [
+      'NAME',
+      'ALGORITHM',
+      'SERVERS',
+      'HEALTH CHECK',
+      'CONNECT TIMEOUT',
+      'RETRIES',
+      'ON UNHEALTHY',
+      ...(hasNow ? ['NOW'] : []),
+      ...(hasSettings ? ['SETTINGS'] : []),
+    ],
     groups.map((group, index) => [
       group.name,
       wordOf(group.algorithm) ?? '',
@@ -20,10 +42,18 @@ export function targetGroupTable(groups: readonly TargetGroup[], paint: Paint): 
       timeText(group.connectTimeout),
       group.retries === undefined ? '' : String(group.retries),
       wordOf(group.onUnhealthy) ?? '',
+      ...(hasNow ? [now.get(group.name) ?? ''] : []),
       ...(hasSettings ? [settings[index] ?? ''] : []),
     ]),
     paint,
   );
+}
+
+/** What waits in the queue of a group and what is being moved; '' when nothing does. */
+export function groupNow({ waiting, rebalancing }: TargetGroupStatus): string {
+  return [waiting === 0 ? '' : `${waiting} waiting`, rebalancing === undefined ? '' : `${rebalancing} to move`]
+    .filter((text) => text !== '')
+    .join(', ');
 }
 
 function healthCheckText(check: HealthCheck | undefined): string {

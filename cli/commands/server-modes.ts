@@ -58,7 +58,8 @@ function setCommand(program: Command, io: Io): void {
         ...changeFields(options),
       });
       const now = reply.server === undefined ? '' : `: ${serverText(reply.server)}`;
-      printer.sentence(reply, `${server} of ${targetGroup}${now} (revision ${reply.revision})`);
+      const done = reply.nothingToChange ? '; nothing to change' : '';
+      printer.sentence(reply, `${server} of ${targetGroup}${now}${done} (revision ${reply.revision})`);
     });
   });
   example(

@@ -71,7 +71,8 @@ function updateCommand(program: Command, io: Io): void {
       const guard = expectedRevision === 0n ? (current?.revision ?? 0n) : expectedRevision;
       const request = { targetGroup, updateMask: fields.map(({ path }) => path), expectedRevision: guard, requestId };
       const reply = await connection.unary(AdminServiceService.updateTargetGroup, request);
-      printer.sentence(reply, `updated target group ${groupName} (revision ${reply.revision})`);
+      const done = reply.nothingToChange ? 'nothing to change in' : 'updated';
+      printer.sentence(reply, `${done} target group ${groupName} (revision ${reply.revision})`);
     });
   });
   example(
@@ -116,7 +117,8 @@ function listCommand(program: Command, io: Io): void {
     await withSession(io, command, async ({ connection, printer }) => {
       const all = await Array.fromAsync(pages(connection, AdminServiceService.listTargetGroups, {}));
       const targetGroups = all.flatMap((page) => page.targetGroups);
-      printer.block({ targetGroups, revision: all.at(-1)?.revision }, targetGroupTable(targetGroups, printer.paint));
+      const statuses = all.flatMap((page) => page.statuses);
+      printer.block({ targetGroups, revision: all.at(-1)?.revision, statuses }, targetGroupTable(targetGroups, printer.paint, statuses));
     });
   });
   example(command, 'list-target-groups', 'list-target-groups --output json');

@@ -1,18 +1,12 @@
 import type { Command } from 'commander';
-import {
-  AdminServiceService,
-  HealthState,
-  type RemoveUpstreamServerResponse,
-  ServerMode,
-  type UpstreamServerStatus,
-} from '../../src/gen/lb/admin/v1/admin.ts';
-import { formatAge, formatDuration, fromDuration, optionalDuration } from '../durations.ts';
+import { AdminServiceService, HealthState, ServerMode, type UpstreamServerStatus } from '../../src/gen/lb/admin/v1/admin.ts';
+import { formatAge, formatDuration, fromDuration } from '../durations.ts';
 import type { Io } from '../io.ts';
 import { pages } from '../paging.ts';
-import { type Cell, type Paint, safeLines, table } from '../render.ts';
-import { address, count, duration, MOST_CONNECTIONS, name } from '../values.ts';
+import { type Cell, type Paint, table } from '../render.ts';
+import { address, count, MOST_CONNECTIONS, name } from '../values.ts';
 import { wordOf } from '../words.ts';
-import { connections } from './closing.ts';
+import { addRemoveServerCommand } from './remove-upstream-server.ts';
 import { type ChangeOptions, changeFields, changeOptions, example, withSession } from './session.ts';
 
 interface ServerOptions extends ChangeOptions {
@@ -26,15 +20,10 @@ interface AddOptions extends ServerOptions {
   readonly backup?: true;
 }
 
-interface RemoveOptions extends ServerOptions {
-  readonly deadline?: number;
-  readonly reset?: true;
-}
-
 export function addUpstreamServerCommands(program: Command, io: Io): void {
   program.commandsGroup('Upstream servers:');
   addCommand(program, io);
-  removeCommand(program, io);
+  addRemoveServerCommand(program, io);
   listCommand(program, io);
 }
 
@@ -65,35 +54,6 @@ function addCommand(program: Command, io: Io): void {
   );
 }
 
-function removeCommand(program: Command, io: Io): void {
-  const command = program
-    .command('remove-upstream-server')
-    .description('take a server out of a target group: no new connections at once; then wait for those it has')
-    .requiredOption('--target-group <name>', 'the target group', name)
-    .requiredOption('--server <host:port>', 'the server', address)
-    .option('--deadline <duration>', 'how long its connections may go on; 0s: not at all (default: the drainTimeout of lbd)', duration)
-    .option('--reset', 'reset the connections that are left at the deadline; without it they go on');
-  changeOptions(command).action(async (options: RemoveOptions) => {
-    const { targetGroup, server } = options;
-    await withSession(io, command, async ({ connection, printer }) => {
-      const progress = connection.serverStream(AdminServiceService.removeUpstreamServer, {
-        targetGroup,
-        server,
-        deadline: optionalDuration(options.deadline),
-        resetAtDeadline: options.reset === true,
-        ...changeFields(options),
-      });
-      let first = true;
-      for await (const message of progress) {
-        const removed = first ? `removed ${server} from ${targetGroup} (revision ${message.revision})\n` : '';
-        printer.event(message, safeLines(`${removed}${progressText(message)}`));
-        first = false;
-      }
-    });
-  });
-  example(command, 'remove-upstream-server --target-group FrontEndService --server 127.0.0.1:8083 --deadline 30s --reset');
-}
-
 function listCommand(program: Command, io: Io): void {
   const command = program
     .command('list-upstream-servers')
@@ -114,6 +74,7 @@ export function upstreamServerTable(servers: readonly UpstreamServerStatus[], no
   if (servers.length === 0) return 'no upstream servers';
   // Most groups have none: a column for nobody would only take room.
   const withAgents = servers.some(({ agent }) => agent !== undefined);
+  const withNames = servers.some(({ resolution }) => resolution !== undefined);
   return table(
     [
       'TARGET GROUP',
@@ -129,6 +90,7 @@ export function upstreamServerTable(servers: readonly UpstreamServerStatus[], no
       'PROBE TIME',
       'LAST PROBE',
       ...(withAgents ? ['AGENT'] : []),
+      ...(withNames ? ['FOUND AT'] : []),
     ],
     servers.map((status) => [
       status.targetGroup,
@@ -144,9 +106,18 @@ export function upstreamServerTable(servers: readonly UpstreamServerStatus[], no
       status.lastProbeLatency === undefined ? '' : formatDuration(fromDuration(status.lastProbeLatency)),
       status.lastProbe,
       ...(withAgents ? [agentCell(status)] : []),
+      ...(withNames ? [resolutionCell(status)] : []),
     ]),
     paint,
   );
+}
+
+/** Where the host name is; a lookup that failed is said, and what was found before. */
+function resolutionCell({ resolution }: UpstreamServerStatus): Cell {
+  if (resolution === undefined) return '';
+  const { addresses, error } = resolution;
+  const found = addresses.join(' ');
+  return error === '' ? found : { text: [error, found].filter((part) => part !== '').join(': '), tone: 'bad' };
 }
 
 function agentCell({ agent }: UpstreamServerStatus): Cell {
@@ -162,15 +133,12 @@ export function healthCell(health: HealthState): Exclude<Cell, string> {
 }
 
 /** The health; a server that is kept from connections says so first, whatever its health. */
-function statusCell({ server, health }: UpstreamServerStatus): Cell {
-  const cell = healthCell(health);
+function statusCell({ server, health, ejection, inPanic }: UpstreamServerStatus): Cell {
+  const known = healthCell(health);
+  const isOut = ejection?.until !== undefined;
+  const parts = [...(isOut ? ['ejected'] : []), known.text, ...(inPanic ? ['panic'] : [])];
+  const cell = { text: parts.join(', '), tone: isOut || inPanic ? 'bad' : known.tone } as const;
   const mode = server?.mode ?? ServerMode.READY;
   if (mode !== ServerMode.DRAIN && mode !== ServerMode.MAINTENANCE) return cell;
   return { text: `${wordOf(mode)}, ${cell.text}`, tone: 'unsure' };
-}
-
-function progressText({ connectionsLeft, connectionsReset, done }: RemoveUpstreamServerResponse): string {
-  if (!done) return `${connections(connectionsLeft)} left`;
-  const reset = connectionsReset === 0n ? '' : `, ${connections(connectionsReset)} reset`;
-  return `done: ${connectionsLeft === 0n ? 'no connections' : connections(connectionsLeft)} left${reset}`;
 }

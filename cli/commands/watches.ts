@@ -1,19 +1,16 @@
 import type { Command } from 'commander';
-import {
-  AdminServiceService,
-  HealthState,
-  WatchHealthResponse_Kind as Kind,
-  type WatchHealthResponse,
-  type WatchStatsResponse,
-} from '../../src/gen/lb/admin/v1/admin.ts';
+import { AdminServiceService, WatchHealthResponse_Kind as Kind, type WatchHealthResponse } from '../../src/gen/lb/admin/v1/admin.ts';
 import { optionalDuration } from '../durations.ts';
+import { usageError } from '../errors.ts';
 import type { Io } from '../io.ts';
 import { wholeStats } from '../paging.ts';
 import { type Cell, type Paint, tableLine } from '../render.ts';
+import { timeOf } from '../times.ts';
 import { address, name, positiveDuration, revision } from '../values.ts';
 import { wordOf } from '../words.ts';
 import { type CountedOptions, countedOptions, follow } from './following.ts';
 import { example, withSession } from './session.ts';
+import { statsLines } from './stats-lines.ts';
 import { healthCell } from './upstream-servers.ts';
 
 interface HealthOptions extends CountedOptions {
@@ -29,8 +26,6 @@ interface StatsOptions extends CountedOptions {
   readonly client?: string;
 }
 
-const STATS_HEADER = ['TIME', 'ACTIVE', 'ACCEPTED', 'PER SECOND', 'REFUSED', 'PER SECOND', 'HEALTHY', 'BY REASON'];
-
 export function addWatchCommands(program: Command, io: Io): void {
   watchStatsCommand(program, io);
   watchHealthCommand(program, io);
@@ -39,16 +34,22 @@ export function addWatchCommands(program: Command, io: Io): void {
 function watchStatsCommand(program: Command, io: Io): void {
   const command = program
     .command('watch-stats')
-    .description('the counters now, then once every interval, until Ctrl-C; it goes on when lbd restarts')
+    .description(
+      'the counters of everything, or of what is given, now and then once every interval, until Ctrl-C; it goes on when lbd restarts',
+    )
     .option('--interval <duration>', 'at least 100ms (default: 1s)', positiveDuration)
-    .option('--target-group <name>', 'servers of this target group only', name)
-    .option('--server <host:port>', 'this server only', address)
-    .option('--client <id>', 'this client only', name);
+    .option('--target-group <name>', 'the servers of this target group, together', name)
+    .option('--server <host:port>', 'this server', address)
+    .option('--client <id>', 'this client', name);
   countedOptions(command, '').action(async (options: StatsOptions) => {
     const { interval, targetGroup = '', server = '', client: clientId = '' } = options;
-    const request = { interval: optionalDuration(interval), targetGroup, server, clientId };
+    if (clientId !== '' && (targetGroup !== '' || server !== '')) {
+      throw usageError('a client is not counted by server: give --client, or --target-group and --server');
+    }
+    const scope = { targetGroup, server, clientId };
+    const request = { interval: optionalDuration(interval), ...scope };
     await withSession(io, command, async (session) => {
-      const lines = statsLines(session.printer.paint);
+      const lines = statsLines(scope, session.printer.paint);
       let seen = 0;
       await follow(io, session, options, {
         open: (connection, signal) => wholeStats(connection.serverStream(AdminServiceService.watchStats, request, signal)),
@@ -97,46 +98,6 @@ function watchHealthCommand(program: Command, io: Io): void {
   example(command, 'watch-health', 'watch-health --target-group FrontEndService --output json');
 }
 
-/** A function that makes the line for each message, with the rates since the message before, and the header over the first. */
-function statsLines(paint: Paint): (stats: WatchStatsResponse) => string {
-  const widths = STATS_HEADER.map((title) => Math.max(title.length, 9));
-  let before: WatchStatsResponse | undefined;
-  return (stats) => {
-    const first = before === undefined;
-    const line = tableLine(
-      [
-        timeOf(stats.at),
-        String(stats.activeConnections),
-        String(stats.accepted),
-        perSecond(before, stats, 'accepted'),
-        String(stats.refused),
-        perSecond(before, stats, 'refused'),
-        healthyCell(stats),
-        stats.byReason
-          .filter((reason) => reason.count > 0n)
-          .map((reason) => `${reason.reason} ${reason.count}`)
-          .join(', '),
-      ],
-      widths,
-      paint,
-    );
-    before = stats;
-    return first ? `${tableLine(STATS_HEADER, widths, paint)}\n${line}` : line;
-  };
-}
-
-/** Nothing for the first message, and for one that counts from 0 again because lbd has restarted. */
-function perSecond(before: WatchStatsResponse | undefined, now: WatchStatsResponse, counter: 'accepted' | 'refused'): string {
-  if (before?.at === undefined || now.at === undefined || now[counter] < before[counter]) return '';
-  const seconds = (now.at.getTime() - before.at.getTime()) / 1_000;
-  return seconds > 0 ? (Number(now[counter] - before[counter]) / seconds).toFixed(1) : '';
-}
-
-function healthyCell({ servers }: WatchStatsResponse): Cell {
-  const healthy = servers.filter(({ health }) => health === HealthState.HEALTHY).length;
-  return { text: `${healthy}/${servers.length}`, tone: healthy === servers.length ? 'good' : healthy === 0 ? 'bad' : 'unsure' };
-}
-
 /** One line for a server or a change; none for the end of the state. */
 function healthLine(event: WatchHealthResponse, paint: Paint): string | undefined {
   if (event.kind === Kind.SYNCED) return undefined;
@@ -144,13 +105,11 @@ function healthLine(event: WatchHealthResponse, paint: Paint): string | undefine
   return tableLine([timeOf(at), targetGroup, server, changeCell(event), cause], [9, 16, 21, 20], paint);
 }
 
-function changeCell({ kind, from, to }: WatchHealthResponse): Cell {
+function changeCell({ kind, from, to, ejectedUntil }: WatchHealthResponse): Cell {
   if (kind === Kind.REMOVED) return 'removed';
+  if (kind === Kind.EJECTED) return { text: 'ejected', tone: 'bad' };
+  if (kind === Kind.RETURNED) return { text: 'no longer ejected', tone: 'good' };
   const cell = healthCell(to);
+  if (ejectedUntil !== undefined) return { text: `ejected, ${cell.text}`, tone: 'bad' };
   return kind === Kind.CHANGED ? { ...cell, text: `${wordOf(from) ?? '-'} -> ${cell.text}` } : cell;
-}
-
-/** The time of day in UTC: `12:34:56Z`. */
-export function timeOf(at: Date | undefined): string {
-  return at === undefined ? '' : `${at.toISOString().slice(11, 19)}Z`;
 }

@@ -1,5 +1,6 @@
 /** The command line as data for the completion of the shells: every command with its options, and what each may be followed by. */
 import type { Argument, Command, Option } from 'commander';
+import { AdminServiceService } from '../../src/gen/lb/admin/v1/admin.ts';
 
 /** Values that only the server or the context file knows. */
 export const LIVE_KINDS = ['groups', 'servers', 'clients', 'listeners', 'reasons', 'revisions', 'contexts'] as const;
@@ -44,6 +45,12 @@ const LIVE_OPTIONS: Readonly<Record<string, LiveKind>> = {
   '--context': 'contexts',
 };
 
+const METHODS = Object.values(AdminServiceService)
+  .map(({ path }) => path.slice(path.lastIndexOf('/') + 1))
+  .sort();
+/** Beside the admin API's own, those of the other services that it serves. */
+const OTHER_METHODS = ['grpc.health.v1.Health/Check', 'grpc.health.v1.Health/List', 'grpc.health.v1.Health/Watch'];
+
 /** Names that such a command makes are not there yet. */
 const NEW_NAME: Readonly<Record<string, string>> = {
   'add-target-group': '--name',
@@ -77,6 +84,7 @@ function argumentOf(argument: Argument | undefined, command: Command, above: rea
   if (command.commands.length > 0) return { kind: 'words', words: command.commands.map((below) => below.name()) };
   if (argument === undefined) return undefined;
   if (argument.argChoices !== undefined) return { kind: 'words', words: argument.argChoices };
+  if (command.name() === 'call') return { kind: 'words', words: [...METHODS, ...OTHER_METHODS] };
   return above[0] === 'context' && command.name() === 'use' ? { kind: 'live', of: 'contexts' } : { kind: 'text' };
 }
 
@@ -92,6 +100,7 @@ function optionOf(option: Option, commandName: string): CompletedOption {
 function wantedAfter({ long = '', argChoices, flags }: Option, commandName: string): Value {
   if (argChoices !== undefined) return { kind: 'words', words: argChoices };
   if (flags.endsWith('<file>')) return { kind: 'file' };
+  if (long === '--method') return { kind: 'words', words: METHODS };
   if (NEW_NAME[commandName] === long) return { kind: 'text' };
   if (long === '--name' && commandName.endsWith('-target-group')) return { kind: 'live', of: 'groups' };
   const live = LIVE_OPTIONS[long];

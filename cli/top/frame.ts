@@ -1,9 +1,11 @@
 /** One picture of `top`: exactly as many lines as fit, none wider than the terminal. */
 import { HealthState } from '../../src/gen/lb/admin/v1/admin.ts';
 import type { TerminalSize } from '../io.ts';
+import { reasonsText } from '../reasons.ts';
 import { type Paint, safeText, type Tone } from '../render.ts';
 import { formatBytes } from '../sizes.ts';
-import { perSecond, type Row, rowsOf, type Sort, secondsBetween, type TopModel, type View } from './model.ts';
+import { perSecond, secondsBetween } from '../times.ts';
+import { type Row, rowsOf, type Sort, type TopModel, type View } from './model.ts';
 
 type TableName = Exclude<View, 'overview'>;
 
@@ -33,10 +35,17 @@ const trouble = (title: string): Column => ({
   cell: (row) => ({ text: String(row.trouble), tone: row.trouble > 0 ? 'unsure' : undefined }),
 });
 
+/** Only where a group has a queue: it takes its room from the names. */
+const WAITING: Column = {
+  title: 'WAITING',
+  width: 7,
+  cell: ({ waiting }) => (waiting === undefined ? { text: '-' } : { text: String(waiting), tone: waiting > 0 ? 'unsure' : undefined }),
+};
+
 const COLUMNS: Readonly<Record<TableName, readonly Column[]>> = {
   groups: [{ title: 'HEALTHY', width: 9, cell: groupHealth }, ACTIVE, RATE, trouble('FAILED'), UP, DOWN],
   servers: [{ title: 'HEALTH', width: 9, cell: serverHealth }, ACTIVE, RATE, trouble('FAILED'), UP, DOWN],
-  clients: [{ title: 'LIMIT LEFT', width: 10, cell: headroomCell }, ACTIVE, RATE, trouble('REFUSED'), UP, DOWN],
+  clients: [{ title: 'LIMIT LEFT', width: 12, cell: headroomCell }, ACTIVE, RATE, trouble('REFUSED'), UP, DOWN],
 };
 
 /** Each fits into 80 columns. */
@@ -75,6 +84,7 @@ function headLines({ now, before, notice }: TopModel, addr: string): readonly Li
   if (now === undefined) return [[title], [{ text: 'waiting for the first counters' }], [], status];
   const seconds = secondsBetween(before, now);
   const healthy = now.servers.filter(({ health }) => health === HealthState.HEALTHY).length;
+  const reasons = reasonsText(now.byReason);
   const total = (of: 'bytesToUpstream' | 'bytesFromUpstream') => {
     const bytes = (stats: typeof now) => stats.servers.reduce((sum, { counters }) => sum + (counters?.[of] ?? 0n), 0n);
     return bytesText(before === undefined ? undefined : perSecond(bytes(before), bytes(now), seconds));
@@ -90,14 +100,9 @@ function headLines({ now, before, notice }: TopModel, addr: string): readonly Li
         tone: healthy === now.servers.length ? 'good' : healthy === 0 ? 'bad' : 'unsure',
       },
     ],
-    [{ text: reasonsText(now.byReason) }],
+    [{ text: reasons === '' ? '' : `since the start, ${reasons}` }],
     status,
   ];
-}
-
-function reasonsText(byReason: readonly { readonly reason: string; readonly count: bigint }[]): string {
-  const most = byReason.filter(({ count }) => count > 0n).sort((a, b) => Number(b.count - a.count));
-  return most.length === 0 ? '' : `since the start: ${most.map(({ reason, count }) => `${reason} ${count}`).join(', ')}`;
 }
 
 function bodyLines(model: TopModel, columns: number, room: number): readonly Line[] {
@@ -115,7 +120,8 @@ function bodyLines(model: TopModel, columns: number, room: number): readonly Lin
 function tableLines(model: TopModel, table: TableName, columns: number, room: number, scroll: number): readonly Line[] {
   if (room < 1) return [];
   const rows = rowsOf(model, table);
-  const lines = COLUMNS[table];
+  const hasQueue = table === 'groups' && rows.some(({ waiting }) => waiting !== undefined);
+  const lines = hasQueue ? [...COLUMNS.groups, WAITING] : COLUMNS[table];
   const nameWidth = Math.max(4, columns - lines.reduce((width, column) => width + column.width + 1, 0));
   const header: Line = [
     { text: fit(sortedTitle(TITLES[table], 'name', model), nameWidth) },
@@ -146,13 +152,14 @@ function groupHealth({ healthy = 0, servers = 0 }: Row): Piece {
   return { text: `${healthy}/${servers}`, tone: healthy === servers ? 'good' : healthy === 0 ? 'bad' : 'unsure' };
 }
 
-function serverHealth({ health }: Row): Piece {
+function serverHealth({ health, ejected }: Row): Piece {
+  if (ejected === true) return { text: 'ejected', tone: 'bad' };
   if (health === HealthState.HEALTHY) return { text: 'healthy', tone: 'good' };
   return health === HealthState.UNHEALTHY ? { text: 'unhealthy', tone: 'bad' } : { text: 'unknown', tone: 'unsure' };
 }
 
 function headroomCell({ headroom }: Row): Piece {
-  return headroom === undefined ? { text: '-' } : { text: String(headroom), tone: headroom === 0 ? 'bad' : undefined };
+  return headroom === undefined ? { text: '-' } : { text: headroom.text, tone: headroom.isUsedUp ? 'bad' : undefined };
 }
 
 function rateText(rate: number | undefined): string {

@@ -1,5 +1,7 @@
 /** What `top` knows: the newest counters with the rates since the ones before, and what the keys have chosen. */
 import { HealthState, type WatchStatsResponse } from '../../src/gen/lb/admin/v1/admin.ts';
+import { type Headroom, scarcestHeadroom } from '../headroom.ts';
+import { perSecond, secondsBetween } from '../times.ts';
 
 export const VIEWS = ['overview', 'groups', 'servers', 'clients'] as const;
 export type View = (typeof VIEWS)[number];
@@ -38,11 +40,14 @@ export interface Row {
   readonly trouble: number;
   readonly up: number | undefined;
   readonly down: number | undefined;
-  /** Of a group: healthy and all servers. Of a server: its health. Of a client: what its rate limit leaves. */
+  /** Of a group: healthy and all servers, who waits. Of a server: its health. Of a client: what is left of its limits. */
   readonly healthy?: number;
   readonly servers?: number;
   readonly health?: HealthState;
-  readonly headroom?: number | undefined;
+  readonly ejected?: boolean;
+  /** Connections in the queue of a group that has one. */
+  readonly waiting?: number | undefined;
+  readonly headroom?: Headroom | undefined;
 }
 
 /** The model with newer counters. */
@@ -113,7 +118,7 @@ function scrolled(model: TopModel, by: number): TopModel {
 /** The rows of a table in the order that was chosen. */
 export function rowsOf(model: TopModel, table: Exclude<View, 'overview'>): readonly Row[] {
   if (model.now === undefined) return [];
-  const rows = table === 'clients' ? clientRows(model) : table === 'servers' ? serverRows(model) : groupRows(serverRows(model));
+  const rows = table === 'clients' ? clientRows(model) : table === 'servers' ? serverRows(model) : groupRows(model);
   // Names from A to Z, numbers from the largest, unless turned round.
   const direction = (model.sort === 'name') === model.reversed ? -1 : 1;
   const byName = (a: Row, b: Row) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
@@ -142,7 +147,7 @@ interface NamedRow extends Row {
 function serverRows({ now, before }: TopModel): readonly NamedRow[] {
   const earlier = new Map(before?.servers.map((one) => [`${one.targetGroup} ${one.server}`, one.counters]));
   const seconds = secondsBetween(before, now);
-  return (now?.servers ?? []).map(({ targetGroup, server, counters, health }) => {
+  return (now?.servers ?? []).map(({ targetGroup, server, counters, health, ejected }) => {
     const old = earlier.get(`${targetGroup} ${server}`);
     return {
       group: targetGroup,
@@ -153,12 +158,14 @@ function serverRows({ now, before }: TopModel): readonly NamedRow[] {
       up: perSecond(old?.bytesToUpstream, counters?.bytesToUpstream, seconds),
       down: perSecond(old?.bytesFromUpstream, counters?.bytesFromUpstream, seconds),
       health,
+      ejected,
     };
   });
 }
 
-function groupRows(servers: readonly NamedRow[]): readonly Row[] {
-  return [...Map.groupBy(servers, ({ group }) => group)].map(([name, members]) => ({
+function groupRows(model: TopModel): readonly Row[] {
+  const waiting = new Map(model.now?.groups.map((group) => [group.targetGroup, group.waiting]));
+  return [...Map.groupBy(serverRows(model), ({ group }) => group)].map(([name, members]) => ({
     name,
     active: sum(members.map(({ active }) => active)),
     rate: sumKnown(members.map(({ rate }) => rate)),
@@ -167,6 +174,7 @@ function groupRows(servers: readonly NamedRow[]): readonly Row[] {
     down: sumKnown(members.map(({ down }) => down)),
     healthy: members.filter(({ health }) => health === HealthState.HEALTHY).length,
     servers: members.length,
+    waiting: waiting.get(name),
   }));
 }
 
@@ -182,22 +190,9 @@ function clientRows({ now, before }: TopModel): readonly Row[] {
       trouble: Number(counters?.refused ?? 0n),
       up: perSecond(old?.bytesFromClient, counters?.bytesFromClient, seconds),
       down: perSecond(old?.bytesToClient, counters?.bytesToClient, seconds),
-      headroom: counters?.rateHeadroom,
+      headroom: scarcestHeadroom(counters),
     };
   });
-}
-
-/** Undefined where there is nothing to compare with, and after a restart of lbd, when counters begin at 0 again. */
-export function perSecond(before: bigint | undefined, now: bigint | undefined, seconds: number | undefined): number | undefined {
-  if (before === undefined || now === undefined || seconds === undefined || now < before) return undefined;
-  return Number(now - before) / seconds;
-}
-
-/** Between two snapshots; undefined when there are not two. */
-export function secondsBetween(before: WatchStatsResponse | undefined, now: WatchStatsResponse | undefined): number | undefined {
-  if (before?.at === undefined || now?.at === undefined) return undefined;
-  const seconds = (now.at.getTime() - before.at.getTime()) / 1_000;
-  return seconds > 0 ? seconds : undefined;
 }
 
 const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);

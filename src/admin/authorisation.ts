@@ -1,7 +1,7 @@
 /** Who may call what. Every call passes here, streams, health and reflection included. */
 import { status as Code, ServerInterceptingCall, type ServerInterceptingCallInterface, type ServerInterceptor } from '@grpc/grpc-js';
 import type { Authority } from '../controlplane/authority.ts';
-import { ClientIndex, type Identity } from '../domain/identity.ts';
+import { ClientIndex } from '../domain/identity.ts';
 import type { Client } from '../domain/model.ts';
 import { type RoleRules, roleOf, roleSuffices } from '../domain/roles.ts';
 import { type Caller, callerOf } from './caller.ts';
@@ -11,7 +11,7 @@ import { NEEDED_ROLE } from './roles.ts';
 /** Who learns what was decided. */
 export interface Listeners {
   /** Somebody with a role has called. */
-  admitted(identity: Identity): void;
+  admitted(caller: Caller): void;
   /** The caller's `request` is that of the call if the caller has a role, though too low a one. */
   refused(caller: Caller, refusal: Refusal): void;
 }
@@ -68,7 +68,7 @@ export class Authorisation {
       const isReadFirst = refusal.reason === ROLE_TOO_LOW && !method.requestStream;
       return isReadFirst ? this.#refusedOnceRead(caller, refusal, call) : this.#refusedUnread(caller, refusal, call);
     }
-    if (caller.identity !== undefined) this.#listeners.admitted(caller.identity);
+    this.#listeners.admitted(caller);
     return method.responseStream ? this.#followed(method.path, caller, call) : new ServerInterceptingCall(call);
   };
 

@@ -9,6 +9,8 @@ export interface Caller {
   readonly name: string;
   /** SHA-256 of the certificate, 64 lower-case hex digits; empty without one. */
   readonly fingerprint: string;
+  /** DER; undefined without one. */
+  readonly certificate: Buffer | undefined;
   /** host:port of the other end. */
   readonly from: string;
   /** Without the service: AddClient. */
@@ -25,10 +27,10 @@ export function callerOf(
 ): Caller {
   const raw = call.getAuthContext().sslPeerCertificate?.raw;
   const about = { from: call.getPeer(), method: path.slice(path.lastIndexOf('/') + 1), request };
-  if (raw === undefined) return { identity: undefined, name: '', fingerprint: '', ...about };
+  if (raw === undefined) return { identity: undefined, name: '', fingerprint: '', certificate: undefined, ...about };
   const certificate = new X509Certificate(raw);
   const fingerprint = certificate.fingerprint256.replaceAll(':', '').toLowerCase();
   const identity = identityOf(certificate);
-  if (identity === 'ambiguous') return { identity: undefined, name: certificate.fingerprint256, fingerprint, ...about };
-  return { identity, name: displayName(identity), fingerprint, ...about };
+  if (identity === 'ambiguous') return { identity: undefined, name: certificate.fingerprint256, fingerprint, certificate: raw, ...about };
+  return { identity, name: displayName(identity), fingerprint, certificate: raw, ...about };
 }

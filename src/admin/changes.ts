@@ -20,6 +20,9 @@ export interface Conditions {
 
 const MAX_REQUEST_ID = 128;
 
+/** What the audit trail says of what was not refused. */
+const MESSAGES = { accepted: '', replayed: 'a repeated request', unchanged: 'nothing to change' } as const;
+
 /** Runs mutations, and tells the log and the audit trail of each, whether it was accepted or refused. */
 export class Changes {
   readonly #authority: Authority;
@@ -31,9 +34,13 @@ export class Changes {
   constructor(authority: Authority, log: Logger) {
     this.#authority = authority;
     this.#log = log;
-    this.#trail = new AuditTrail(authority.archive, (err, count) =>
-      log.error({ err, count }, 'audit entries lost: the store could not take them'),
-    );
+    this.#trail = new AuditTrail(authority.archive, {
+      waiting: (err, count) => log.error({ err, count }, 'audit entries wait in memory: the store could not take them'),
+      lost: (entries) => {
+        for (const { atMs, actor, from, method, request, result } of entries)
+          log.error({ at: new Date(atMs).toISOString(), method, admin: actor, from, request, result }, 'audit entry lost');
+      },
+    });
     this.#refused = new Repeats(({ last, count, sinceMs }) => {
       const message = `${last.message} (and ${count} more since ${new Date(sinceMs).toISOString()})`;
       this.#log.warn({ method: last.method, admin: last.actor, from: last.from, result: last.result, why: message }, 'admin call refused');
@@ -45,11 +52,11 @@ export class Changes {
   async recorded<T extends Partial<Accepted>>(method: string, caller: Caller, run: () => Promise<T> | T): Promise<T> {
     try {
       const done = await run();
-      const result = done.replayed === true ? 'replayed' : 'accepted';
+      const result = done.replayed === true ? 'replayed' : done.unchanged === true ? 'unchanged' : 'accepted';
       this.#log.info({ ...about(method, caller), result, revision: done.revision }, 'admin change');
       // A change of state is in the trail already, in one step with the change.
-      const isChange = done.revision !== undefined && done.replayed !== true;
-      const message = done.replayed === true && done.revision !== undefined ? 'a repeated request' : '';
+      const isChange = done.revision !== undefined && result === 'accepted';
+      const message = done.revision === undefined ? '' : MESSAGES[result];
       if (!isChange) await this.#trail.record(this.#entry(caller, 'OK', message));
       return done;
     } catch (error) {
@@ -66,9 +73,10 @@ export class Changes {
     await this.#trail.record(entry);
   }
 
-  /** Tells what has been counted so far. */
+  /** Tells what has been counted so far, and asks the store once more to take what waits. */
   flush(): void {
     this.#refused.flush();
+    void this.#trail.flush();
   }
 
   /**

@@ -1,14 +1,18 @@
+import type { X509Certificate } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { AgentAnswer } from '../controlplane/agent-checker.ts';
 import type { Authority } from '../controlplane/authority.ts';
 import type { ConnectionListing, ConnectionSelector } from '../controlplane/connection-list.ts';
 import type { ConnectionReader, WatchFilter } from '../controlplane/connection-watch.ts';
 import type { HealthJournal, ServerHealth } from '../controlplane/health-journal.ts';
+import type { HostStatus } from '../controlplane/host-resolver.ts';
+import type { EjectionStatus } from '../controlplane/outlier-detector.ts';
 import type { Planner } from '../controlplane/planner.ts';
 import type { Stats } from '../controlplane/stats.ts';
 import type { ExplainQuestion, Explanation } from '../controlplane/workers.ts';
 import type { BoundListener, LogLevel } from '../domain/model.ts';
 import type { CloseReason } from '../domain/reasons.ts';
+import type { CertificateInUse } from '../domain/useless-revocation.ts';
 
 /** What the admin API knows of the health checker. */
 export interface HealthView {
@@ -19,15 +23,27 @@ export interface HealthView {
   firstProbe(group: string, server: string): Promise<void>;
 }
 
+/** What is known of servers besides what their probes say. */
+export interface UpstreamView {
+  /** undefined: there is no such server. */
+  ejectionOf(group: string, server: string): EjectionStatus | undefined;
+  /** undefined: its host is an IP address. */
+  resolutionOf(server: string): HostStatus | undefined;
+  isInPanic(group: string): boolean;
+  /** Connections that are still to move after a recovery; undefined: none are being moved. */
+  rebalancing(group: string): number | undefined;
+}
+
 /** The data plane's live connections, over all workers. */
 export interface LiveConnections {
   /** Resets the connections that every given field fits, and says how many they were. */
   close(selector: ConnectionSelector, reason: CloseReason): Promise<number>;
   /**
    * Ends the connections that the state of now does not allow: at once, or at the deadline those that are not allowed again by
-   * then. Says how many are reset or have until the deadline. Call it after every change that may take something away.
+   * then. Says how many are reset or have until the deadline. Call it after every change that may take something away. Those that
+   * have a deadline already keep it, except the ones that `anew` fits.
    */
-  enforce(mode: 'reset' | 'drain', deadlineMs: number): Promise<number>;
+  enforce(mode: 'reset' | 'drain', deadlineMs: number, anew?: ConnectionSelector): Promise<number>;
   /** At most `limit` of those that are meant, oldest first, after what `after` says (none: from the beginning). */
   list(selector: ConnectionSelector, after: readonly number[], limit: number): Promise<ConnectionListing>;
   /** Those that are meant, then what happens to them; close the reader at the end. */
@@ -42,11 +58,24 @@ export interface ServedChain {
   readonly certificatePem: string;
 }
 
+/** Why the files were not taken. */
+export interface ReloadRefusal {
+  /** In one line. */
+  readonly problem: string;
+  /** The files are sound, but would shut the caller out. */
+  readonly shutsOut: boolean;
+}
+
 export interface Certificates {
   /** What is served now, whatever the files say meanwhile. */
   served(): readonly ServedChain[];
-  /** Takes all of them anew from their files; otherwise says in one line what is wrong, and the old ones all stay. */
-  reload(): Promise<string | undefined>;
+  /** Every certificate that is loaded: what is served, and the CAs that clients and administrators are held against. */
+  inUse(): readonly CertificateInUse[];
+  /**
+   * Takes all of them anew from their files; otherwise says what is wrong, and the old ones all stay. It is wrong, too, when the admin
+   * API would no longer take this certificate, if one is given.
+   */
+  reload(caller?: X509Certificate): Promise<ReloadRefusal | undefined>;
 }
 
 /** Everything that the admin API reads and changes; the composition root puts it together. */
@@ -56,6 +85,7 @@ export interface AdminContext {
   readonly health: HealthView;
   /** What the agents say of servers. */
   readonly agents: { answerOf(group: string, server: string): AgentAnswer | undefined };
+  readonly upstreams: UpstreamView;
   readonly journal: HealthJournal;
   readonly connections: LiveConnections;
   readonly certificates: Certificates;

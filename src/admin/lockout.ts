@@ -1,33 +1,24 @@
 /** What an administrator may not do to himself, to another one, or to two clients at once: shut a certificate out by mistake. */
 import { status as Code } from '@grpc/grpc-js';
 import type { Planned } from '../controlplane/planner.ts';
-import { ClientIndex, displayName, type Identity, isClient } from '../domain/identity.ts';
+import { ClientIndex, type Identity, isClient } from '../domain/identity.ts';
 import type { Client, IdentityMatch, Snapshot } from '../domain/model.ts';
 import { isSameMatch, type Overlap, overlapsOf, takesInAll, unitAlone } from '../domain/overlap.ts';
 import { ROLES, type Role, type RoleRules } from '../domain/roles.ts';
 import type { Caller } from './caller.ts';
 import { AdminError } from './errors.ts';
+import type { KnownAdministrators } from './known-administrators.ts';
 
-/** So many administrators are remembered, those who called last. */
-const REMEMBERED = 256;
 const MAX_WARNINGS = 20;
 
 /** Looks at clients and revocations before they become the state. */
 export class LockoutGuard {
   readonly #rules: readonly { readonly role: Role; readonly match: IdentityMatch }[];
-  /** By fingerprint. */
-  readonly #administrators = new Map<string, Identity>();
+  readonly #administrators: Pick<KnownAdministrators, 'present'>;
 
-  constructor(roles: RoleRules) {
+  constructor(roles: RoleRules, administrators: Pick<KnownAdministrators, 'present'>) {
+    this.#administrators = administrators;
     this.#rules = ROLES.toReversed().flatMap((role) => roles[role].map((match) => ({ role, match })));
-  }
-
-  /** Learns who has called with a role: nobody makes a client of that certificate. */
-  remember(identity: Identity): void {
-    this.#administrators.delete(identity.fingerprint);
-    this.#administrators.set(identity.fingerprint, identity);
-    const [oldest] = this.#administrators.keys();
-    if (oldest !== undefined && this.#administrators.size > REMEMBERED) this.#administrators.delete(oldest);
   }
 
   /**
@@ -73,9 +64,9 @@ export class LockoutGuard {
         : clients.find((client) => isClient(client, { identity: administrator, source: undefined }));
     const own = identity && takerOf(identity);
     if (own !== undefined) throw lockout(taken(own, `your own certificate "${name}"`));
-    for (const administrator of this.#administrators.values()) {
+    for (const { identity: administrator, name: other } of this.#administrators.present()) {
       const taker = revocations.has(administrator.fingerprint) ? undefined : takerOf(administrator);
-      if (taker !== undefined) throw lockout(taken(taker, `the certificate "${displayName(administrator)}" of another administrator`));
+      if (taker !== undefined) throw lockout(taken(taker, `the certificate "${other}" of another administrator`));
     }
     for (const { role, match } of this.#rules) {
       const taker = clients.find((client) => takesInAll(client, match));

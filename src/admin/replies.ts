@@ -1,6 +1,8 @@
 /** Answers put together from the state and the counters. Lists are in the order of names, whatever order the state has. */
 import type { AgentAnswer } from '../controlplane/agent-checker.ts';
 import type { HealthEvent, ServerHealth } from '../controlplane/health-journal.ts';
+import type { HostStatus } from '../controlplane/host-resolver.ts';
+import type { EjectionStatus } from '../controlplane/outlier-detector.ts';
 import type { ServerCounters, Stats } from '../controlplane/stats.ts';
 import type { BoundListener, Client, Snapshot, UpstreamServer } from '../domain/model.ts';
 import { isRefusal, type Reason } from '../domain/reasons.ts';
@@ -18,10 +20,12 @@ const HEALTH: Readonly<Record<ServerHealth['health'], proto.HealthState>> = {
 };
 
 export function serverStatus(context: AdminContext, group: string, server: UpstreamServer): proto.UpstreamServerStatus {
-  const { health, stats, agents, authority } = context;
+  const { health, stats, agents, upstreams, authority } = context;
   const probed = health.statusOf(group, server.address);
   const agent = agents.answerOf(group, server.address);
-  const balance = stats.balance(group, server.address, authority.snapshot.targetGroups.get(group)?.slowStartMs ?? 0);
+  const ejection = upstreams.ejectionOf(group, server.address);
+  const resolution = upstreams.resolutionOf(server.address);
+  const balance = stats.balance(group, server.address, slowStartMs(authority.snapshot, group));
   return {
     targetGroup: group,
     server: upstreamServerMessage(server),
@@ -32,13 +36,44 @@ export function serverStatus(context: AdminContext, group: string, server: Upstr
     counters: serverCounters(stats.server(group, server.address)),
     agent: agent === undefined ? undefined : agentMessage(agent),
     connectLatency: balance?.connectMs === undefined ? undefined : durationMessage(balance.connectMs),
-    slowStartPercent: balance === undefined || balance.slowStartShare === 1 ? undefined : Math.round(balance.slowStartShare * 100),
+    slowStartPercent: slowStartPercent(balance),
+    cause: probed?.cause ?? '',
+    lastProbeAt: dateOf(probed?.probedAtMs),
+    nextProbeAt: dateOf(probed?.nextProbeAtMs),
+    ejection: ejection === undefined ? undefined : ejectionMessage(ejection),
+    resolution: resolution === undefined ? undefined : resolutionMessage(resolution),
+    inPanic: upstreams.isInPanic(group),
   };
+}
+
+function slowStartMs({ targetGroups }: Snapshot, group: string): number {
+  return targetGroups.get(group)?.slowStartMs ?? 0;
+}
+
+/** Undefined: all of its share. */
+function slowStartPercent(balance: ReturnType<Stats['balance']>): number | undefined {
+  return balance === undefined || balance.slowStartShare === 1 ? undefined : Math.round(balance.slowStartShare * 100);
+}
+
+function ejectionMessage({ ejectedUntilMs, ejections, cause, failuresInARow }: EjectionStatus): proto.Ejection {
+  return { until: dateOf(ejectedUntilMs), ejections: count(ejections), cause, failuresInARow };
+}
+
+function resolutionMessage({ addresses, resolvedAtMs, error = '' }: HostStatus): proto.HostResolution {
+  return { addresses: [...addresses], resolvedAt: dateOf(resolvedAtMs), error };
+}
+
+function dateOf(ms: number | undefined): Date | undefined {
+  return ms === undefined ? undefined : new Date(ms);
 }
 
 function agentMessage({ said, ok, atMs, state }: AgentAnswer): proto.AgentStatus {
   const { percent, maxConnections, standing } = state;
   return { said, understood: ok, at: new Date(atMs), percent, maxConnections, standing };
+}
+
+export function groupStatus({ stats, upstreams }: AdminContext, targetGroup: string): proto.TargetGroupStatus {
+  return { targetGroup, waiting: Math.max(0, stats.waiting(targetGroup)), rebalancing: upstreams.rebalancing(targetGroup) };
 }
 
 export function clientStatus({ stats }: AdminContext, client: Client): proto.ClientStatus {
@@ -65,7 +100,7 @@ export interface StatsFilter {
   readonly clientId: string;
 }
 
-/** Servers and clients in one message of statistics: one of 10,000 would hold up others while it is put together. */
+/** Servers, clients and groups in one message of statistics: one of 10,000 would hold up others while it is put together. */
 const MOST_STATS = 500;
 
 /** The totals of everything, and the servers and clients that the filter fits; where they are many, in several messages. */
@@ -82,30 +117,43 @@ export function* statsMessages(context: AdminContext, filter: StatsFilter, at: D
   };
   let servers: proto.ServerStats[] = [];
   let clients: proto.ClientStats[] = [];
+  let groups: proto.TargetGroupStatus[] = [];
   for (const each of statsRows(context, snapshot, filter)) {
-    if (servers.length + clients.length === MOST_STATS) {
-      yield { ...totals, servers, clients, more: true };
-      [servers, clients] = [[], []];
+    if (servers.length + clients.length + groups.length === MOST_STATS) {
+      yield { ...totals, servers, clients, groups, more: true };
+      [servers, clients, groups] = [[], [], []];
     }
     if ('clientId' in each) clients.push(each);
+    else if ('waiting' in each) groups.push(each);
     else servers.push(each);
   }
-  yield { ...totals, servers, clients, more: false };
+  yield { ...totals, servers, clients, groups, more: false };
 }
 
 function* statsRows(
-  { stats, health }: AdminContext,
+  context: AdminContext,
   snapshot: Snapshot,
   filter: StatsFilter,
-): Generator<proto.ServerStats | proto.ClientStats, void, undefined> {
+): Generator<proto.ServerStats | proto.ClientStats | proto.TargetGroupStatus, void, undefined> {
+  const { stats, health, agents, upstreams } = context;
+  for (const { name, queue } of groupsByName(snapshot)) {
+    if (!fits(filter.targetGroup, name)) continue;
+    const status = groupStatus(context, name);
+    if (queue !== undefined || status.waiting > 0 || status.rebalancing !== undefined) yield status;
+  }
   for (const { group, server } of serversOf(groupsByName(snapshot))) {
     const { address } = server;
     if (!fits(filter.targetGroup, group) || !fits(filter.server, address)) continue;
+    const agent = agents.answerOf(group, address);
     yield {
       targetGroup: group,
       server: address,
       counters: serverCounters(stats.server(group, address)),
       health: HEALTH[health.statusOf(group, address)?.health ?? 'unknown'],
+      ejected: upstreams.ejectionOf(group, address)?.ejectedUntilMs !== undefined,
+      inPanic: upstreams.isInPanic(group),
+      agent: agent === undefined ? undefined : agentMessage(agent),
+      slowStartPercent: slowStartPercent(stats.balance(group, address, slowStartMs(snapshot, group))),
     };
   }
   for (const client of clientsById(snapshot)) {
@@ -122,6 +170,7 @@ export function fits(wanted: string, name: string): boolean {
 /** How one server is, at the beginning of a watch; `revision` is that of the whole state. */
 export function healthStateMessage(
   { group, server, health, lastProbe, sinceMs }: ServerHealth,
+  ejectedUntilMs: number | undefined,
   revision: number,
 ): proto.WatchHealthResponse {
   return {
@@ -133,6 +182,7 @@ export function healthStateMessage(
     cause: lastProbe,
     at: new Date(sinceMs),
     revision: BigInt(revision),
+    ejectedUntil: dateOf(ejectedUntilMs),
   };
 }
 
@@ -140,9 +190,17 @@ export function healthSyncedMessage(revision: number, at: Date): proto.WatchHeal
   return proto.WatchHealthResponse.fromPartial({ kind: proto.WatchHealthResponse_Kind.SYNCED, at, revision: BigInt(revision) });
 }
 
-export function healthEventMessage({ kind, group, server, from, to, cause, atMs, revision }: HealthEvent): proto.WatchHealthResponse {
+const EVENT_KIND: Readonly<Record<HealthEvent['kind'], proto.WatchHealthResponse_Kind>> = {
+  changed: proto.WatchHealthResponse_Kind.CHANGED,
+  removed: proto.WatchHealthResponse_Kind.REMOVED,
+  ejected: proto.WatchHealthResponse_Kind.EJECTED,
+  returned: proto.WatchHealthResponse_Kind.RETURNED,
+};
+
+export function healthEventMessage(event: HealthEvent): proto.WatchHealthResponse {
+  const { kind, group, server, from, to, cause, atMs, ejectedUntilMs, revision } = event;
   return {
-    kind: kind === 'changed' ? proto.WatchHealthResponse_Kind.CHANGED : proto.WatchHealthResponse_Kind.REMOVED,
+    kind: EVENT_KIND[kind],
     targetGroup: group,
     server,
     from: HEALTH[from],
@@ -150,12 +208,14 @@ export function healthEventMessage({ kind, group, server, from, to, cause, atMs,
     cause,
     at: new Date(atMs),
     revision: BigInt(revision),
+    ejectedUntil: dateOf(ejectedUntilMs),
   };
 }
 
 /** By reason code, in order. */
 export function reasonCounts(counts: ReadonlyMap<Reason, number>): proto.ReasonCount[] {
-  return [...counts].map(([reason, times]) => ({ reason, count: count(times) })).sort(inOrderOf(({ reason }) => reason));
+  const told = ([reason, times]: [Reason, number]) => ({ reason, count: count(times), refused: isRefusal(reason) });
+  return [...counts].map(told).sort(inOrderOf(({ reason }) => reason));
 }
 
 export function sumOf(counts: Iterable<readonly [unknown, number]>): bigint {
@@ -180,7 +240,8 @@ function serverCounters(counters: ServerCounters): proto.ServerCounters {
 }
 
 function clientCounters(stats: Stats, client: Client): proto.ClientCounters {
-  const { active, accepted, refused, bytesFromClient, bytesToClient } = stats.client(client.clientId);
+  const { active, accepted, refused, bytesFromClient, bytesToClient, paced, shadow } = stats.client(client.clientId);
+  const { rate, connections, upload, download } = stats.headroom(client);
   return {
     active: count(active),
     accepted: count(accepted),
@@ -188,6 +249,12 @@ function clientCounters(stats: Stats, client: Client): proto.ClientCounters {
     refusedByReason: reasonCounts(refused),
     bytesFromClient: count(bytesFromClient),
     bytesToClient: count(bytesToClient),
-    rateHeadroom: stats.rateHeadroom(client),
+    rateHeadroom: rate,
+    connectionsHeadroom: connections,
+    uploadHeadroom: upload === undefined ? undefined : count(upload),
+    downloadHeadroom: download === undefined ? undefined : count(download),
+    pacedBytesFromClient: count(paced.upload),
+    pacedBytesToClient: count(paced.download),
+    shadowRefused: [...shadow].map(([outcome, times]) => ({ reason: outcome, count: count(times), refused: false })),
   };
 }

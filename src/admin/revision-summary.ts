@@ -1,5 +1,5 @@
 import type { Difference } from '../domain/diff.ts';
-import type { Revocation } from '../domain/model.ts';
+import type { Revision, Revocation } from '../domain/model.ts';
 import type { Command } from '../domain/state.ts';
 
 /** Of a value, in characters. */
@@ -14,7 +14,7 @@ export function summaryOf(command: Command, made: readonly Difference[] | undefi
     case 'replaceAll':
       return `take in a configuration: ${contents(totalsOf(command), command.revocations)}`;
     case 'replaceSome':
-      return `take in a configuration: ${contents(command.makes, command.revocations)}`;
+      return `${originOf(command.backTo)}: ${contents(command.makes, command.revocations)}`;
     case 'setListeners':
       return `take over ${counted(command.listeners.length, 'listener')} from the configuration file`;
     case 'addTargetGroup':
@@ -40,6 +40,10 @@ export function summaryOf(command: Command, made: readonly Difference[] | undefi
     case 'revokeCertificate':
       return `revoke certificate ${command.revocation.fingerprint}`;
   }
+}
+
+function originOf(backTo: Revision | undefined): string {
+  return backTo === undefined ? 'take in a configuration' : `roll back to revision ${backTo}`;
 }
 
 /** `weight 1 -> 2`, where the paths begin with so many parts that name the entry. */

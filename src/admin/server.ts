@@ -15,6 +15,7 @@ import { Changes } from './changes.ts';
 import type { AdminContext } from './context.ts';
 import type { Refusal } from './errors.ts';
 import { HealthService } from './health.ts';
+import { type Administrator, KnownAdministrators } from './known-administrators.ts';
 import { LockoutGuard } from './lockout.ts';
 import { createMutualTlsServer, swapMaterial } from './mutual-tls.ts';
 import { Descriptors, reflectionMethods } from './reflection.ts';
@@ -55,20 +56,28 @@ export class AdminServer {
   readonly #grpc: GrpcServer;
   readonly #tls: TlsServer;
   readonly #health: HealthService;
+  readonly #administrators: KnownAdministrators;
   readonly #authorisation: Authorisation;
   readonly #sockets = new Set<Socket>();
   readonly #stopping = new AbortController();
   readonly #unsubscribe: () => void;
   readonly #injector: ConnectionInjector;
 
-  private constructor(context: AdminContext, { material, roles }: AdminStart, descriptors: Descriptors) {
+  private constructor(
+    context: AdminContext,
+    { material, roles }: AdminStart,
+    { descriptors, administrators }: { readonly descriptors: Descriptors; readonly administrators: KnownAdministrators },
+  ) {
     const { authority, log } = context;
     this.#context = context;
     this.#changes = new Changes(authority, log);
     this.#health = new HealthService(log);
-    const guard = new LockoutGuard(roles);
+    this.#administrators = administrators;
+    const guard = new LockoutGuard(roles, administrators);
     this.#authorisation = new Authorisation(authority, roles, {
-      admitted: (identity) => guard.remember(identity),
+      admitted: ({ fingerprint, certificate }) => {
+        if (certificate !== undefined) administrators.remember(fingerprint, certificate);
+      },
       refused: (caller, refusal) => void this.#changes.recordRefused(caller, refusal),
     });
     this.#grpc = new GrpcServer({ ...LIMITS, interceptors: [this.calls.interceptor, this.#authorisation.interceptor] });
@@ -93,7 +102,9 @@ export class AdminServer {
    * @throws when the address cannot be had (an Error with a `code` such as EADDRINUSE), or the material makes no TLS context
    */
   static async start(context: AdminContext, start: AdminStart): Promise<AdminServer> {
-    const server = new AdminServer(context, start, await Descriptors.load());
+    const { authority, log } = context;
+    const administrators = await KnownAdministrators.load(authority.archive, start.roles, log);
+    const server = new AdminServer(context, start, { descriptors: await Descriptors.load(), administrators });
     await server.#listen(start.address);
     return server;
   }
@@ -103,6 +114,12 @@ export class AdminServer {
     const bound = this.#tls.address();
     if (bound === null || typeof bound === 'string') throw new Error('the admin server does not listen');
     return { host: bound.address, port: bound.port };
+  }
+
+  /** Who administers with a certificate that is not revoked, as far as known. */
+  administrators(): readonly Administrator[] {
+    const { revocations } = this.#context.authority.snapshot;
+    return [...this.#administrators.present()].filter(({ identity }) => !revocations.has(identity.fingerprint));
   }
 
   /** Serves new connections with new material, and leaves those there are alone. @throws when it is bad; the old one stays */

@@ -13,7 +13,8 @@ const MAX_PAGE = 1000;
 
 export function auditMethods({ authority, log }: AdminContext): Pick<proto.AdminServiceServer, 'listAuditEntries'> {
   return {
-    listAuditEntries: unary(log, async ({ since, until, actor, method, pageSize, pageToken }) => {
+    listAuditEntries: unary(log, async ({ since, until, actor, method: asked, pageSize, pageToken }) => {
+      const method = withoutService(asked);
       refuseUnknown(method);
       const limit = pageSize === 0 ? DEFAULT_PAGE : Math.min(pageSize, MAX_PAGE);
       const found = await authority.archive.auditEntries({
@@ -28,6 +29,12 @@ export function auditMethods({ authority, log }: AdminContext): Pick<proto.Admin
       return { entries: items.map(entryMessage), nextPageToken };
     }),
   };
+}
+
+/** `AddClient` for `lb.admin.v1.AdminService/AddClient`, with a dot for the slash or a slash before it. */
+function withoutService(method: string): string {
+  const path = `/${method.replace(/^\//, '').replace(/\.(\w+)$/, '/$1')}`;
+  return NEEDED_ROLE.has(path) ? path.slice(path.lastIndexOf('/') + 1) : method;
 }
 
 /** @throws DomainError `not_found` */

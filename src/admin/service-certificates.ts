@@ -21,15 +21,24 @@ export function certificateMethods(
       revoked: [...authority.snapshot.revocations.values()].sort(newestFirst).map(revokedMessage),
     })),
 
-    reloadCertificates: unary(log, async (_request, caller) => {
+    reloadCertificates: unary(log, async ({ allowSelf }, caller) => {
       await changes.recorded('ReloadCertificates', caller, async () => {
-        const problem = await certificates.reload();
-        if (problem === undefined) return { replayed: false };
+        const own = allowSelf || caller.certificate === undefined ? undefined : new X509Certificate(caller.certificate);
+        const refusal = await certificates.reload(own);
+        if (refusal === undefined) return { replayed: false };
+        const { problem, shutsOut } = refusal;
+        if (shutsOut) throw ownCertificateRefused(caller.name, problem);
         throw new AdminError(Code.FAILED_PRECONDITION, 'TLS_FILE_REFUSED', `${problem}; the certificates in force stay`);
       });
       return { certificates: served() };
     }),
   };
+}
+
+function ownCertificateRefused(name: string, why: string): AdminError {
+  const problem = `with these files the admin API would no longer take your own certificate "${name}" (${why}), so the old ones stay`;
+  const todo = 'let another administrator do it, or set allow_self (lbctl certificates --reload --yes-lock-me-out)';
+  return new AdminError(Code.FAILED_PRECONDITION, 'ADMIN_LOCKOUT', `${problem}; ${todo}`);
 }
 
 /** The certificate and its intermediates, as they are sent in the handshake. */

@@ -1,6 +1,7 @@
 /** The methods that change something; RemoveUpstreamServer, which takes its time, has a file of its own. */
 import { DomainError } from '../domain/errors.ts';
 import { LOG_LEVELS, type LogLevel, type Snapshot } from '../domain/model.ts';
+import { unroutableClients } from '../domain/unroutable.ts';
 import type { AdminServiceServer } from '../gen/lb/admin/v1/admin.ts';
 import type { Changes } from './changes.ts';
 import type { AdminContext } from './context.ts';
@@ -45,7 +46,8 @@ export function changeMethods({ health, logLevel, log }: AdminContext, changes: 
         const client = clientFrom(request.client, 'client');
         const command = (current: Snapshot) => {
           // One of the same name is refused by apply, which says so best.
-          if (!current.clients.has(client.clientId)) warnings = guard.checkClient(client, current, caller);
+          if (!current.clients.has(client.clientId))
+            warnings = [...guard.checkClient(client, current, caller), ...unroutableClients([client], current.listeners)];
           return { kind: 'addClient', client } as const;
         };
         return changes.execute(command, caller, request, 'client');

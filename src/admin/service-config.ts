@@ -8,6 +8,8 @@ import { nextTurn } from '../controlplane/turns.ts';
 import { type BlastRadius, blastRadius, type Difference } from '../domain/diff.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { Snapshot } from '../domain/model.ts';
+import { datedRevocations } from '../domain/revocations.ts';
+import { uselessRevocations } from '../domain/useless-revocation.ts';
 import * as proto from '../gen/lb/admin/v1/admin.ts';
 import type { Caller } from './caller.ts';
 import type { Changes, Conditions } from './changes.ts';
@@ -37,19 +39,21 @@ const KIND = {
 } as const;
 
 export function configMethods(context: AdminContext, changes: Changes, guard: LockoutGuard): ConfigMethods {
-  const { authority, connections, drainTimeoutMs, log, planner } = context;
+  const { authority, certificates, connections, drainTimeoutMs, log, planner } = context;
 
-  /** Makes groups and clients those of `goal`, and ends the connections that this takes away. */
+  /** Makes listeners, groups and clients those of `goal`, and ends the connections that this takes away. */
   const replace = async (method: string, request: ReplaceRequest, caller: Caller, goal: () => Promise<Goal> | Goal) => {
-    const { revision, replayed, planned, warnings, closing } = await changes.recorded(method, caller, async () => {
+    const { revision, replayed, planned, warnings, closing, before } = await changes.recorded(method, caller, async () => {
       const closing = closingFrom(request, drainTimeoutMs);
       return { ...(await planAndExecute(await goal(), request, caller)), closing };
     });
     const closed = await connections.enforce(closing.mode, closing.deadlineMs);
+    const draining = replayed ? 0 : blastRadius(before, authority.snapshot, await everyConnection(context)).connectionsDraining;
     return {
       revision: BigInt(revision),
       differences: replayed ? [] : planned.differences.map(differenceMessage),
       connectionsClosed: count(closed),
+      connectionsDraining: count(draining),
       warnings: [...warnings],
       alreadyApplied: replayed,
       needsRestart: [...planned.needsRestart],
@@ -64,11 +68,11 @@ export function configMethods(context: AdminContext, changes: Changes, guard: Lo
       let warnings: readonly string[] = [];
       const command = (current: Snapshot) => {
         if (current !== state) throw new RevisionConflictError(state.revision, current.revision);
-        warnings = guard.checkPlan(planned, current, caller);
-        return planned.command;
+        warnings = warningsOf(planned, guard.checkPlan(planned, current, caller));
+        return { ...planned.command, revocations: datedRevocations(planned.command.revocations, Date.now()) };
       };
       try {
-        return { ...(await changes.execute(command, caller, request)), planned, warnings };
+        return { ...(await changes.execute(command, caller, request)), planned, warnings, before: state };
       } catch (error) {
         const hasMoved = error instanceof RevisionConflictError && request.expectedRevision === 0n;
         if (!hasMoved || attempt === PLANNED_AT_MOST) throw error;
@@ -76,13 +80,20 @@ export function configMethods(context: AdminContext, changes: Changes, guard: Lo
     }
   };
 
+  const warningsOf = (planned: Planned, doubts: readonly string[]) => [
+    ...doubts,
+    ...planned.unroutable,
+    ...uselessRevocations(planned.command.revocations, certificates.inUse()),
+    ...listenerWarnings(planned),
+  ];
+
   return {
     planConfig: unary(log, async ({ config: text }, caller) => {
       const state = authority.snapshot;
       const planned = await readable(planner.plan({ kind: 'config', text }, state));
       const live = await everyConnection(context);
       // A turn for each step: they are long when everything differs.
-      const warnings = guard.checkPlan(planned, state, caller);
+      const warnings = warningsOf(planned, guard.checkPlan(planned, state, caller));
       await nextTurn();
       const next = authority.preview(planned.command, state);
       await nextTurn();
@@ -110,7 +121,7 @@ export function configMethods(context: AdminContext, changes: Changes, guard: Lo
             `revision ${request.toRevision} is not kept; list the revisions to see which ones are`,
           );
         }
-        return { kind: 'recorded', recorded };
+        return { kind: 'recorded', revision, recorded };
       }),
     ),
 
@@ -138,6 +149,12 @@ async function readable(answer: ReturnType<Planner['plan']>): Promise<Planned> {
   const violations = result.problems.map(violationOf);
   if (violations.length === 0) throw new DomainError('invalid', 'config', 'the configuration cannot be read');
   throw new AdminError(Code.INVALID_ARGUMENT, 'INVALID_CONFIG', inOneLine(violations), violations);
+}
+
+function listenerWarnings({ command }: Planned): readonly string[] {
+  return command.listeners === undefined
+    ? []
+    : ['listeners change: lbd takes those of its own file when it starts, so the same is to stand there'];
 }
 
 /** What the updates among these changes of the history made different; they are newest first and without gaps. */
@@ -169,7 +186,7 @@ function differenceMessage({ kind, ...same }: Difference): proto.Difference {
   return { kind: KIND[kind], ...same };
 }
 
-function blastRadiusMessage({ connectionsDraining, connectionsClosing, lostAccess }: BlastRadius): proto.BlastRadius {
+function blastRadiusMessage({ connectionsDraining, connectionsClosing, lostAccess, revoked }: BlastRadius): proto.BlastRadius {
   return {
     connectionsDraining: count(connectionsDraining),
     connectionsClosing: count(connectionsClosing),
@@ -178,6 +195,7 @@ function blastRadiusMessage({ connectionsDraining, connectionsClosing, lostAcces
       targetGroup,
       connections: count(connections),
     })),
+    revoked: revoked.map(({ connections, ...same }) => ({ ...same, connections: count(connections) })),
   };
 }
 

@@ -9,7 +9,7 @@ import { targetGroupMessage } from './convert-groups.ts';
 import { addressFrom } from './convert-values.ts';
 import { clientsById, groupsByName, serverOrder, serversOf } from './ordered.ts';
 import { type PageWanted, pageOf } from './paging.ts';
-import { clientStatus, count, fits, listenerMessage, listenersByName, reasonCounts, serverStatus, sumOf } from './replies.ts';
+import { clientStatus, count, fits, groupStatus, listenerMessage, listenersByName, reasonCounts, serverStatus, sumOf } from './replies.ts';
 import { unary } from './rpc.ts';
 
 type Reads = Pick<
@@ -57,7 +57,8 @@ export function readMethods(context: AdminContext): Reads {
     listTargetGroups: unary(log, (wanted) => {
       const { snapshot } = authority;
       const { items, nextPageToken } = groupPage(snapshot, wanted);
-      return { targetGroups: items, revision: BigInt(snapshot.revision), nextPageToken };
+      const statuses = items.map(({ name }) => groupStatus(context, name));
+      return { targetGroups: items, revision: BigInt(snapshot.revision), nextPageToken, statuses };
     }),
 
     listUpstreamServers: unary(log, ({ targetGroup, ...wanted }) => {

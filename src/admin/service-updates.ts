@@ -17,18 +17,19 @@ type Updates = Pick<proto.AdminServiceServer, 'updateTargetGroup' | 'setUpstream
 export function updateMethods({ authority, log }: AdminContext, changes: Changes): Updates {
   return {
     updateTargetGroup: unary(log, async (request, caller) => {
-      const { revision } = await changes.recorded('UpdateTargetGroup', caller, () =>
+      const { revision, unchanged } = await changes.recorded('UpdateTargetGroup', caller, () =>
         changes.execute(groupUpdateFrom(request), caller, request, 'targetGroup'),
       );
-      return { revision: BigInt(revision) };
+      return { revision: BigInt(revision), nothingToChange: unchanged };
     }),
 
     setUpstreamServer: unary(log, async (request, caller) => {
-      const { revision } = await changes.recorded('SetUpstreamServer', caller, () =>
+      const { revision, unchanged } = await changes.recorded('SetUpstreamServer', caller, () =>
         changes.execute(serverUpdateFrom(request), caller, request),
       );
       const server = serverIn(authority.snapshot, request.targetGroup, addressFrom(request.server, 'server'));
-      return { revision: BigInt(revision), server: server === undefined ? undefined : upstreamServerMessage(server) };
+      const message = server === undefined ? undefined : upstreamServerMessage(server);
+      return { revision: BigInt(revision), server: message, nothingToChange: unchanged };
     }),
   };
 }

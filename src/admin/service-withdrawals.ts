@@ -1,13 +1,18 @@
 /** The methods that may take a permission away: the state first, then the connections that it does not allow any more. */
 import { X509Certificate } from 'node:crypto';
+import { status as Code } from '@grpc/grpc-js';
+import type { ConnectionSelector } from '../controlplane/connection-list.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { Client, Snapshot } from '../domain/model.ts';
 import type { Command } from '../domain/state.ts';
+import { unroutableClients } from '../domain/unroutable.ts';
+import { type CertificateInUse, REVOKED_CA, uselessRevocation } from '../domain/useless-revocation.ts';
 import * as proto from '../gen/lb/admin/v1/admin.ts';
 import type { Changes } from './changes.ts';
 import type { AdminContext } from './context.ts';
 import { type Closing, clientFrom, closingFrom } from './convert.ts';
 import { fingerprintFrom } from './convert-values.ts';
+import { AdminError } from './errors.ts';
 import { fieldsMeant } from './field-mask.ts';
 import type { LockoutGuard } from './lockout.ts';
 import { count } from './replies.ts';
@@ -15,27 +20,34 @@ import { unary } from './rpc.ts';
 
 type Withdrawals = Pick<proto.AdminServiceServer, 'updateClient' | 'removeClient' | 'revokeCertificate'>;
 
-export function withdrawalMethods({ connections, drainTimeoutMs, log }: AdminContext, changes: Changes, guard: LockoutGuard): Withdrawals {
+export function withdrawalMethods(
+  { authority, certificates, connections, drainTimeoutMs, log }: AdminContext,
+  changes: Changes,
+  guard: LockoutGuard,
+): Withdrawals {
   // A repeated request ends what is left as well: the one before may have died between the change and this.
-  const enforced = async (revision: number, { mode, deadlineMs }: Closing) => ({
+  const enforced = async (revision: number, { mode, deadlineMs }: Closing, anew?: ConnectionSelector) => ({
     revision: BigInt(revision),
-    connectionsClosed: count(await connections.enforce(mode, deadlineMs)),
+    connectionsClosed: count(await connections.enforce(mode, deadlineMs, anew)),
   });
   return {
     updateClient: unary(log, async (request, caller) => {
       let warnings: readonly string[] = [];
-      const { revision, closing } = await changes.recorded('UpdateClient', caller, async () => {
+      const { revision, unchanged, closing, clientId } = await changes.recorded('UpdateClient', caller, async () => {
         const closing = closingFrom(request, drainTimeoutMs);
         const updated = clientUpdateFrom(request);
         const command = (current: Snapshot): Command => {
           const client = updated(current);
           // A client that is not there is refused by apply, which says so best.
-          if (current.clients.has(client.clientId)) warnings = guard.checkClient(client, current, caller);
+          if (current.clients.has(client.clientId))
+            warnings = [...guard.checkClient(client, current, caller), ...unroutableClients([client], current.listeners)];
           return { kind: 'updateClient', client };
         };
-        return { ...(await changes.execute(command, caller, request, 'client')), closing };
+        return { ...(await changes.execute(command, caller, request, 'client')), closing, clientId: request.client?.clientId ?? '' };
       });
-      return { ...(await enforced(revision, closing)), warnings: [...warnings] };
+      // Who asks again for what is so already wants its connections ended this way instead.
+      const ended = await enforced(revision, closing, unchanged ? { clientId } : undefined);
+      return { ...ended, warnings: [...warnings], nothingToChange: unchanged };
     }),
 
     removeClient: unary(log, async (request, caller) => {
@@ -48,13 +60,20 @@ export function withdrawalMethods({ connections, drainTimeoutMs, log }: AdminCon
     }),
 
     revokeCertificate: unary(log, async (request, caller) => {
-      const { revision, closing } = await changes.recorded('RevokeCertificate', caller, async () => {
+      const { revision, unchanged, closing, fingerprint } = await changes.recorded('RevokeCertificate', caller, async () => {
         const closing = closingFrom(request, drainTimeoutMs);
-        const revocation = { fingerprint: fingerprintIn(request), comment: request.comment, atMs: Date.now() };
-        if (!request.allowSelf) guard.refuseOwnCertificate(revocation.fingerprint, caller);
-        return { ...(await changes.execute({ kind: 'revokeCertificate', revocation }, caller, request)), closing };
+        const { fingerprint, isCa } = certificateIn(request);
+        if (!request.allowSelf) guard.refuseOwnCertificate(fingerprint, caller);
+        refuseUseless(fingerprint, isCa, certificates.inUse());
+        const revocation = { fingerprint, comment: request.comment, atMs: Date.now() };
+        return { ...(await changes.execute({ kind: 'revokeCertificate', revocation }, caller, request)), closing, fingerprint };
       });
-      return enforced(revision, closing);
+      const sinceMs = unchanged ? authority.snapshot.revocations.get(fingerprint)?.atMs : undefined;
+      return {
+        ...(await enforced(revision, closing, unchanged ? { fingerprint } : undefined)),
+        // 0 stands for a time that nobody wrote down.
+        alreadyRevokedAt: sinceMs === undefined || sinceMs === 0 ? undefined : new Date(sinceMs),
+      };
     }),
   };
 }
@@ -121,12 +140,21 @@ function clientUpdateFrom({ client, updateMask }: proto.UpdateClientRequest): (c
   };
 }
 
+/** @throws AdminError `CA_CERTIFICATE`, `SERVED_CERTIFICATE` */
+function refuseUseless(fingerprint: string, isCa: boolean, inUse: readonly CertificateInUse[]): void {
+  const useless = uselessRevocation(fingerprint, inUse) ?? (isCa ? { role: 'ca', problem: REVOKED_CA } : undefined);
+  if (useless === undefined) return;
+  const reason = useless.role === 'ca' ? 'CA_CERTIFICATE' : 'SERVED_CERTIFICATE';
+  throw new AdminError(Code.FAILED_PRECONDITION, reason, useless.problem);
+}
+
 /** @throws DomainError `invalid` */
-function fingerprintIn({ certificateId }: proto.RevokeCertificateRequest): string {
-  if (certificateId?.$case === 'fingerprint') return fingerprintFrom(certificateId.value, 'fingerprint');
+function certificateIn({ certificateId }: proto.RevokeCertificateRequest): { readonly fingerprint: string; readonly isCa: boolean } {
+  if (certificateId?.$case === 'fingerprint') return { fingerprint: fingerprintFrom(certificateId.value, 'fingerprint'), isCa: false };
   if (certificateId === undefined) throw new DomainError('invalid', 'fingerprint', 'a fingerprint or a certificate is required');
   try {
-    return fingerprintFrom(new X509Certificate(certificateId.value).fingerprint256, 'certificate');
+    const { fingerprint256, ca } = new X509Certificate(certificateId.value);
+    return { fingerprint: fingerprintFrom(fingerprint256, 'certificate'), isCa: ca };
   } catch {
     throw new DomainError('invalid', 'certificate', 'this is not a certificate in PEM');
   }

@@ -1,3 +1,6 @@
+import { unroutableClients } from '../domain/unroutable.ts';
+import { type CertificateInUse, uselessRevocations } from '../domain/useless-revocation.ts';
+import { certificatesInUse } from './certificates-in-use.ts';
 import type { Config } from './config.ts';
 import { analyseConfig, type ParseOptions, parseConfig, sortProblems } from './parse.ts';
 import { ConfigError, type Problem } from './problems.ts';
@@ -24,11 +27,15 @@ export function checkConfigFile(file: string, options: ParseOptions & TlsFileOpt
   const { config, problems, tls, upstreamTls } = analyseConfig(text, file, options);
   const fileProblems: Problem[] = [];
   const warnings: string[] = [];
-  for (const { params, problemAt } of tls) {
+  const inUse: CertificateInUse[] = [];
+  for (const { params, usedBy, problemAt } of tls) {
     const inspected = inspectTlsFiles(params, options);
     if ('errors' in inspected)
       fileProblems.push(...inspected.errors.map((error) => problemAt(error.key, `${error.file}: ${error.reason}`)));
-    else warnings.push(...inspected.warnings);
+    else {
+      warnings.push(...inspected.warnings);
+      inUse.push(...certificatesInUse(usedBy, params, inspected.material));
+    }
   }
   for (const { settings, problemAt } of upstreamTls) {
     try {
@@ -39,5 +46,6 @@ export function checkConfigFile(file: string, options: ParseOptions & TlsFileOpt
     }
   }
   if (config === undefined || fileProblems.length > 0) return { problems: sortProblems([...problems, ...fileProblems]) };
+  warnings.push(...unroutableClients(config.clients, config.listeners), ...uselessRevocations(config.revocations, inUse));
   return { config, warnings: [...new Set(warnings)] };
 }

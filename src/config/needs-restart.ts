@@ -6,7 +6,7 @@ import type { Problem } from './problems.ts';
 const SETTINGS = ['timeouts', 'workers', 'maxPendingHandshakes', 'metrics', 'store', 'logLevel'] as const;
 
 /** A configuration for a balancer that is running. */
-export interface ConfigForRunning extends Pick<Config, 'targetGroups' | 'clients' | 'revocations'> {
+export interface ConfigForRunning extends Pick<Config, 'listeners' | 'targetGroups' | 'clients' | 'revocations'> {
   /** What takes effect only when lbd starts with it: one phrase each. */
   readonly needsRestart: readonly string[];
 }
@@ -15,29 +15,14 @@ export interface ConfigForRunning extends Pick<Config, 'targetGroups' | 'clients
 export function parseForRunning(running: Running, text: string): ConfigForRunning | { readonly problems: readonly Problem[] } {
   const { config, problems } = analyseConfig(text, running.file);
   if (config === undefined) return { problems };
-  const { targetGroups, clients, revocations } = config;
-  return { targetGroups, clients, revocations, needsRestart: needsRestart(running, config) };
+  const { listeners, targetGroups, clients, revocations } = config;
+  return { listeners, targetGroups, clients, revocations, needsRestart: needsRestart(running, config) };
 }
 
 /** What differs between two configurations and takes effect only when lbd starts with the new one: one phrase each. */
 export function needsRestart(running: Running, wanted: Running): readonly string[] {
   const settings = SETTINGS.filter((key) => !isDeepStrictEqual(running[key], wanted[key]));
-  return [...listenerChanges(running, wanted), ...adminChanges(running, wanted), ...settings.map((key) => `${key} changes`)];
-}
-
-function listenerChanges({ listeners: running }: Running, { listeners: wanted }: Running): string[] {
-  const added = wanted.filter(({ name }) => !running.some((each) => each.name === name));
-  const changes = running.flatMap((before) => {
-    const after = wanted.find(({ name }) => name === before.name);
-    if (after === undefined) return [`listener ${before.name} goes`];
-    const { tls: tlsBefore, ...restBefore } = before;
-    const { tls: tlsAfter, ...restAfter } = after;
-    return [
-      ...(isDeepStrictEqual(restBefore, restAfter) ? [] : [`listener ${before.name} changes its address or routes`]),
-      ...(isDeepStrictEqual(tlsBefore, tlsAfter) ? [] : [`listener ${before.name} changes its TLS parameters`]),
-    ];
-  });
-  return [...changes, ...added.map(({ name }) => `listener ${name} is new`)];
+  return [...adminChanges(running, wanted), ...settings.map((key) => `${key} changes`)];
 }
 
 function adminChanges({ admin: running }: Running, { admin: wanted }: Running): string[] {

@@ -31,6 +31,8 @@ export interface Analysis {
 
 export interface LocatedTls {
   readonly params: TlsParams;
+  /** Where the file says so, such as `listeners[0].tls`. */
+  readonly usedBy: string;
   /** A problem with the value of this key (or path, such as `certificates[0].privateKey`), at its place. */
   problemAt(key: string, expected: string): Problem;
 }
@@ -83,7 +85,7 @@ function locatedTls(root: SourceNode, file: string, resolvePath: ResolvePath): L
   return tlsMappings(root).flatMap((node) => {
     const result = tlsParams.safeParse(node.value);
     if (!result.success) return [];
-    return [{ params: resolveTls(result.data, resolvePath), problemAt: problemsAt(root, file, node.path) }];
+    return [{ params: resolveTls(result.data, resolvePath), usedBy: formatPath(node.path), problemAt: problemsAt(root, file, node.path) }];
   });
 }
 

@@ -10,7 +10,7 @@ import {
   refuseForeignKey,
   type TlsFileOptions,
   validityWarnings,
-} from './tls-files.ts';
+} from './pem-files.ts';
 
 export interface LoadedUpstreamTls {
   readonly material: UpstreamTlsMaterial;

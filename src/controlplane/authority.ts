@@ -1,3 +1,4 @@
+import { changesNothing } from '../domain/changes-nothing.ts';
 import type { Revision, Snapshot } from '../domain/model.ts';
 import { EMPTY_SNAPSHOT } from '../domain/model.ts';
 import { apply, type Command } from '../domain/state.ts';
@@ -9,6 +10,7 @@ import {
   RevisionConflictError,
   type Store,
   type StoredState,
+  StoreUnavailableError,
 } from './store/store.ts';
 import { StoreWrites } from './store/store-writes.ts';
 import { nextTurn } from './turns.ts';
@@ -34,6 +36,8 @@ export interface Accepted {
   readonly revision: Revision;
   /** True when the request id had been accepted before: nothing was changed now. */
   readonly replayed: boolean;
+  /** True when the state was so already: there is no new revision, and `revision` is that of now. */
+  readonly unchanged: boolean;
 }
 
 /** An accepted change on its way to the workers and the health checker. */
@@ -49,6 +53,12 @@ export type Wanted = Command | ((current: Snapshot) => Command);
 /** Objects to a state that could not be served, by throwing a DomainError. */
 export type Vet = (next: Snapshot) => void;
 
+/**
+ * Makes ready what the next state needs that may not be had, such as open ports, before the change is kept; what it returns takes that
+ * back when the change cannot be kept. Throws a DomainError to refuse the change.
+ */
+export type Prepare = (previous: Snapshot, next: Snapshot) => Promise<() => void>;
+
 /** Learns of each change, in order. The change is acknowledged to its author when every subscriber's promise has settled. */
 export type Subscriber = (change: Change) => Promise<void> | void;
 
@@ -58,25 +68,35 @@ export class Authority {
   readonly #store: Store;
   readonly #nowMs: () => number;
   readonly #vet: Vet;
+  readonly #prepare: Prepare;
   readonly #subscribers = new Set<Subscriber>();
   #snapshot: Snapshot;
   #changedAtRunTime: boolean;
   #queue: Promise<unknown> = Promise.resolve();
+  #isSuspended = false;
 
-  private constructor(store: Store, { snapshot, changedAtRunTime }: StoredState, vet: Vet, nowMs: () => number) {
+  private constructor(
+    store: Store,
+    { snapshot, changedAtRunTime }: StoredState,
+    { vet, prepare, nowMs }: { readonly vet: Vet; readonly prepare: Prepare; readonly nowMs: () => number },
+  ) {
     this.#store = store;
     this.#snapshot = snapshot;
     this.#changedAtRunTime = changedAtRunTime;
     this.#vet = vet;
+    this.#prepare = prepare;
     this.#nowMs = nowMs;
   }
 
   /** Takes up the state where the store has it; an empty store begins at revision 0. */
-  static async open(store: Store, options: { readonly vet?: Vet; readonly nowMs?: () => number } = {}): Promise<Authority> {
-    const { vet = () => undefined, nowMs = Date.now } = options;
+  static async open(
+    store: Store,
+    options: { readonly vet?: Vet; readonly prepare?: Prepare; readonly nowMs?: () => number } = {},
+  ): Promise<Authority> {
+    const { vet = () => undefined, prepare = async () => () => undefined, nowMs = Date.now } = options;
     const stored = (await store.load()) ?? { snapshot: EMPTY_SNAPSHOT, changedAtRunTime: false };
     vet(stored.snapshot);
-    return new Authority(store, stored, vet, nowMs);
+    return new Authority(store, stored, { vet, prepare, nowMs });
   }
 
   get snapshot(): Snapshot {
@@ -106,7 +126,7 @@ export class Authority {
   }
 
   /**
-   * Makes one change. Resolves when it is durable and every worker serves it.
+   * Makes one change. Resolves when it is durable and every worker serves it; a command that would change nothing makes no revision.
    * @throws DomainError when it does not fit the state, RevisionConflictError when `expectedRevision` is not the current one,
    * RequestIdReusedError when the request id has made another change, StoreUnavailableError when it cannot be kept; in each case nothing has changed.
    */
@@ -116,20 +136,41 @@ export class Authority {
     return result;
   }
 
+  /** Refuses every change from now on; resolves when the one under way is through. */
+  suspend(): Promise<void> {
+    const result = this.#queue.then(() => {
+      this.#isSuspended = true;
+    });
+    this.#queue = result;
+    return result;
+  }
+
+  /** Undoes {@link suspend}. */
+  resume(): void {
+    this.#isSuspended = false;
+  }
+
   async #change(wanted: Wanted, intent: Intent): Promise<Accepted> {
+    if (this.#isSuspended) throw new StoreUnavailableError('another lbd has taken the state over: ask that one');
     const { actor, expectedRevision, requestId = '', requestDigest = '' } = intent;
     const made = requestId === '' ? undefined : await this.#store.findRequest(requestId);
     if (made !== undefined) {
       if (made.digest !== requestDigest) throw new RequestIdReusedError(requestId, made.revision);
-      return { revision: made.revision, replayed: true };
+      return { revision: made.revision, replayed: true, unchanged: false };
     }
     const previous = this.#snapshot;
     if (expectedRevision !== undefined && expectedRevision !== previous.revision) {
       throw new RevisionConflictError(expectedRevision, previous.revision);
     }
     const command = typeof wanted === 'function' ? wanted(previous) : wanted;
-    const next = this.preview(command);
     const atMs = this.#nowMs();
+    if (changesNothing(previous, command)) {
+      const { revision } = previous;
+      // The same request is not to change a later state.
+      if (requestId !== '') await this.#store.keepRequest(requestId, { revision, digest: requestDigest });
+      return { revision, replayed: false, unchanged: true };
+    }
+    const next = this.preview(command);
     const audit = intent.audit && {
       ...intent.audit,
       atMs,
@@ -139,7 +180,13 @@ export class Authority {
       revisionAfter: next.revision,
     };
     const stored = { revision: next.revision, command, actor, requestId, requestDigest, atMs };
-    await this.writes.timed(() => this.#store.compareAndSet(previous.revision, stored, next, audit));
+    const takeBack = await this.#prepare(previous, next);
+    try {
+      await this.writes.timed(() => this.#store.compareAndSet(previous.revision, stored, next, audit));
+    } catch (error) {
+      takeBack();
+      throw error;
+    }
     // A change of everything takes each of these steps a while; the first subscriber learns of it at once.
     await nextTurn();
     this.#snapshot = next;
@@ -151,6 +198,6 @@ export class Authority {
       await nextTurn();
     }
     await Promise.all(heard);
-    return { revision: next.revision, replayed: false };
+    return { revision: next.revision, replayed: false, unchanged: false };
   }
 }

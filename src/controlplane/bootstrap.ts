@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { DomainError } from '../domain/errors.ts';
 import type { Client, Listener, Revocation, Snapshot, TargetGroup } from '../domain/model.ts';
+import { datedRevocations } from '../domain/revocations.ts';
 import type { Authority } from './authority.ts';
 import { BOOTSTRAP_ACTOR } from './store/store.ts';
 
@@ -33,7 +34,8 @@ export interface Seeding {
 export async function seed(authority: Authority, file: FileState): Promise<Seeding> {
   const stored = authority.snapshot;
   // By name: what else the caller's object carries (a whole config does) is no part of the command, and would be stored with it.
-  const { listeners, targetGroups, clients, revocations } = file;
+  const { listeners, targetGroups, clients } = file;
+  const revocations = datedRevocations(file.revocations, Date.now());
   const takeIn = () => authority.execute({ kind: 'replaceAll', listeners, targetGroups, clients, revocations }, { actor: BOOTSTRAP_ACTOR });
   if (stored.revision === 0) {
     await takeIn();

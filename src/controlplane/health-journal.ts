@@ -1,8 +1,8 @@
-import type { HealthCode } from '../shared/memory/layout.ts';
+import { type HealthCode, MAX_SERVERS } from '../shared/memory/layout.ts';
 
-/** One change of one server's health, or its removal. */
+/** One change of one server's health, its removal, its ejection or its return from that, which leave its health as it is. */
 export interface HealthEvent {
-  readonly kind: 'changed' | 'removed';
+  readonly kind: 'changed' | 'removed' | 'ejected' | 'returned';
   /** Monotonic over restarts too; a reader resumes after the last one it has seen. */
   readonly revision: number;
   readonly group: string;
@@ -13,6 +13,8 @@ export interface HealthEvent {
   readonly cause: string;
   /** Milliseconds since 1970. */
   readonly atMs: number;
+  /** Of an ejection: until when, unless told otherwise; milliseconds since 1970. */
+  readonly ejectedUntilMs?: number | undefined;
 }
 
 /** How a server is now, for listings and for the beginning of a watch. */
@@ -34,21 +36,24 @@ export interface ServerHealth {
   readonly sinceMs: number;
 }
 
+/** Twice as many as there can be servers: each of them may be removed in one turn, and readers have as long again to hear of it. */
+const KEPT = 2 * MAX_SERVERS;
+
 /**
- * The recent health events, newest last, in a ring of `capacity`. Revisions begin at the wall clock in microseconds, so that
+ * The recent health events, in a ring of `capacity`. Revisions begin at the wall clock in microseconds, so that
  * one from before a restart is recognised as too old and is never mistaken for a later one.
  */
 export class HealthJournal {
   readonly #capacity: number;
   readonly #events: HealthEvent[] = [];
   readonly #listeners = new Set<(event: HealthEvent) => void>();
-  #oldestKept: number;
+  readonly #begin: number;
   #revision: number;
 
-  constructor(startedAtMs: number, capacity = 10_000) {
+  constructor(startedAtMs: number, capacity = KEPT) {
     this.#capacity = capacity;
-    this.#revision = startedAtMs * 1000;
-    this.#oldestKept = this.#revision;
+    this.#begin = startedAtMs * 1000;
+    this.#revision = this.#begin;
   }
 
   /** The revision of the newest event. */
@@ -58,26 +63,39 @@ export class HealthJournal {
 
   append(event: Omit<HealthEvent, 'revision'>): HealthEvent {
     const kept = { ...event, revision: ++this.#revision };
-    this.#events.push(kept);
-    if (this.#events.length > this.#capacity) this.#oldestKept = this.#events.shift()?.revision ?? this.#oldestKept;
+    this.#events[this.#indexOf(kept.revision)] = kept;
     for (const listener of this.#listeners) listener(kept);
     return kept;
   }
 
-  /** The events after `revision`; `compacted` when some of them are no longer kept, `future` for a revision that is not reached yet. */
-  since(revision: number): readonly HealthEvent[] | 'compacted' | 'future' {
+  /**
+   * The first event after `revision`; undefined: there is none yet. `compacted` when it is no longer kept, `future` for a revision that
+   * is not reached yet.
+   */
+  after(revision: number): HealthEvent | 'compacted' | 'future' | undefined {
     if (revision > this.#revision) return 'future';
-    if (revision < this.#oldestKept) return 'compacted';
-    return this.#events.filter((event) => event.revision > revision);
+    if (revision === this.#revision) return undefined;
+    const next = this.#events[this.#indexOf(revision + 1)];
+    return next?.revision === revision + 1 ? next : 'compacted';
+  }
+
+  /** How many events a reader may be behind; the last quarter of those that are kept is for whoever comes back to go on. */
+  get mostBehind(): number {
+    return Math.floor((this.#capacity * 3) / 4);
   }
 
   /** At most the `count` newest events, newest first. */
   newest(count: number): readonly HealthEvent[] {
-    return this.#events.slice(Math.max(0, this.#events.length - count)).reverse();
+    const length = Math.min(count, this.#events.length);
+    return Array.from({ length }, (_, back) => this.#events[this.#indexOf(this.#revision - back)]).filter((event) => event !== undefined);
   }
 
   subscribe(listener: (event: HealthEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  #indexOf(revision: number): number {
+    return (revision - this.#begin - 1) % this.#capacity;
   }
 }

@@ -1,5 +1,5 @@
 import type { Client, Revision } from '../domain/model.ts';
-import { isUnused, limitAt, limiterInForce } from '../domain/ratelimit/limit-state.ts';
+import { edit, editUnseen, isUnused, limitAt, type RevisedLimit, unusedState } from '../domain/ratelimit/limit-state.ts';
 import { ruleOf } from '../domain/ratelimit/rate-rule.ts';
 import { CellLock } from '../shared/memory/cell-lock.ts';
 import { MAX_CLIENTS, type SharedMemory } from '../shared/memory/layout.ts';
@@ -38,8 +38,8 @@ export class LimiterCells {
   }
 
   /**
-   * Makes the client's cells fit its limit as it is at `revision`: what was used up by an earlier rule is carried over now. Returns the
-   * cells if the workers have not been told of them.
+   * Makes the client's cells fit its limit as it is at `revision`: what was used up by an earlier rule is carried over now, into new cells
+   * when it needs more of them. Returns the cells if the workers have not been told of them.
    */
   follow({ clientId, limits }: Client, revision: Revision): SharedMemory | undefined {
     if (limits.connectionRate === undefined) {
@@ -49,11 +49,9 @@ export class LimiterCells {
     const limit = limitAt(revision, ruleOf(limits.connectionRate));
     const used = this.#used.get(clientId);
     const known = used ?? this.#removed.get(clientId);
-    // If a worker holds the lock for too long, the first who decides carries it over.
-    known?.lock.attempt((state) => limiterInForce(state, limit, this.#nowMs()));
-    if (used !== undefined) return undefined;
+    const limiter = known === undefined ? limiterIn(CellLock.allocate(unusedState(limit))) : this.#edited(known, limit);
+    if (limiter === used) return undefined;
     this.#removed.delete(clientId);
-    const limiter = known ?? allocate(limit.limiter.words);
     this.#used.set(clientId, limiter);
     this.#forgetSome();
     return limiter.cells;
@@ -73,6 +71,11 @@ export class LimiterCells {
     for (const limiters of [this.#used, this.#removed]) for (const { lock } of limiters.values()) lock.releaseIfHeldBy(lane);
   }
 
+  #edited(limiter: Limiter, limit: RevisedLimit): Limiter {
+    const moved = limiter.lock.edit((state, isAlone) => (isAlone ? edit : editUnseen)(state, limit, this.#nowMs()));
+    return moved === undefined ? limiter : limiterIn(moved);
+  }
+
   #forgetSome(): void {
     if (this.#removed.size > this.#lookThroughAt) {
       const nowMs = this.#nowMs();
@@ -89,7 +92,6 @@ export class LimiterCells {
   }
 }
 
-function allocate(words: number): Limiter {
-  const cells = CellLock.allocate(words);
+function limiterIn(cells: SharedMemory): Limiter {
   return { cells, lock: new CellLock(cells) };
 }

@@ -4,7 +4,7 @@
  * started when there is something to do, and ends after a while without, which gives back its memory.
  */
 import { Worker } from 'node:worker_threads';
-import type { Snapshot } from '../domain/model.ts';
+import type { Revision, Snapshot } from '../domain/model.ts';
 import type { Overlap } from '../domain/overlap.ts';
 import type { Plan } from '../domain/plan.ts';
 import { snapshotParts } from './store/codec.ts';
@@ -13,7 +13,9 @@ import type { Recorded } from './store/replay.ts';
 import { inTurns, nextTurn } from './turns.ts';
 
 /** What the state is to become: that of a YAML text, or one of the past. */
-export type Goal = { readonly kind: 'config'; readonly text: string } | { readonly kind: 'recorded'; readonly recorded: Recorded };
+export type Goal =
+  | { readonly kind: 'config'; readonly text: string }
+  | { readonly kind: 'recorded'; readonly revision: Revision; readonly recorded: Recorded };
 
 /** What keeps a configuration from being read, with its place. */
 export interface ConfigProblem {
@@ -30,6 +32,8 @@ export interface Planned extends Plan {
   readonly needsRestart: readonly string[];
   /** Those of clients that are new or matched otherwise than before. */
   readonly overlaps: readonly Overlap[];
+  /** Clients that no listener will lead anywhere, one warning each. */
+  readonly unroutable: readonly string[];
 }
 
 export type ToPlanner =

@@ -8,16 +8,13 @@ import type { SlotAssignments } from '../shared/messages.ts';
 import { LimiterCells } from './limiter-cells.ts';
 
 /**
- * Which row of shared memory belongs to which server, group and client. A row that was given up is used again only once no
- * connection counts on it any more, and starts from zero then.
+ * Which row of shared memory belongs to which server, group and client. An entry that is added again under the same key gets the row
+ * that it had, with the connections that still hold places in it, and everything else from zero. Another entry gets a row that was
+ * given up only once no connection counts on it any more.
  */
 export class Slots {
   readonly #ledger: SharedLedger;
-  readonly #groups = new Rows(
-    MAX_GROUPS,
-    () => true,
-    () => undefined,
-  );
+  readonly #groups: Rows;
   readonly #servers: Rows;
   readonly #clients: Rows;
   readonly #limiters: LimiterCells;
@@ -28,20 +25,29 @@ export class Slots {
   constructor(ledger: SharedLedger, nowMs: () => number = monotonicMs) {
     this.#ledger = ledger;
     this.#limiters = new LimiterCells(nowMs);
-    this.#servers = new Rows(
-      MAX_SERVERS,
-      (slot) => ledger.serverActive(slot) === 0,
-      (slot) => ledger.clearServer(slot),
-    );
-    this.#clients = new Rows(
-      MAX_CLIENTS,
-      (slot) => ledger.clientActive(slot) === 0,
-      (slot) => ledger.clearClient(slot),
-    );
+    const endPanic = (slot: number) => ledger.outliers.setPanic(slot, false);
+    this.#groups = new Rows({ capacity: MAX_GROUPS, isIdle: () => true, renew: endPanic, clear: endPanic });
+    const renewServer = (slot: number) => ledger.renewServer(slot);
+    this.#servers = new Rows({
+      capacity: MAX_SERVERS,
+      isIdle: (slot) => ledger.serverActive(slot) === 0,
+      renew: renewServer,
+      clear: renewServer,
+    });
+    this.#clients = new Rows({
+      capacity: MAX_CLIENTS,
+      isIdle: (slot) => ledger.clientActive(slot) === 0,
+      renew: (slot) => ledger.renewClient(slot),
+      clear: (slot) => ledger.clearClient(slot),
+    });
   }
 
   serverSlot(group: string, address: string): number | undefined {
     return this.#servers.slotOf(serverKey(group, address));
+  }
+
+  groupSlot(name: string): number | undefined {
+    return this.#groups.slotOf(name);
   }
 
   clientSlot(clientId: string): number | undefined {
@@ -123,19 +129,26 @@ function checkRoom(field: string, count: number, what: string, most: number): vo
   if (count > most) throw new DomainError('exhausted', field, `${count} ${what} are more than the ${most} there is room for`);
 }
 
+/** What rows are for. */
+interface RowsOf {
+  readonly capacity: number;
+  /** Nothing counts on the row any more. */
+  readonly isIdle: (slot: number) => boolean;
+  /** Makes a row ready for the entry that had it last. */
+  readonly renew: (slot: number) => void;
+  /** Makes an idle row ready for another entry. */
+  readonly clear: (slot: number) => void;
+}
+
 class Rows {
   readonly #slots = new Map<string, number>();
-  readonly #isIdle: (slot: number) => boolean;
-  readonly #clear: (slot: number) => void;
-  readonly #capacity: number;
-  /** Given up, but perhaps still counted on by a connection. */
-  readonly #retired: number[] = [];
+  readonly #of: RowsOf;
+  /** Given up by these keys, but perhaps still counted on by connections; in the order in which they were. */
+  readonly #retired = new Map<string, number>();
   #unused = 0;
 
-  constructor(capacity: number, isIdle: (slot: number) => boolean, clear: (slot: number) => void) {
-    this.#capacity = capacity;
-    this.#isIdle = isIdle;
-    this.#clear = clear;
+  constructor(of: RowsOf) {
+    this.#of = of;
   }
 
   slotOf(key: string): number | undefined {
@@ -151,26 +164,35 @@ class Rows {
     const slot = this.#slots.get(key);
     if (slot === undefined) return;
     this.#slots.delete(key);
-    this.#retired.push(slot);
+    this.#retired.set(key, slot);
   }
 
   /** Finds a row for a key that has none, and adds it to `added`. @throws DomainError `exhausted` */
   assign(key: string, added: Map<string, number>): void {
     if (this.#slots.has(key)) return;
-    const slot = this.#take();
+    const slot = this.#takeBack(key) ?? this.#take();
     this.#slots.set(key, slot);
     added.set(key, slot);
   }
 
+  #takeBack(key: string): number | undefined {
+    const slot = this.#retired.get(key);
+    if (slot === undefined) return undefined;
+    this.#retired.delete(key);
+    this.#of.renew(slot);
+    return slot;
+  }
+
   /** A row never used comes first: a row just given up may still be in the hands of a worker that has not swapped yet. */
   #take(): number {
-    if (this.#unused < this.#capacity) return this.#unused++;
-    const index = this.#retired.findIndex(this.#isIdle);
-    const slot = this.#retired[index];
-    if (slot === undefined)
-      throw new DomainError('exhausted', '', `all ${this.#capacity} rows are in use; connections of removed entries still hold some`);
-    this.#retired.splice(index, 1);
-    this.#clear(slot);
-    return slot;
+    const { capacity, isIdle, clear } = this.#of;
+    if (this.#unused < capacity) return this.#unused++;
+    for (const [key, slot] of this.#retired) {
+      if (!isIdle(slot)) continue;
+      this.#retired.delete(key);
+      clear(slot);
+      return slot;
+    }
+    throw new DomainError('exhausted', '', `all ${capacity} rows are in use; connections of removed entries still hold some`);
   }
 }

@@ -1,9 +1,10 @@
 import type { AgentState } from '../domain/agent-report.ts';
 import { slowStartShare } from '../domain/balancing/slow-start.ts';
 import type { Client } from '../domain/model.ts';
+import { bytesPerSecondOf, type Direction, lineHeadroom } from '../domain/ratelimit/byte-line.ts';
 import { limitAt, peekLimit } from '../domain/ratelimit/limit-state.ts';
 import { ruleOf } from '../domain/ratelimit/rate-rule.ts';
-import { REASONS, type Reason, type RefusalReason } from '../domain/reasons.ts';
+import { REASONS, type Reason } from '../domain/reasons.ts';
 import { monotonicMs } from '../shared/clock.ts';
 import type { LatencyTotals } from '../shared/latency.ts';
 import type { ClientTotals, ServerTotals, SharedLedger } from '../shared/memory/ledger.ts';
@@ -20,11 +21,34 @@ export interface ServerBalance {
   readonly agent: AgentState;
   /** 1: the server has all of its share. */
   readonly slowStartShare: number;
+  readonly isEjected: boolean;
+  /** How often it was. */
+  readonly ejections: number;
 }
 
 export interface ClientCounters extends ClientTotals {
   readonly active: number;
 }
+
+/** undefined: there is no such limit. */
+export interface ClientHeadroom {
+  /** Connections that the rate limit would admit now. */
+  readonly rate: number | undefined;
+  /** Connections that the client may hold besides those it has. */
+  readonly connections: number | undefined;
+  /** Bytes that would pass now without waiting: at most a tenth of what passes in a second. */
+  readonly upload: number | undefined;
+  readonly download: number | undefined;
+}
+
+const NOTHING_COUNTED: ClientTotals = {
+  accepted: 0,
+  bytesFromClient: 0,
+  bytesToClient: 0,
+  refused: new Map(),
+  paced: { upload: 0, download: 0 },
+  shadow: new Map(),
+};
 
 export interface Totals {
   /** Connections being served now. */
@@ -61,17 +85,31 @@ export class Stats {
   balance(group: string, address: string, slowStartMs: number): ServerBalance | undefined {
     const slot = this.#slots.serverSlot(group, address);
     if (slot === undefined) return undefined;
-    const { facts } = this.#ledger;
+    const { facts, outliers } = this.#ledger;
     return {
       connectMs: facts.latency(slot)?.averageMs,
       agent: facts.agent(slot),
       slowStartShare: slowStartShare(facts.recoveredAtMs(slot), monotonicMs(), slowStartMs),
+      isEjected: outliers.isEjected(slot),
+      ejections: outliers.ejections(slot),
     };
   }
 
+  /** Connections to the server fail, and it gets none for a while. */
+  isEjected(group: string, address: string): boolean {
+    const slot = this.#slots.serverSlot(group, address);
+    return slot !== undefined && this.#ledger.outliers.isEjected(slot);
+  }
+
+  /** Too few servers of the group are healthy for health to be looked at. */
+  isInPanic(group: string): boolean {
+    const slot = this.#slots.groupSlot(group);
+    return slot !== undefined && this.#ledger.outliers.isInPanic(slot);
+  }
+
   /**
-   * Reads this server's active connections from now on, after its removal too. The row goes to another server only when it
-   * has been idle, so the count of a removed server goes down to 0 and means nothing afterwards.
+   * Reads this server's active connections from now on, after its removal too, and goes on when it is added again. The row goes to
+   * another server only when it has been idle, so the count of a removed server goes down to 0 and means nothing afterwards.
    */
   activeCounter(group: string, address: string): () => number {
     const slot = this.#slots.serverSlot(group, address);
@@ -80,9 +118,30 @@ export class Stats {
 
   client(clientId: string): ClientCounters {
     const slot = this.#slots.clientSlot(clientId);
-    if (slot === undefined)
-      return { active: 0, accepted: 0, bytesFromClient: 0, bytesToClient: 0, refused: new Map<RefusalReason, number>() };
+    if (slot === undefined) return { active: 0, ...NOTHING_COUNTED };
     return { active: this.#ledger.clientActive(slot), ...this.#ledger.client(slot) };
+  }
+
+  /** What is left of each of the client's limits now. Uses up nothing. */
+  headroom(client: Client): ClientHeadroom {
+    const { concurrentConnections } = client.limits;
+    const slot = this.#slots.clientSlot(client.clientId);
+    const active = slot === undefined ? 0 : this.#ledger.clientActive(slot);
+    return {
+      rate: this.rateHeadroom(client),
+      connections: concurrentConnections === undefined ? undefined : Math.max(0, concurrentConnections - active),
+      upload: this.#bandwidthHeadroom(client, 'upload'),
+      download: this.#bandwidthHeadroom(client, 'download'),
+    };
+  }
+
+  #bandwidthHeadroom({ clientId, limits }: Client, direction: Direction): number | undefined {
+    const bytesPerSecond = bytesPerSecondOf(limits.bandwidth, direction);
+    const slot = this.#slots.clientSlot(clientId);
+    if (bytesPerSecond === undefined || slot === undefined) return undefined;
+    const rule = { revision: Number.POSITIVE_INFINITY, bytesPerSecond };
+    const left = this.#ledger.byteLines.glance(slot, direction, (cells) => lineHeadroom(cells, rule, monotonicMs()));
+    return Math.max(0, Math.floor(left));
   }
 
   /** How many connections the client's rate limit would admit now; undefined: it has none. Uses up nothing. */
@@ -95,9 +154,20 @@ export class Stats {
     return verdict.admitted ? verdict.remaining : 0;
   }
 
-  /** Times from accept to a verified handshake, and from the first dial to a connected server. */
-  latencies(): { readonly handshake: LatencyTotals; readonly connect: LatencyTotals } {
-    return { handshake: this.#ledger.handshakes(), connect: this.#ledger.connects() };
+  /** Connections that wait for a place on one of the group's servers now. */
+  waiting(group: string): number {
+    const slot = this.#slots.groupSlot(group);
+    return slot === undefined ? 0 : this.#ledger.queue.length(slot);
+  }
+
+  /** Times from accept to a verified handshake, from the first dial to a connected server, and in the queue of those that got a place. */
+  latencies(): Readonly<Record<'handshake' | 'connect' | 'queued', LatencyTotals>> {
+    return { handshake: this.#ledger.handshakes(), connect: this.#ledger.connects(), queued: this.#ledger.queued() };
+  }
+
+  /** TLS sessions of before that clients took up again. */
+  resumedSessions(): number {
+    return this.#ledger.resumed();
   }
 
   totals(): Totals {

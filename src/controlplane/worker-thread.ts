@@ -1,6 +1,17 @@
 import { Worker } from 'node:worker_threads';
+import type { Listener } from '../domain/model.ts';
 import type { ExplainQuestion, Explanation } from '../shared/explain.ts';
-import type { ConnectionEvents, ConnectionPage, ConnectionQuery, FromWorker, ToWorker, WorkerBirth } from '../shared/messages.ts';
+import type {
+  ConnectionEvents,
+  ConnectionPage,
+  ConnectionQuery,
+  FailingServer,
+  FromWorker,
+  OpenFailure,
+  Ports,
+  ToWorker,
+  WorkerBirth,
+} from '../shared/messages.ts';
 
 /** A listener that could not be opened. `code` is the system's: EADDRINUSE, EACCES, EADDRNOTAVAIL. */
 export class ListenError extends Error {
@@ -23,17 +34,19 @@ export interface WorkerNews {
   /** Log lines as they are to be written. */
   lines(lines: readonly string[]): void;
   connections(events: ConnectionEvents): void;
+  failing(server: FailingServer): void;
 }
 
 /** One worker thread and what it still owes an answer for. */
 export class WorkerThread {
-  readonly listening: Promise<ReadonlyMap<string, number>>;
+  readonly listening: Promise<Ports>;
   readonly #worker: Worker;
-  readonly #listening = Promise.withResolvers<ReadonlyMap<string, number>>();
+  readonly #listening = Promise.withResolvers<Ports>();
   readonly #drained = Promise.withResolvers<number>();
   readonly #counts = new Owed<string, number | undefined>();
   readonly #pages = new Owed<number, ConnectionPage | undefined>();
   readonly #explanations = new Owed<number, Explanation | undefined>();
+  readonly #openings = new Owed<number, Ports | OpenFailure | undefined>();
   #requests = 0;
   #error: Error | undefined;
 
@@ -50,6 +63,7 @@ export class WorkerThread {
       this.#counts.settleAll(undefined);
       this.#pages.settleAll(undefined);
       this.#explanations.settleAll(undefined);
+      this.#openings.settleAll(undefined);
     });
     // Whoever cares awaits it; a death before anyone does must not count as unhandled.
     this.listening.catch(() => undefined);
@@ -64,6 +78,15 @@ export class WorkerThread {
     this.send(message);
     // One that is still starting is waited for as well: it may serve before we know that it listens.
     return (await this.#answer(`published ${revision}`)) !== undefined;
+  }
+
+  /** Where each is open; undefined: the worker died, or did not answer in time. @throws ListenError when one cannot be opened: none is then */
+  async open(listeners: readonly Listener[], ports: Ports): Promise<Ports | undefined> {
+    const requestId = ++this.#requests;
+    this.send({ kind: 'open', requestId, listeners, ports });
+    const result = await new Promise<Ports | OpenFailure | undefined>((resolve) => this.#openings.add(requestId, undefined, resolve));
+    if (result === undefined || !('code' in result)) return result;
+    throw new ListenError(result.listener, result.code, result.message);
   }
 
   async request(make: (requestId: number) => ToWorker): Promise<number> {
@@ -117,6 +140,9 @@ export class WorkerThread {
         this.#listening.reject(this.#error);
         void this.#worker.terminate();
         break;
+      case 'opened':
+        this.#openings.settle(message.requestId, message.result);
+        break;
       case 'published':
         this.#counts.settle(`published ${message.revision}`, 0);
         break;
@@ -128,6 +154,9 @@ export class WorkerThread {
         break;
       case 'log':
         news.lines(message.lines);
+        break;
+      case 'failing':
+        news.failing(message);
         break;
       case 'events':
         news.connections(message);

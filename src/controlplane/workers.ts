@@ -1,20 +1,25 @@
 /** The worker threads: born, published to, replaced when they die, drained at the end. */
-import type { LogLevel, Snapshot, TlsMaterial, UpstreamTlsMaterial } from '../domain/model.ts';
+import type { Listener, LogLevel, Snapshot, TlsMaterial, UpstreamTlsMaterial } from '../domain/model.ts';
 import type { CloseReason } from '../domain/reasons.ts';
 import type { ExplainQuestion, Explanation } from '../shared/explain.ts';
-import type {
-  CloseMode,
-  ConnectionEvents,
-  ConnectionPage,
-  ConnectionQuery,
-  ConnectionSelector,
-  SlotAssignments,
-  ToWorker,
-  WorkerBirth,
+import {
+  type CloseMode,
+  type Closing,
+  type ConnectionEvents,
+  type ConnectionPage,
+  type ConnectionQuery,
+  type ConnectionSelector,
+  type FailingServer,
+  type Ports,
+  placeOf,
+  type SlotAssignments,
+  type ToWorker,
+  type WorkerBirth,
 } from '../shared/messages.ts';
 
 export type { ExplainQuestion, Explanation } from '../shared/explain.ts';
 
+import type { ResolvedHosts } from '../shared/upstream-addresses.ts';
 import type { Change } from './authority.ts';
 import type { Slots } from './slots.ts';
 import { WorkerThread } from './worker-thread.ts';
@@ -30,10 +35,15 @@ export interface WorkersOptions {
   readonly slots: Slots;
   /** The state that a worker starts from. */
   readonly snapshot: () => Snapshot;
-  readonly tls: ReadonlyMap<string, TlsMaterial>;
+  /** Listener name -> what new connections are served with. */
+  readonly listenerTls: () => ReadonlyMap<string, TlsMaterial>;
   /** What the groups' servers are spoken TLS to with. */
   readonly upstreamTls: () => ReadonlyMap<string, UpstreamTlsMaterial>;
   readonly logLevel: LogLevel;
+  /** Where the servers are that have host names. */
+  readonly hosts: () => ResolvedHosts;
+  /** Hears of servers that connections fail to. */
+  readonly onFailing: (server: FailingServer) => void;
   /** Writes log lines that workers sent, as they are. */
   readonly writeLines: (lines: readonly string[]) => void;
   readonly log: { info(facts: object, message: string): void; error(facts: object, message: string): void };
@@ -50,13 +60,20 @@ const RESPAWN_DELAY_MS = { first: 50, most: 5_000 } as const;
 /** A worker that lived this long was sound: the next death starts the delays anew. */
 const SOUND_AFTER_MS = 10_000;
 
+/** The TLS material that a change brings along: what is new or changed. */
+export interface ChangedTls {
+  /** By listener. */
+  readonly listenerTls?: ReadonlyMap<string, TlsMaterial>;
+  /** By target group. */
+  readonly upstreamTls?: ReadonlyMap<string, UpstreamTlsMaterial>;
+}
+
 export class Workers {
   readonly #options: WorkersOptions;
   readonly #threads: (WorkerThread | undefined)[] = [];
   readonly #deaths: number[] = [];
   readonly #respawns = new Set<NodeJS.Timeout>();
-  #ports: ReadonlyMap<string, number> = new Map();
-  #tls: ReadonlyMap<string, TlsMaterial>;
+  #ports: Ports = new Map();
   #logLevel: LogLevel;
   #listener: ConnectionListener | undefined;
   /** Only a worker that dies while all are at work is replaced. */
@@ -64,7 +81,6 @@ export class Workers {
 
   constructor(options: WorkersOptions) {
     this.#options = options;
-    this.#tls = options.tls;
     this.#logLevel = options.logLevel;
   }
 
@@ -84,14 +100,9 @@ export class Workers {
     }
   }
 
-  /** Listener name -> the port it really has. */
-  get ports(): ReadonlyMap<string, number> {
-    return this.#ports;
-  }
-
-  /** Listener name -> what new connections are served with. */
-  get tls(): ReadonlyMap<string, TlsMaterial> {
-    return this.#tls;
+  /** The port that the listener really has. */
+  portOf(listener: Listener): number {
+    return this.#ports.get(placeOf(listener)) ?? listener.address.port;
   }
 
   get logLevel(): LogLevel {
@@ -102,12 +113,13 @@ export class Workers {
   async publish(
     { command, previous, next }: Change,
     slots: SlotAssignments,
-    upstreamTls: ReadonlyMap<string, UpstreamTlsMaterial> = new Map(),
+    { listenerTls = new Map(), upstreamTls = new Map() }: ChangedTls = {},
   ): Promise<void> {
+    if (next.listeners !== previous.listeners) this.#keepPortsOf(next.listeners);
     await Promise.all(
       this.#threads.map(async (thread, worker) => {
         const taken = await thread?.publish(
-          { kind: 'publish', from: previous.revision, commands: [command], slots, upstreamTls },
+          { kind: 'publish', from: previous.revision, commands: [command], slots, listenerTls, upstreamTls },
           next.revision,
         );
         if (taken !== false || this.#threads[worker] !== thread) return;
@@ -119,9 +131,37 @@ export class Workers {
     );
   }
 
-  async reloadTls(material: ReadonlyMap<string, TlsMaterial>, upstreamTls: ReadonlyMap<string, UpstreamTlsMaterial>): Promise<void> {
-    this.#tls = material;
-    await Promise.all(this.#running().map((thread) => thread.request((requestId) => ({ kind: 'tls', requestId, material, upstreamTls }))));
+  /** Puts it into force; resolves with how many live connections are closed whose certificates it withdraws. */
+  reloadTls(material: ReadonlyMap<string, TlsMaterial>, upstreamTls: ReadonlyMap<string, UpstreamTlsMaterial>): Promise<number> {
+    return this.#countOver((requestId) => ({ kind: 'tls', requestId, material, upstreamTls }));
+  }
+
+  /**
+   * Opens these ports in every worker; who comes is served from the change on that names the listeners.
+   * @throws ListenError when a worker cannot: none has them open then
+   */
+  async open(listeners: readonly Listener[]): Promise<void> {
+    try {
+      // One after the other: the first settles the port of listeners configured with port 0.
+      for (const thread of this.#running()) {
+        const opened = await thread.open(listeners, this.#ports);
+        if (opened !== undefined) this.#ports = new Map([...this.#ports, ...opened]);
+      }
+    } catch (error) {
+      this.shut();
+      throw error;
+    }
+  }
+
+  /** Closes again what was opened and no state names. */
+  shut(): void {
+    this.#keepPortsOf(this.#options.snapshot().listeners);
+    for (const thread of this.#running()) thread.send({ kind: 'shut' });
+  }
+
+  /** Tells every worker where servers are; resolves when each knows. */
+  async useHosts(hosts: ResolvedHosts): Promise<void> {
+    await Promise.all(this.#running().map((thread) => thread.request((requestId) => ({ kind: 'hosts', requestId, hosts }))));
   }
 
   /** Closes the live connections that are meant; resolves with how many they were. */
@@ -129,9 +169,19 @@ export class Workers {
     return this.#countOver((requestId) => ({ kind: 'close', requestId, selector, reason }));
   }
 
+  /** Has each worker close the connections that are meant for its lane; resolves with how many they were. */
+  async rebalance(closings: readonly (readonly Closing[])[]): Promise<number> {
+    const counts = await Promise.all(
+      closings.map((each, lane) =>
+        each.length === 0 ? 0 : this.#threads[lane]?.request((requestId) => ({ kind: 'rebalance', requestId, closings: each })),
+      ),
+    );
+    return counts.reduce<number>((sum, count = 0) => sum + count, 0);
+  }
+
   /** Ends the live connections that the state of now does not allow; resolves with how many are closed or have until the deadline. */
-  enforce(mode: CloseMode, deadlineMs: number): Promise<number> {
-    return this.#countOver((requestId) => ({ kind: 'enforce', requestId, mode, deadlineMs }));
+  enforce(mode: CloseMode, deadlineMs: number, anew?: ConnectionSelector): Promise<number> {
+    return this.#countOver((requestId) => ({ kind: 'enforce', requestId, mode, deadlineMs, anew }));
   }
 
   /** Gives `take` a part of one worker's live connections; undefined when there is no such worker now or it does not answer. */
@@ -185,7 +235,7 @@ export class Workers {
   }
 
   #spawn(lane: number): WorkerThread {
-    const { program, upbringing, slots, snapshot, upstreamTls, writeLines } = this.#options;
+    const { program, upbringing, slots, snapshot, listenerTls, upstreamTls, hosts, onFailing, writeLines } = this.#options;
     const thread = new WorkerThread(
       program,
       {
@@ -193,13 +243,14 @@ export class Workers {
         lane,
         snapshot: snapshot(),
         slots: slots.all(),
-        tls: this.#tls,
+        tls: listenerTls(),
         upstreamTls: upstreamTls(),
+        hosts: hosts(),
         ports: this.#ports,
         logLevel: this.#logLevel,
         watched: this.#listener !== undefined,
       },
-      { lines: writeLines, connections: (events) => this.#listener?.happened(lane, events) },
+      { lines: writeLines, connections: (events) => this.#listener?.happened(lane, events), failing: onFailing },
     );
     this.#threads[lane] = thread;
     const bornMs = performance.now();
@@ -236,6 +287,11 @@ export class Workers {
     } catch (error) {
       this.#bury(lane, error instanceof Error ? error : new Error(String(error)), 0);
     }
+  }
+
+  #keepPortsOf(listeners: readonly Listener[]): void {
+    const places = new Set(listeners.map(placeOf));
+    this.#ports = new Map([...this.#ports].filter(([place]) => places.has(place)));
   }
 
   #replaceNoMore(): void {

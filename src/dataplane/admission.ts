@@ -1,26 +1,54 @@
 /** The limits of one client, asked for one connection. Exact across workers: the cells and counts are shared. */
+import type { Logger } from 'pino';
 import type { Client, ConnectionRate } from '../domain/model.ts';
-import { limiterInForce, peekLimit } from '../domain/ratelimit/limit-state.ts';
+import { type Departure, type DepartureBounds, peekDeparture, takeDeparture } from '../domain/ratelimit/departure.ts';
+import { type LimitState, limiterInForce, peekLimit } from '../domain/ratelimit/limit-state.ts';
+import type { ShadowOutcome } from '../domain/shadow.ts';
 import type { LaneWriter } from '../shared/memory/lane-writer.ts';
-import { type DelayBounds, DelayLines, type Waited } from './delay-line.ts';
+import { DelayLines } from './delay-line.ts';
 import { once } from './once.ts';
 import { Refusal } from './refusal.ts';
 import type { ClientView, RateView } from './view.ts';
+
+type Log = Pick<Logger, 'debug'>;
+
+/** Something that is decided by a limit's state. */
+type Decide<T> = (state: LimitState, rate: RateView, nowMs: number) => T;
+
+/**
+ * What decides in place of the limit: there is none any more; or its cells are on their way here, and until then nobody is admitted by
+ * the old ones, which would be a refill.
+ */
+type InPlaceOfLimit = 'no_limit' | 'on_their_way';
+
+/** When to ask again while cells are on their way. */
+const SOON_MS = 1;
 
 /** Holds one of a client's places until it is given back; a second time does nothing. */
 export interface Place {
   release(): void;
 }
 
+/** What keeps the lines of delayed connections bounded in each worker; a leaky bucket brings its own bound, over all of them. */
+const MOST_WAITING = 1_000;
+
 export class Admission {
   readonly #lane: LaneWriter;
   readonly #nowMs: () => number;
-  readonly #lines = new DelayLines();
+  readonly #rateNow: (clientId: string) => RateView | undefined;
+  readonly #lines: DelayLines;
+  readonly #log: Log;
 
-  /** `nowMs` must be the same clock in every worker: the limiter cells hold its readings. */
-  constructor(lane: LaneWriter, nowMs: () => number) {
-    this.#lane = lane;
-    this.#nowMs = nowMs;
+  /**
+   * `nowMs` must be the same clock in every worker: the limiter cells hold its readings. `rateNow` gives a client's limit in the state of
+   * now: a connection that waits may have come by another.
+   */
+  constructor(parts: { lane: LaneWriter; nowMs: () => number; rateNow: (clientId: string) => RateView | undefined; log: Log }) {
+    this.#lane = parts.lane;
+    this.#nowMs = parts.nowMs;
+    this.#rateNow = parts.rateNow;
+    this.#lines = new DelayLines(parts.nowMs, MOST_WAITING);
+    this.#log = parts.log;
   }
 
   /**
@@ -30,7 +58,7 @@ export class Admission {
   async admit(view: ClientView, gone: AbortSignal): Promise<Place> {
     const place = this.#takePlace(view);
     try {
-      if (view.rate !== undefined) await this.#passRate(view.client.clientId, view.rate, gone);
+      if (view.rate !== undefined) await this.#passRate(view, view.rate, gone);
       return place;
     } catch (error) {
       place.release();
@@ -43,58 +71,113 @@ export class Admission {
     const limit = client.limits.concurrentConnections;
     const held = this.#lane.clientActive(slot);
     if (limit === undefined) return `${held} connections, no limit`;
-    if (held >= limit) throw noPlace(client, limit);
+    if (held >= limit) return inShadow(client, noPlace(client, held, limit));
     return `${held} of ${limit} connections`;
   }
 
   /** What {@link admit} would say of the rate now, in words. Uses up nothing. @throws Refusal `rate_limited` */
   peekRate({ client, rate }: ClientView): string {
     if (rate === undefined) return 'no limit';
-    const { limit, cells, policy } = rate;
-    const verdict = cells.withLock(this.#lane.lane, (state) => peekLimit(state, limit, this.#nowMs()));
-    const delayMs = verdict.admitted ? undefined : verdict.retryAfterMs;
-    if (policy.action !== 'delay') {
-      if (delayMs !== undefined) throw overRate(policy, delayMs);
-    } else {
-      const waiting = this.#lines.waiting(client.clientId);
-      if (waiting >= delayBounds(policy).mostWaiting) throw waitedInVain('line_full', policy);
-      if (waiting > 0) return `it would wait its turn behind ${waiting} others in this worker, for at most ${policy.maxDelayMs} ms`;
-      if (delayMs !== undefined && delayMs > policy.maxDelayMs) throw waitedInVain('too_long', policy);
-      if (delayMs !== undefined) return `it would wait ${Math.ceil(delayMs)} ms`;
-    }
-    return `${verdict.admitted ? verdict.remaining : 0} more now, of ${policy.limit} in ${policy.windowMs} ms (${policy.algorithm})`;
+    const seen = this.#decide(client.clientId, rate, (state, { limit, policy }, nowMs) => ({
+      policy,
+      nowMs,
+      verdict: peekLimit(state, limit, nowMs),
+      departure: policy.action === 'delay' ? peekDeparture(state, limit, boundsOf(policy), nowMs) : nowMs,
+    }));
+    if (seen === 'no_limit') return 'no limit';
+    if (seen === 'on_their_way') return inShadow(client, overRate(rate.policy, SOON_MS));
+    const { policy, nowMs, verdict, departure } = seen;
+    if (typeof departure !== 'number') return inShadow(client, waitedInVain(departure, policy));
+    if (this.#lines.waiting(client.clientId) >= MOST_WAITING) return inShadow(client, waitedInVain('line_full', policy));
+    if (departure > nowMs) return `it would wait ${Math.ceil(departure - nowMs)} ms${client.limits.shadow ? ' (shadow: it does not)' : ''}`;
+    if (!verdict.admitted) return inShadow(client, overRate(policy, verdict.retryAfterMs));
+    return `${verdict.remaining} more now, of ${policy.limit} in ${policy.windowMs} ms (${policy.algorithm})`;
   }
 
   #takePlace({ client, slot }: ClientView): Place {
     const limit = client.limits.concurrentConnections ?? Number.POSITIVE_INFINITY;
-    if (!this.#lane.reserveClient(slot, limit)) throw noPlace(client, limit);
+    if (!this.#lane.reserveClient(slot, limit)) {
+      // Some may have ended since.
+      const refusal = noPlace(client, Math.max(limit, this.#lane.clientActive(slot)), limit);
+      if (!client.limits.shadow) throw refusal;
+      this.#tellShadow(client, slot, 'too_many_connections', refusal.message);
+      this.#lane.reserveClient(slot, Number.POSITIVE_INFINITY);
+    }
     return { release: once(() => this.#lane.releaseClient(slot)) };
   }
 
-  async #passRate(clientId: string, rate: RateView, gone: AbortSignal): Promise<void> {
+  async #passRate({ client, slot }: ClientView, rate: RateView, gone: AbortSignal): Promise<void> {
+    const { policy } = rate;
+    if (client.limits.shadow) {
+      this.#passRateInShadow(client, slot, rate);
+    } else if (policy.action !== 'delay') {
+      const delayMs = this.#ask(client.clientId, rate);
+      if (delayMs !== undefined) throw overRate(policy, delayMs);
+    } else {
+      const waited = await this.#lines.wait(client.clientId, () => this.#takeDeparture(client.clientId, rate), gone);
+      if (waited === 'gone') throw new Refusal('client_gone', 'the client left while it waited for its turn');
+      if (waited !== 'admitted') throw waitedInVain(waited, policy);
+    }
+  }
+
+  #passRateInShadow(client: Client, slot: number, rate: RateView): void {
     const { policy } = rate;
     if (policy.action !== 'delay') {
-      const delayMs = this.#ask(rate);
-      if (delayMs === undefined) return;
-      throw overRate(policy, delayMs);
+      const delayMs = this.#ask(client.clientId, rate);
+      if (delayMs !== undefined) this.#tellShadow(client, slot, 'rate_limited', overRate(policy, delayMs).message);
+      return;
     }
-    const waited = await this.#lines.wait(clientId, () => this.#ask(rate), delayBounds(policy), gone, this.#nowMs);
-    if (waited === 'gone') throw new Refusal('client_gone', 'the client left while it waited for its turn');
-    if (waited !== 'admitted') throw waitedInVain(waited, policy);
+    const departure = this.#takeDeparture(client.clientId, rate);
+    if (typeof departure !== 'number') this.#tellShadow(client, slot, 'rate_limited', waitedInVain(departure, policy).message);
+    else if (departure > this.#nowMs()) this.#tellShadow(client, slot, 'delayed', `for ${Math.ceil(departure - this.#nowMs())} ms`);
+  }
+
+  #tellShadow({ clientId }: Client, slot: number, outcome: ShadowOutcome, detail: string): void {
+    this.#lane.countShadow(slot, outcome);
+    this.#log.debug({ client: clientId, reason: outcome, detail }, outcome === 'delayed' ? 'would be delayed (shadow)' : IN_SHADOW);
   }
 
   /** undefined: admitted. Otherwise how long until it could be. */
-  #ask({ limit, cells }: RateView): number | undefined {
-    const verdict = cells.withLock(this.#lane.lane, (state) => {
-      const nowMs = this.#nowMs();
-      return limiterInForce(state, limit, nowMs).admit(state.cells, nowMs);
-    });
-    return verdict.admitted ? undefined : verdict.retryAfterMs;
+  #ask(clientId: string, rate: RateView): number | undefined {
+    const verdict = this.#decide(clientId, rate, (state, { limit }, nowMs) =>
+      limiterInForce(state, limit, nowMs).admit(state.cells, nowMs),
+    );
+    if (verdict === 'on_their_way') return SOON_MS;
+    return verdict === 'no_limit' || verdict.admitted ? undefined : verdict.retryAfterMs;
+  }
+
+  #takeDeparture(clientId: string, rate: RateView): Departure {
+    const departure = this.#decide(clientId, rate, (state, { limit, policy }, nowMs) =>
+      takeDeparture(state, limit, boundsOf(policy), nowMs),
+    );
+    if (departure === 'no_limit') return this.#nowMs();
+    return departure === 'on_their_way' ? 'too_long' : departure;
+  }
+
+  /** By the limit that the connection came by, unless its cells have moved: then by that of now, as soon as this worker has been told of it. */
+  #decide<T>(clientId: string, rate: RateView, decide: Decide<T>): T | InPlaceOfLimit {
+    const decided = this.#decideBy(rate, decide);
+    if (decided !== undefined) return decided;
+    const now = this.#rateNow(clientId);
+    return now === undefined ? 'no_limit' : (this.#decideBy(now, decide) ?? 'on_their_way');
+  }
+
+  /** undefined: the cells have moved. */
+  #decideBy<T>(rate: RateView, decide: Decide<T>): T | undefined {
+    return rate.cells.withLock(this.#lane.lane, (state) => decide(state, rate, this.#nowMs()));
   }
 }
 
-function noPlace({ clientId }: Client, limit: number): Refusal {
-  return new Refusal('too_many_connections', `${clientId} holds ${limit} connections already`);
+const IN_SHADOW = 'would be refused (shadow)';
+
+/** What Explain says of a limit that only looks on. @throws Refusal the one given, of a limit that holds */
+function inShadow({ limits }: Client, refusal: Refusal): string {
+  if (!limits.shadow) throw refusal;
+  return `${IN_SHADOW}: ${refusal.reason}, ${refusal.message}`;
+}
+
+function noPlace({ clientId }: Client, held: number, limit: number): Refusal {
+  return new Refusal('too_many_connections', `${clientId} holds ${held} connections; its limit is ${limit}`);
 }
 
 function overRate({ limit, windowMs, action }: ConnectionRate, delayMs: number): Refusal {
@@ -102,13 +185,10 @@ function overRate({ limit, windowMs, action }: ConnectionRate, delayMs: number):
   return new Refusal('rate_limited', detail, action === 'close' ? 'close' : 'reset');
 }
 
-function waitedInVain(waited: Exclude<Waited, 'admitted' | 'gone'>, { maxDelayMs }: ConnectionRate): Refusal {
+function waitedInVain(waited: 'too_long' | 'line_full', { maxDelayMs }: ConnectionRate): Refusal {
   return new Refusal('rate_limited', waited === 'line_full' ? 'too many are waiting already' : `would wait longer than ${maxDelayMs} ms`);
 }
 
-/** What keeps the other algorithms' lines bounded; a leaky bucket brings its own bound. */
-const MOST_WAITING = 1_000;
-
-function delayBounds({ algorithm, burst, maxDelayMs }: ConnectionRate): DelayBounds {
-  return { maxDelayMs, mostWaiting: algorithm === 'leakyBucket' ? Math.min(burst, MOST_WAITING) : MOST_WAITING };
+function boundsOf({ algorithm, burst, maxDelayMs }: ConnectionRate): DepartureBounds {
+  return { maxDelayMs, mostWaiting: algorithm === 'leakyBucket' ? burst : undefined };
 }

@@ -3,142 +3,124 @@ import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { Logger } from 'pino';
 import { displayName, type Identity, type Peer } from '../domain/identity.ts';
-import { formatAddress, type Timeouts } from '../domain/model.ts';
-import { type CloseReason, isRefusal, type Reason } from '../domain/reasons.ts';
+import { isRefusal, type Reason } from '../domain/reasons.ts';
 import type { AddressPlace, AddressTable } from '../shared/memory/address-table.ts';
 import type { LaneWriter } from '../shared/memory/lane-writer.ts';
-import { type ConnectionFacts, connectionId } from '../shared/messages.ts';
+import type { FailingServer } from '../shared/messages.ts';
+import type { HostAddresses } from '../shared/upstream-addresses.ts';
 import { enterAddress } from './address-guard.ts';
 import type { Admission, Place } from './admission.ts';
+import { presentedChain } from './certificate-chain.ts';
+import type { CertificateTrust } from './certificate-trust.ts';
+import { type Facts, factsOf, idBeforeServing, noteQueued, noteSource, report, roundMs } from './connection-facts.ts';
 import { dialWith } from './dial.ts';
-import type { EventFeed } from './event-feed.ts';
+import { countingFailures } from './failure-runs.ts';
 import { clientOf, groupNamed, identityIn, listenerNamed, refuseIfRevoked, routeOf } from './gates.ts';
 import { endAndLinger } from './linger.ts';
-import type { LiveConnection, LiveConnections } from './live-connections.ts';
 import type { Openings, Presented } from './openings.ts';
 import type { Front } from './plain-front.ts';
 import { Refusal } from './refusal.ts';
+import { clientRefused } from './refused-client.ts';
+import { requestedOf } from './requested.ts';
 import { reset } from './reset.ts';
+import { type ServingContext, serve, tellRefused } from './serve.ts';
 import { type HeaderBounds, type Source, sourceOf } from './source.ts';
-import { Splice } from './splice.ts';
 import { type Ground, withdrawn } from './standing.ts';
-import { connectUpstream, type Dial, type Upstream } from './upstream.ts';
+import { connectUpstream, type Dial, type Reservation, type Upstream } from './upstream.ts';
 import type { ClientView, View } from './view.ts';
+import type { WaitingRoom } from './waiting-room.ts';
 
 /** What a connection finds in its worker. */
-export interface ConnectionContext {
-  /** The state of now; it is another object after each change. */
-  readonly view: () => View;
-  readonly lane: LaneWriter;
+export interface ConnectionContext extends ServingContext {
   readonly admission: Admission;
+  readonly waitingRoom: WaitingRoom;
   readonly openings: Openings;
-  readonly timeouts: Timeouts;
+  readonly hosts: HostAddresses;
+  readonly tellFailing: (server: FailingServer) => void;
   readonly addresses: AddressTable;
   /** Of PROXY protocol headers. */
   readonly headers: HeaderBounds;
-  readonly nowMs: () => number;
-  /** Milliseconds since 1970. */
-  readonly wallMs: () => number;
   readonly log: Logger;
-  /** The connections being served, so that they can be seen and closed from outside. */
-  readonly live: LiveConnections;
-  readonly events: EventFeed;
-}
-
-/** What the log says of a connection; filled in as the story goes. */
-interface Facts {
-  /** Given when the connection is served or refused. */
-  id?: string;
-  listener: string;
-  remote: string;
-  /** The proxy that spoke for the client. */
-  via?: string;
-  identity?: string;
-  client?: string;
-  sni?: string;
-  alpn?: string;
-  group?: string;
-  server?: string;
-  attempts?: number;
-  handshakeMs?: number;
-  connectMs?: number;
-  bytesUp: number;
-  bytesDown: number;
-  detail?: string;
+  readonly trust: CertificateTrust;
 }
 
 /** Serves one accepted socket until it is closed. Never rejects: whatever happens ends in one reason, one log line and clean counters. */
 export async function handleConnection(raw: Socket, listenerName: string, front: Front, context: ConnectionContext): Promise<void> {
-  const { lane, admission, nowMs } = context;
+  const { nowMs } = context;
   const acceptedMs = nowMs();
-  const facts: Facts = { listener: listenerName, remote: `${raw.remoteAddress}:${raw.remotePort}`, bytesUp: 0, bytesDown: 0 };
+  const facts = factsOf(raw, listenerName);
+  let source: Source | undefined;
   let fromAddress: AddressPlace | undefined;
   let downstream: Socket | undefined;
   let identity: Identity | undefined;
   let client: ClientView | undefined;
   let place: Place | undefined;
+  let reservation: Reservation | undefined;
   let upstream: Upstream | undefined;
   let served = false;
   let reason: Reason = 'internal_error';
   // A socket that fails says so by closing; each step below watches for that.
   raw.on('error', () => undefined);
   try {
-    const source = await sourceOf(raw, listenerNamed(listenerName, context.view()), context.headers);
-    tellSource(source, facts);
+    // No View may stay in a variable here: a connection that lasts for days would keep its whole revision in memory.
+    source = await sourceOf(raw, listenerNamed(listenerName, context.view()), context.headers);
+    noteSource(source, facts);
     fromAddress = enterAddress(listenerNamed(listenerName, context.view()), source.bits, context.addresses, nowMs());
-    downstream = await front.handshake(raw);
+    const trustedAsOf = context.trust.epoch(listenerName);
+    downstream = await handshake(raw, front, acceptedMs, facts, context);
     fromAddress.shaken();
-    const handshakeMs = nowMs() - acceptedMs;
-    facts.handshakeMs = roundMs(handshakeMs);
-    if (downstream !== raw) lane.countHandshake(handshakeMs / 1000);
     const gone = signalAfter(downstream, ['close']);
     // A client that ends without having said a word does not wait for its turn any longer.
     const givenUp = signalAfter(downstream, ['close', 'end']);
 
-    // No View may stay in a variable here: a connection that lasts for days would keep its whole revision in memory.
-    identity = identify(downstream, facts);
+    identity = identify(downstream, facts, context.lane);
     const peer = { identity, source: source.bits };
     client = recognise(peer, context.view(), facts);
-    const targetGroup = authorise(client, listenerName, downstream, context.view(), facts);
-    const ground = { ...peer, clientId: client.client.clientId, group: targetGroup };
-    place = await admission.admit(client, givenUp);
-    const dialledMs = nowMs();
-    const dial = dialFor(targetGroup, { source, identity, downstream }, facts, context);
-    upstream = await connectUpstream(groupNamed(targetGroup, context.view()), ground, lane, dial, gone);
-    facts.server = upstream.server.address;
-    facts.attempts = upstream.attempts;
-    const connectMs = nowMs() - dialledMs;
-    facts.connectMs = roundMs(connectMs);
-    lane.countConnect(connectMs / 1000);
+    const group = authorise(client, listenerName, downstream, context.view(), facts);
+    const ground = { ...peer, clientId: client.client.clientId, group };
+    place = await context.admission.admit(client, givenUp);
+    reservation = await context.waitingRoom.reserve(ground, client.slot, givenUp, (waitedMs) => noteQueued(waitedMs, facts));
+    const dial = dialFor(group, { source, identity, downstream }, facts, context);
+    upstream = await connect(ground, reservation, dial, gone, facts, context);
+    await context.trust.refuseIfWithdrawn(listenerName, trustedAsOf, () => presentedChain(downstream));
     refuseIfWithdrawn(ground, context.view());
 
     served = true;
-    reason = await serve(raw, downstream, client, upstream, ground, facts, context);
+    reason = await serve({ raw, downstream, upstream, client, ground }, facts, context);
   } catch (error) {
-    reason = refuse(raw, downstream, error, facts, context);
+    client ??= whoseRefusal(error, identity, source?.bits, facts, context.view());
+    reason = refuse(raw, downstream, error, facts, context.log);
     upstream?.socket.destroy();
     // One that failed while it was being served has told its end.
     if (!served) tellRefused(reason, identity, facts, context);
   } finally {
+    reservation?.release();
     upstream?.release();
     place?.release();
     fromAddress?.release();
-    account(reason, client, lane);
+    account(reason, client, context.lane);
     report(reason, facts, nowMs() - acceptedMs, context.log);
   }
 }
 
-function tellSource({ address, via }: Source, facts: Facts): void {
-  if (via === undefined) return;
-  facts.remote = formatAddress(address);
-  facts.via = via;
+/** What the client and the balancer speak through: TLS, or the socket itself on a plain listener. @throws Refusal */
+async function handshake(raw: Socket, front: Front, acceptedMs: number, facts: Facts, { lane, nowMs }: ConnectionContext): Promise<Socket> {
+  const downstream = await front.handshake(raw);
+  const handshakeMs = nowMs() - acceptedMs;
+  facts.handshakeMs = roundMs(handshakeMs);
+  if (downstream !== raw) lane.countHandshake(handshakeMs / 1000);
+  return downstream;
 }
 
 /** What the certificate proves; undefined on a plain listener. @throws Refusal */
-function identify(downstream: Socket, facts: Facts): Identity | undefined {
+function identify(downstream: Socket, facts: Facts, lane: LaneWriter): Identity | undefined {
   if (!(downstream instanceof TLSSocket)) return undefined;
   const certificate = downstream.getPeerX509Certificate();
   if (certificate === undefined) throw new Refusal('no_client_certificate', 'the certificate is gone');
+  if (downstream.isSessionReused()) {
+    facts.resumed = true;
+    lane.countResumed();
+  }
   const identity = identityIn(certificate);
   facts.identity = displayName(identity).slice(0, 256);
   return identity;
@@ -170,11 +152,29 @@ function dialFor(
   facts: Facts,
   context: ConnectionContext,
 ): Dial {
-  const { lane, openings, view } = context;
-  // Before it is served it has no place in the order of those that are: its id is given now, its number then.
-  const id = () => (facts.id ??= connectionId(lane.lane, lane.nextNumber()));
-  const presented = { ...client, requested: requestedOf(client.downstream), id };
-  return dialWith(openings.of(groupNamed(targetGroup, view()).group, presented));
+  const { lane, openings, hosts, tellFailing, view } = context;
+  const presented = { ...client, requested: requestedOf(client.downstream), id: () => idBeforeServing(facts, lane) };
+  const { group } = groupNamed(targetGroup, view());
+  return countingFailures(dialWith(openings.of(group, presented), hosts), group, lane.outliers, tellFailing);
+}
+
+/** A server that answers, on the place that was taken or another one. @throws Refusal */
+async function connect(
+  ground: Ground,
+  reservation: Reservation,
+  dial: Dial,
+  gone: AbortSignal,
+  facts: Facts,
+  { lane, view, nowMs }: ConnectionContext,
+): Promise<Upstream> {
+  const dialledMs = nowMs();
+  const upstream = await connectUpstream(groupNamed(ground.group, view()), reservation, ground, lane, dial, gone);
+  const connectMs = nowMs() - dialledMs;
+  facts.server = upstream.server.address;
+  facts.attempts = upstream.attempts;
+  facts.connectMs = roundMs(connectMs);
+  lane.countConnect(connectMs / 1000);
+  return upstream;
 }
 
 /** The state may have changed while the client waited or its server was dialled: what it is not allowed now is not served. */
@@ -183,105 +183,21 @@ function refuseIfWithdrawn(ground: Ground, view: View): void {
   if (withdrawal !== undefined) throw new Refusal(withdrawal.refusal, withdrawal.detail);
 }
 
-function requestedOf(downstream: Socket) {
-  if (!(downstream instanceof TLSSocket)) return { sni: undefined, alpn: undefined };
-  // @types/node types both loosely; without SNI servername is false, without ALPN alpnProtocol is false.
-  const sni: unknown = downstream.servername;
-  const alpn: unknown = downstream.alpnProtocol;
-  return {
-    sni: typeof sni === 'string' && sni !== '' ? sni.toLowerCase() : undefined,
-    alpn: typeof alpn === 'string' && alpn !== '' ? alpn : undefined,
-  };
-}
-
-/** Copies bytes until both sides are closed. */
-async function serve(
-  raw: Socket,
-  downstream: Socket,
-  client: ClientView,
-  upstream: Upstream,
-  ground: Ground,
+/** The client whose certificate is refused, if it is proven to be. */
+function whoseRefusal(
+  error: unknown,
+  identity: Identity | undefined,
+  source: bigint | undefined,
   facts: Facts,
-  context: ConnectionContext,
-): Promise<CloseReason> {
-  const { lane, live, events, timeouts, nowMs, wallMs } = context;
-  const { server } = upstream;
-  const splice = new Splice({
-    client: downstream,
-    upstream: upstream.socket,
-    timeouts,
-    nowMs,
-    resetClient: () => reset(raw, downstream),
-    onBytesUp: (bytes) => {
-      facts.bytesUp += bytes;
-      lane.countBytesUp(client.slot, server.slot, bytes);
-    },
-    onBytesDown: (bytes) => {
-      facts.bytesDown += bytes;
-      lane.countBytesDown(client.slot, server.slot, bytes);
-    },
-  });
-  const number = lane.nextNumber();
-  facts.id ??= connectionId(lane.lane, number);
-  const openedAtMs = wallMs();
-  const connection: LiveConnection = {
-    id: facts.id,
-    number,
-    clientId: ground.clientId,
-    fingerprint: ground.identity?.fingerprint ?? '',
-    group: ground.group,
-    server: server.address,
-    ground,
-    facts: () => connectionFacts(facts, number, ground.identity, openedAtMs),
-    close: (reason) => splice.close(reason),
-  };
-  live.add(connection);
-  events.add(() => ({ kind: 'opened', atMs: openedAtMs, connection: connection.facts() }));
-  lane.countAccepted(client.slot);
-  let reason: CloseReason = 'internal_error';
-  try {
-    reason = await splice.run();
-    return reason;
-  } finally {
-    lane.countEnded();
-    live.delete(connection);
-    events.add(() => ({ kind: 'closed', atMs: wallMs(), connection: connection.facts(), reason, detail: facts.detail ?? '' }));
-  }
-}
-
-function tellRefused(reason: Reason, identity: Identity | undefined, facts: Facts, { lane, events, wallMs }: ConnectionContext): void {
-  const number = lane.nextNumber();
-  facts.id ??= connectionId(lane.lane, number);
-  events.add(() => ({
-    kind: 'refused',
-    atMs: wallMs(),
-    connection: connectionFacts(facts, number, identity, undefined),
-    reason,
-    detail: facts.detail ?? '',
-  }));
-}
-
-/** A connection as others see it. */
-function connectionFacts(facts: Facts, number: number, identity: Identity | undefined, openedAtMs: number | undefined): ConnectionFacts {
-  return {
-    id: facts.id ?? '',
-    number,
-    listener: facts.listener,
-    remote: facts.remote,
-    via: facts.via ?? '',
-    clientId: facts.client ?? '',
-    identity: facts.identity ?? '',
-    fingerprint: identity?.fingerprint ?? '',
-    group: facts.group ?? '',
-    server: facts.server ?? '',
-    openedAtMs,
-    bytesFromClient: facts.bytesUp,
-    bytesToClient: facts.bytesDown,
-  };
+  view: View,
+): ClientView | undefined {
+  const client = clientRefused(error, identity, source, view);
+  if (client !== undefined) facts.client = client.client.clientId;
+  return client;
 }
 
 /** Tells the client, and says why. */
-function refuse(raw: Socket, downstream: Socket | undefined, error: unknown, facts: Facts, { log }: ConnectionContext): Reason {
+function refuse(raw: Socket, downstream: Socket | undefined, error: unknown, facts: Facts, log: Logger): Reason {
   if (!(error instanceof Refusal)) {
     log.error({ err: error, remote: facts.remote, listener: facts.listener }, 'a connection failed inside the load balancer');
     reset(raw, downstream);
@@ -298,18 +214,7 @@ function account(reason: Reason, client: ClientView | undefined, lane: LaneWrite
   if (client !== undefined && isRefusal(reason)) lane.countRefused(client.slot, reason);
 }
 
-/** One line a connection. Names come from certificates and clients: they are bounded, and JSON escapes what could steer a terminal. */
-function report(reason: Reason, facts: Facts, durationMs: number, log: Logger): void {
-  const line = { reason, ...facts, durationMs: roundMs(durationMs) };
-  if (isRefusal(reason)) log.warn(line, 'connection refused');
-  else log.info(line, 'connection closed');
-}
-
-/** To a tenth: what a person reads. */
-function roundMs(ms: number): number {
-  return Math.round(ms * 10) / 10;
-}
-
+/** Aborts with the first of these events. */
 function signalAfter(socket: Socket, events: readonly ('close' | 'end')[]): AbortSignal {
   const controller = new AbortController();
   for (const event of events) socket.once(event, () => controller.abort());

@@ -1,64 +1,90 @@
-/** Where one client's connections wait for their turn when its limit says `delay`: first come, first served, bounded. */
+/**
+ * Where one client's connections wait for their departures when its limit says `delay`: first come, first served. When they
+ * go is reserved in shared memory, over all workers; here it is only waited for.
+ */
+import type { Departure } from '../domain/ratelimit/departure.ts';
 
-/** Asks the limiter once; undefined: admitted, a number: ask again after that many milliseconds. */
-export type Ask = () => number | undefined;
+/** Takes the next departure of the client's limit. */
+export type Reserve = () => Departure;
 
 export type Waited = 'admitted' | 'too_long' | 'line_full' | 'gone';
 
-export interface DelayBounds {
-  readonly maxDelayMs: number;
-  /** Connections that may stand in this line. */
-  readonly mostWaiting: number;
-}
-
 export class DelayLine {
-  /** Resolves when the last in line has had its turn. */
-  #tail: Promise<unknown> = Promise.resolve();
-  #waiting = 0;
+  /** Departures of this worker, in order; as many as wait, or more: who leaves early leaves his to those behind him. */
+  readonly #departures: number[] = [];
+  readonly #waiting: (() => void)[] = [];
+  readonly #nowMs: () => number;
+  readonly #mostWaiting: number;
+  readonly #onEmpty: () => void;
+  #timer: NodeJS.Timeout | undefined;
+
+  /** At most `mostWaiting` wait here. `onEmpty`: nobody waits any more, and no departure is left. */
+  constructor(nowMs: () => number, mostWaiting: number, onEmpty: () => void) {
+    this.#nowMs = nowMs;
+    this.#mostWaiting = mostWaiting;
+    this.#onEmpty = onEmpty;
+  }
 
   /** How many wait now. */
   get waiting(): number {
-    return this.#waiting;
+    return this.#waiting.length;
   }
 
-  /** Waits until `ask` admits, for at most `maxDelayMs`, or until the client goes. */
-  async wait(ask: Ask, { maxDelayMs, mostWaiting }: DelayBounds, gone: AbortSignal, nowMs: () => number): Promise<Waited> {
-    if (this.#waiting === 0) {
-      const delayMs = ask();
-      if (delayMs === undefined) return 'admitted';
-      if (delayMs > maxDelayMs) return 'too_long';
+  /** Waits until the connection may go, or until its client has gone. */
+  async wait(reserve: Reserve, gone: AbortSignal): Promise<Waited> {
+    if (gone.aborted) return 'gone';
+    if (this.#waiting.length >= this.#mostWaiting) return 'line_full';
+    if (this.#departures.length === this.#waiting.length) {
+      const departure = reserve();
+      if (typeof departure !== 'number') return departure;
+      if (departure <= this.#nowMs() && this.#waiting.length === 0) return 'admitted';
+      this.#departures.push(departure);
+      if (this.#departures.length === 1) this.#setTimer();
     }
-    if (this.#waiting >= mostWaiting) return 'line_full';
-    const deadlineMs = nowMs() + maxDelayMs;
-    const ahead = this.#tail;
-    const turn = Promise.withResolvers<void>();
-    this.#tail = turn.promise;
-    this.#waiting++;
-    try {
-      await withDeadline(ahead, maxDelayMs, gone);
-      return await this.#takeTurn(ask, deadlineMs, gone, nowMs);
-    } finally {
-      this.#waiting--;
-      // Those behind go when this one and everyone ahead of it are through: a turn given up early opens no gap.
-      void ahead.then(() => turn.resolve());
-    }
+    return new Promise((resolve) => {
+      const go = () => {
+        gone.removeEventListener('abort', leave);
+        resolve('admitted');
+      };
+      const leave = () => {
+        this.#waiting.splice(this.#waiting.indexOf(go), 1);
+        resolve('gone');
+      };
+      gone.addEventListener('abort', leave, { once: true });
+      this.#waiting.push(go);
+    });
   }
 
-  async #takeTurn(ask: Ask, deadlineMs: number, gone: AbortSignal, nowMs: () => number): Promise<Waited> {
-    for (;;) {
-      if (gone.aborted) return 'gone';
-      if (nowMs() > deadlineMs) return 'too_long';
-      const delayMs = ask();
-      if (delayMs === undefined) return 'admitted';
-      if (nowMs() + delayMs > deadlineMs) return 'too_long';
-      await withDeadline(NEVER, delayMs, gone);
+  #setTimer(): void {
+    const [next] = this.#departures;
+    if (next === undefined) this.#onEmpty();
+    // Rounded up: a timer that fires a fraction early would let one go too soon.
+    else this.#timer = setTimeout(() => this.#depart(), Math.max(0, Math.ceil(next - this.#nowMs())));
+  }
+
+  /** A departure for which nobody waits any more has lapsed. */
+  #depart(): void {
+    clearTimeout(this.#timer);
+    const nowMs = this.#nowMs();
+    while ((this.#departures[0] ?? Number.POSITIVE_INFINITY) <= nowMs) {
+      this.#departures.shift();
+      this.#waiting.shift()?.();
     }
+    this.#setTimer();
   }
 }
 
-/** The lines of all clients. A client has one only while somebody stands in it. */
+/** The lines of all clients. A client has one only while there is something to wait for. */
 export class DelayLines {
   readonly #lines = new Map<string, DelayLine>();
+  readonly #nowMs: () => number;
+  readonly #mostWaiting: number;
+
+  /** At most `mostWaiting` wait in each. */
+  constructor(nowMs: () => number, mostWaiting: number) {
+    this.#nowMs = nowMs;
+    this.#mostWaiting = mostWaiting;
+  }
 
   /** How many clients have a line now. */
   get size(): number {
@@ -71,30 +97,13 @@ export class DelayLines {
   }
 
   /** As {@link DelayLine.wait}, in the line of this client. */
-  async wait(clientId: string, ask: Ask, bounds: DelayBounds, gone: AbortSignal, nowMs: () => number): Promise<Waited> {
-    const line = this.#lines.get(clientId) ?? new DelayLine();
+  wait(clientId: string, reserve: Reserve, gone: AbortSignal): Promise<Waited> {
+    const known = this.#lines.get(clientId);
+    if (known !== undefined) return known.wait(reserve, gone);
+    const line = new DelayLine(this.#nowMs, this.#mostWaiting, () => this.#lines.delete(clientId));
     this.#lines.set(clientId, line);
-    try {
-      return await line.wait(ask, bounds, gone, nowMs);
-    } finally {
-      if (line.waiting === 0 && this.#lines.get(clientId) === line) this.#lines.delete(clientId);
-    }
+    const waited = line.wait(reserve, gone);
+    if (line.waiting === 0) this.#lines.delete(clientId);
+    return waited;
   }
-}
-
-const NEVER = new Promise<never>(() => undefined);
-
-/** Resolves when `event` does, after `ms`, or when the client goes, whichever is first. */
-function withDeadline(event: Promise<unknown>, ms: number, gone: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      gone.removeEventListener('abort', done);
-      resolve();
-    };
-    // Rounded up: a timer that fires a fraction early would only ask in vain.
-    const timer = setTimeout(done, Math.ceil(ms));
-    gone.addEventListener('abort', done);
-    if (event !== NEVER) void event.then(done);
-  });
 }

@@ -1,9 +1,11 @@
-import { parseAddress } from '../domain/address.ts';
-import { type Opening, openUpstream, UpstreamTlsError } from '../shared/upstream-socket.ts';
+import { monotonicMs } from '../shared/clock.ts';
+import { isLocalFailure } from '../shared/local-failures.ts';
+import { type HostAddresses, openFirst, UnresolvedHostError } from '../shared/upstream-addresses.ts';
+import { type Opening, UpstreamTlsError } from '../shared/upstream-socket.ts';
 import { type Dial, DialError } from './upstream.ts';
 
-/** Connects over real sockets; all that the opening says is within the timeout. */
-export function dialWith(opening: Opening): Dial {
+/** Connects over real sockets, to each address of the server's host name in turn; all that the opening says is within the timeout. */
+export function dialWith(opening: Opening, hosts: HostAddresses): Dial {
   return async (server, timeoutMs, gone) => {
     const givenUp = new AbortController();
     const onGone = () => givenUp.abort();
@@ -11,10 +13,11 @@ export function dialWith(opening: Opening): Dial {
     if (gone.aborted) onGone();
     else gone.addEventListener('abort', onGone);
     try {
-      return await openUpstream(server.target, hostOf(server.address), opening, givenUp.signal);
+      const addresses = hosts.inTurn(server.target.host);
+      return await openFirst(addresses, server.target, opening, givenUp.signal, monotonicMs() + timeoutMs);
     } catch (error) {
       const { reason, why } = failureOf(error, gone, givenUp.signal, timeoutMs);
-      throw new DialError(reason, `${server.address}: ${why}`);
+      throw new DialError(reason, `${server.address}: ${why}`, isLocalFailure(error) || error instanceof UnresolvedHostError);
     } finally {
       clearTimeout(timer);
       gone.removeEventListener('abort', onGone);
@@ -33,10 +36,4 @@ function failureOf(
   if (error instanceof UpstreamTlsError) return { reason: 'upstream_tls_failed', why: error.message };
   if (!(error instanceof Error)) throw error;
   return { reason: 'upstream_connect_failed', why: 'code' in error && typeof error.code === 'string' ? error.code : error.message };
-}
-
-/** The server's own name, wherever it was found. */
-function hostOf(address: string): string {
-  const parsed = parseAddress(address);
-  return 'problem' in parsed ? address : parsed.host;
 }

@@ -1,25 +1,31 @@
 /** What would become of a connection that came now: the checks of a real one, asked in the same order, using up nothing. */
 import { X509Certificate } from 'node:crypto';
 import { displayName, type Identity } from '../domain/identity.ts';
-import type { TlsMaterial } from '../domain/model.ts';
+import type { Client, TlsMaterial } from '../domain/model.ts';
+import { unroutableClients } from '../domain/unroutable.ts';
 import { monotonicMs } from '../shared/clock.ts';
 import type { ExplainedCandidate, ExplainedStep, ExplainQuestion, Explanation } from '../shared/explain.ts';
 import type { AddressTable } from '../shared/memory/address-table.ts';
+import type { HealthCode } from '../shared/memory/layout.ts';
 import { peekAddress } from './address-guard.ts';
 import type { Admission } from './admission.ts';
+import { peekBandwidth } from './bandwidth.ts';
 import { certificateVerdict } from './certificate-verdict.ts';
 import { clientOf, groupNamed, identityIn, refuseIfRevoked, routeOf } from './gates.ts';
+import type { Pacer } from './pacer.ts';
 import { Refusal } from './refusal.ts';
-import { obstacleTo, preferenceOf, type ServerView } from './server-view.ts';
+import { obstacleTo, type Preference, preferenceOf, type ServerView } from './server-view.ts';
 import { offeredAlpn } from './tls.ts';
-import { noneOf } from './upstream.ts';
 import type { ClientView, GroupView, View } from './view.ts';
+import type { WaitingRoom } from './waiting-room.ts';
 
 /** What the worker's connections are judged by. */
 export interface ExplainContext {
   readonly view: View;
   readonly admission: Admission;
+  readonly pacer: Pacer;
   readonly addresses: AddressTable;
+  readonly waitingRoom: WaitingRoom;
   /** The TLS material that the listener serves with now; undefined: it is a plain one. */
   readonly material: TlsMaterial | undefined;
 }
@@ -77,7 +83,7 @@ async function walk(
   found: Draft,
   step: Step,
 ): Promise<void> {
-  const { view, admission, addresses } = context;
+  const { view, admission, pacer, addresses, waitingRoom } = context;
   const configured = view.listener(listener);
   const bounds = configured?.perAddress;
   if (bounds !== undefined && source !== undefined)
@@ -95,15 +101,28 @@ async function walk(
   found.clientId = client.client.clientId;
   const group = await step('route', () => {
     const requested = { sni, alpn: agreed };
-    const { targetGroup, rule } = routeOf(client.client, listener, requested, view);
+    const { targetGroup, rule } = withHint(client.client, view, () => routeOf(client.client, listener, requested, view));
     return { value: groupNamed(targetGroup, view), detail: rule };
   });
   found.targetGroup = group.group.name;
   await step('connections', () => ({ value: undefined, detail: admission.peekPlace(client) }));
   await step('rate', () => ({ value: undefined, detail: admission.peekRate(client) }));
+  const bandwidth = peekBandwidth(client, pacer);
+  if (bandwidth !== undefined) await step('bandwidth', () => ({ value: undefined, detail: bandwidth }));
   const server = group.pool.choose({ clientId: client.client.clientId, source });
   found.candidates = candidatesOf(group);
-  found.pick = await step('server', () => picked(group, client, server));
+  found.pick = await step('server', () => picked(group, client, server, waitingRoom));
+}
+
+/** Where no connection of the client could come through, whatever it asks for, the refusal says so. */
+function withHint<T>(client: Client, { snapshot }: View, route: () => T): T {
+  try {
+    return route();
+  } catch (error) {
+    const [hint] = unroutableClients([client], snapshot.listeners);
+    if (!(error instanceof Refusal) || hint === undefined) throw error;
+    throw new Refusal(error.reason, `${error.message}; ${hint}`);
+  }
 }
 
 /** What the certificate proves; undefined on a plain listener, which asks for none. @throws Refusal */
@@ -144,8 +163,14 @@ function agreedAlpn(offered: readonly string[], wanted: string | undefined): str
   return wanted;
 }
 
-function picked(group: GroupView, { client }: ClientView, server: ServerView | undefined): Checked<string> {
-  if (server === undefined) throw new Refusal('no_healthy_upstream', noneOf(group));
+/** The server that it would be sent to; undefined: it would wait for one. @throws Refusal */
+function picked(
+  group: GroupView,
+  { client, slot }: ClientView,
+  server: ServerView | undefined,
+  room: WaitingRoom,
+): Checked<string | undefined> {
+  if (server === undefined || room.hasQueue(group)) return { value: undefined, detail: room.peek(group, slot) };
   return { value: server.address, detail: `${server.address} for ${client.clientId}, by ${group.group.algorithm}` };
 }
 
@@ -160,7 +185,7 @@ function candidatesOf({ servers }: GroupView): readonly ExplainedCandidate[] {
   return standings.map(({ server, health, obstacle, preference }) => ({
     server: server.address,
     usable: obstacle === undefined && preference === best,
-    why: obstacle === undefined ? [WHY[preference], ...reservations(server)].join(', ') : whyOut(obstacle, server),
+    why: obstacle === undefined ? [whyIn(server, health, preference), ...reservations(server)].join(', ') : whyOut(obstacle, server),
     health,
     active: server.active(),
     weight: server.weight,
@@ -177,6 +202,12 @@ function reservations({ share, agent }: ServerView): readonly string[] {
   ];
 }
 
+/** In panic it is said what is not looked at. */
+function whyIn(server: ServerView, health: HealthCode, preference: Preference): string {
+  if (server.isEjected()) return 'ejected, but the group is in panic';
+  return health === 'unhealthy' ? 'unhealthy, but the group is in panic' : WHY[preference];
+}
+
 const WHY_OUT = {
   drain: 'drain',
   maintenance: 'maintenance',
@@ -188,5 +219,6 @@ const WHY_OUT = {
 } as const;
 
 function whyOut(obstacle: NonNullable<ReturnType<typeof obstacleTo>>, server: ServerView): string {
+  if (obstacle === 'ejected') return `ejected for another ${Math.ceil(server.ejectedForMs(monotonicMs()) / 1000)} s`;
   return obstacle === 'full' ? `full (${server.active()} of ${server.maxConnections})` : WHY_OUT[obstacle];
 }

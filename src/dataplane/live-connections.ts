@@ -2,19 +2,26 @@
 import type { CloseReason } from '../domain/reasons.ts';
 import {
   type CloseMode,
+  type Closing,
   type ConnectionFacts,
   type ConnectionPage,
   type ConnectionQuery,
   type ConnectionSelector,
   selects,
 } from '../shared/messages.ts';
+import type { CertificateChain } from './certificate-chain.ts';
 import { type Ground, withdrawn } from './standing.ts';
 import type { View } from './view.ts';
 
 export interface LiveConnection extends Required<ConnectionSelector> {
   readonly number: number;
+  readonly listener: string;
+  /** What the client has shown of its chain, its own certificate first; undefined on a plain listener. Made anew each time. */
+  chain(): CertificateChain | undefined;
   readonly ground: Ground;
   facts(): ConnectionFacts;
+  /** When a byte last moved, on the monotonic clock. */
+  lastMoveMs(): number;
   close(reason: CloseReason): void;
 }
 
@@ -22,6 +29,13 @@ export interface LiveConnection extends Required<ConnectionSelector> {
 interface Reprieve {
   readonly reason: CloseReason;
   readonly deadline: NodeJS.Timeout;
+}
+
+/** How connections end that are not allowed any more. */
+interface Enforcement {
+  readonly mode: CloseMode;
+  readonly deadlineMs: number;
+  readonly anew: ConnectionSelector | undefined;
 }
 
 export class LiveConnections {
@@ -57,11 +71,28 @@ export class LiveConnections {
     return { connections, more: false };
   }
 
+  /** The connections that came in by the listener. */
+  on(listener: string): readonly LiveConnection[] {
+    return this.#those((connection) => connection.listener === listener);
+  }
+
   /** Closes the connections that are meant, and says how many they are. */
   close(selector: ConnectionSelector, reason: CloseReason): number {
     const chosen = this.#those((connection) => selects(selector, connection));
     for (const connection of chosen) connection.close(reason);
     return chosen.length;
+  }
+
+  /** Closes so many connections of each server, the longest idle first, and says how many they were. */
+  closeIdlest(closings: readonly Closing[], reason: CloseReason): number {
+    let closed = 0;
+    for (const { group, server, count } of closings) {
+      const candidates = this.#those((connection) => connection.group === group && connection.server === server);
+      const chosen = candidates.sort((a, b) => a.lastMoveMs() - b.lastMoveMs()).slice(0, count);
+      for (const connection of chosen) connection.close(reason);
+      closed += chosen.length;
+    }
+    return closed;
   }
 
   closeAll(reason: CloseReason): void {
@@ -70,14 +101,16 @@ export class LiveConnections {
 
   /**
    * Ends the connections whose ground is gone, and says how many they are. Those that have their deadline already, for the same
-   * reason, keep it and are not counted again.
+   * reason, keep it and are not counted again, unless `anew` fits them.
    */
-  enforce(mode: CloseMode, deadlineMs: number): number {
+  enforce({ mode, deadlineMs, anew }: Enforcement): number {
     const view = this.#view();
     let count = 0;
     for (const connection of this.#those(() => true)) {
       const withdrawal = withdrawn(connection.ground, view);
-      if (withdrawal === undefined || withdrawal.close === this.#reprieves.get(connection)?.reason) continue;
+      if (withdrawal === undefined) continue;
+      const isUnderWay = withdrawal.close === this.#reprieves.get(connection)?.reason;
+      if (isUnderWay && (anew === undefined || !selects(anew, connection))) continue;
       count++;
       if (mode === 'reset') connection.close(withdrawal.close);
       else this.#reprieve(connection, withdrawal.close, deadlineMs);

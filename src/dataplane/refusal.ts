@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto';
 import type { RefusalReason } from '../domain/reasons.ts';
 
 /** How a refused client is told: by a TCP RST, or by an orderly TLS close. */
@@ -14,5 +15,17 @@ export class Refusal extends Error {
     this.name = 'Refusal';
     this.reason = reason;
     this.manner = manner;
+  }
+}
+
+/** The refusal of a certificate that OpenSSL does not let pass. */
+export class CertificateRefusal extends Refusal {
+  /** Whose it is has been proven by one of the listener's CAs, although it is not good any more; undefined: nothing is proven. */
+  readonly proven: X509Certificate | undefined;
+
+  constructor(reason: RefusalReason, detail: string, proven: X509Certificate | undefined) {
+    super(reason, detail);
+    this.name = 'CertificateRefusal';
+    this.proven = proven;
   }
 }

@@ -20,13 +20,14 @@ export class ServerView implements Candidate {
   readonly mode: ServerMode;
   readonly #configured: UpstreamServer;
   readonly #lane: LaneWriter;
+  readonly #groupSlot: number;
   // Plain fields, since every choice reads them; refresh brings them up to date.
   #agent: AgentState = SILENT_AGENT;
   #maxConnections: number;
   #capacity = 1;
   #share = 1;
 
-  constructor(configured: UpstreamServer, target: Address, slot: number, lane: LaneWriter) {
+  constructor(configured: UpstreamServer, target: Address, slot: number, groupSlot: number, lane: LaneWriter) {
     this.address = configured.address;
     this.target = target;
     this.slot = slot;
@@ -35,6 +36,7 @@ export class ServerView implements Candidate {
     this.mode = configured.mode;
     this.#configured = configured;
     this.#lane = lane;
+    this.#groupSlot = groupSlot;
     this.#maxConnections = configured.maxConnections ?? Number.POSITIVE_INFINITY;
   }
 
@@ -70,6 +72,21 @@ export class ServerView implements Candidate {
     return this.#lane.health(this.slot);
   }
 
+  /** Connections to it fail, and it gets none for a while. */
+  isEjected(): boolean {
+    return this.#lane.outliers.isEjected(this.slot);
+  }
+
+  /** How long it still is ejected, as far as was said when it was. */
+  ejectedForMs(nowMs: number): number {
+    return Math.max(0, this.#lane.outliers.ejectedUntilMs(this.slot) - nowMs);
+  }
+
+  /** So few servers of the group are left that their health is not looked at. */
+  isInPanic(): boolean {
+    return this.#lane.outliers.isInPanic(this.#groupSlot);
+  }
+
   active(): number {
     return this.#lane.serverActive(this.slot);
   }
@@ -80,14 +97,22 @@ export class ServerView implements Candidate {
   }
 }
 
-/** Why a server takes no connection now, whatever the others do; undefined: it may. Weight 0 is among it, as balancers have it. */
-export function obstacleTo(
-  server: ServerView,
-  health: HealthCode,
-): 'drain' | 'maintenance' | 'weight' | 'unhealthy' | NonNullable<ReturnType<typeof agentObstacle>> | 'full' | undefined {
+/** Why a server takes no connection. Weight 0 is among it, as balancers have it. */
+export type Obstacle =
+  | 'drain'
+  | 'maintenance'
+  | 'weight'
+  | 'unhealthy'
+  | 'ejected'
+  | NonNullable<ReturnType<typeof agentObstacle>>
+  | 'full';
+
+/** Why a server takes no connection now, whatever the others do; undefined: it may. */
+export function obstacleTo(server: ServerView, health: HealthCode): Obstacle | undefined {
   if (server.mode !== 'ready') return server.mode;
   if (server.weight === 0) return 'weight';
-  if (health === 'unhealthy') return 'unhealthy';
+  const isEjected = server.isEjected();
+  if ((health === 'unhealthy' || isEjected) && !server.isInPanic()) return isEjected ? 'ejected' : 'unhealthy';
   const agent = server.capacity === 0 ? 'agentDrain' : agentObstacle(server.agent);
   if (agent !== undefined) return agent;
   if (server.active() >= server.maxConnections) return 'full';

@@ -2,9 +2,14 @@
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { Timeouts } from '../domain/model.ts';
+import type { Direction } from '../domain/ratelimit/byte-line.ts';
 import type { CloseReason } from '../domain/reasons.ts';
 import { tcpBelow } from '../shared/upstream-socket.ts';
+import type { Held } from './pacer.ts';
 import { reset } from './reset.ts';
+
+/** Calls `pass` once so many bytes may go that way, at once (undefined) or later. */
+export type Pace = (direction: Direction, bytes: number, pass: () => void) => Held | undefined;
 
 export interface SpliceOptions {
   /** With TLS, or plain. */
@@ -15,15 +20,24 @@ export interface SpliceOptions {
   /** Called with the size of each chunk on its way to the upstream server, and on its way to the client. */
   readonly onBytesUp: (bytes: number) => void;
   readonly onBytesDown: (bytes: number) => void;
+  readonly pace: Pace;
   /** Sends a TCP RST on the socket below the client's TLS. */
   readonly resetClient: () => void;
 }
+
+/**
+ * After so many bytes one way, a connection lets the others of its worker have their turn. libuv would read 32 times 64 KiB from it before
+ * it looks at the next.
+ */
+export const TURN_BYTES = 256 * 1024;
 
 /** Ends that this side decides on and that the client must not take for the end of the data. */
 const RESETS_THE_CLIENT: ReadonlySet<CloseReason> = new Set([
   'client_removed',
   'permission_removed',
   'revoked',
+  'certificate_withdrawn',
+  'rebalanced',
   'upstream_removed',
   'upstream_unhealthy',
   'killed_by_admin',
@@ -44,6 +58,8 @@ export class Splice {
   readonly #startedMs: number;
   #lastMoveMs: number;
   #timer: NodeJS.Timeout | undefined;
+  /** What was read and waits for the client's bandwidth: at most a chunk each way, while its source is paused. */
+  readonly #held = new Map<Direction, Held>();
   #open = 2;
   /** The side that ended first. */
   #firstEnd: CloseReason | undefined;
@@ -66,8 +82,8 @@ export class Splice {
       if (socket.closed) this.#onClose(reason);
       else socket.on('close', () => this.#onClose(reason));
     }
-    this.#pump(client, upstream, 'client_closed', onBytesUp);
-    this.#pump(upstream, client, 'upstream_closed', onBytesDown);
+    this.#pump(client, upstream, 'upload', 'client_closed', onBytesUp);
+    this.#pump(upstream, client, 'download', 'upstream_closed', onBytesDown);
     this.#watchTime();
     // One side may have gone before the listeners above were there.
     if (client.destroyed) this.close('client_reset');
@@ -75,11 +91,19 @@ export class Splice {
     return this.#finished.promise;
   }
 
+  /** When a byte last moved, or a side ended, by `nowMs`. */
+  get lastMoveMs(): number {
+    return this.#lastMoveMs;
+  }
+
   /** Ends both sides now, for this reason; the first reason stays. */
   close(reason: CloseReason): void {
     if (this.#reason !== undefined) return;
     this.#reason = reason;
     const { client } = this.#options;
+    // What had arrived before a server failed is the client's.
+    if (reason === 'upstream_reset') this.#held.get('download')?.passNow();
+    this.#dropHeld();
     if (reason === 'client_reset') this.#afterClientFailed();
     else if (reason === 'upstream_reset') this.#afterUpstreamFailed();
     else if (RESETS_THE_CLIENT.has(reason)) {
@@ -89,6 +113,10 @@ export class Splice {
       client.destroy();
       this.#dropUpstream();
     }
+  }
+
+  #dropHeld(): void {
+    for (const held of this.#held.values()) held.drop();
   }
 
   /** A server that has not had the client's end must not take what it got so far for all there was. */
@@ -137,25 +165,58 @@ export class Splice {
     this.#timer = setTimeout(() => side.destroy(), this.#options.timeouts.halfCloseMs);
   }
 
-  #pump(from: Socket, to: Socket, ended: CloseReason, count: (bytes: number) => void): void {
-    from.on('data', (chunk: Buffer) => {
-      this.#lastMoveMs = this.#options.nowMs();
-      count(chunk.length);
-      if (!to.write(chunk)) from.pause();
-    });
-    to.on('drain', () => {
-      this.#lastMoveMs = this.#options.nowMs();
-      from.resume();
-    });
+  #pump(from: Socket, to: Socket, direction: Direction, ended: CloseReason, count: (bytes: number) => void): void {
+    let hasEnded = false;
+    let taken = 0;
+    let isResting = false;
     const passOnEnd = () => {
       this.#firstEnd ??= ended;
       this.#lastMoveMs = this.#options.nowMs();
       to.end();
       this.#watchTime();
     };
+    /** Reads on, or stops, as the bandwidth, the other side and the worker's other connections have it. */
+    const steer = () => {
+      if (this.#held.has(direction) || to.writableNeedDrain || isResting) from.pause();
+      else if (from.isPaused()) from.resume();
+    };
+    const rest = () => {
+      taken = 0;
+      isResting = true;
+      setImmediate(() => {
+        isResting = false;
+        steer();
+      });
+    };
+    const pass = (chunk: Buffer) => {
+      this.#lastMoveMs = this.#options.nowMs();
+      count(chunk.length);
+      this.#held.delete(direction);
+      to.write(chunk);
+      if (hasEnded) return passOnEnd();
+      taken += chunk.length;
+      if (taken >= TURN_BYTES) rest();
+      steer();
+    };
+    from.on('data', (chunk: Buffer) => {
+      this.#lastMoveMs = this.#options.nowMs();
+      const held = this.#options.pace(direction, chunk.length, () => pass(chunk));
+      if (held === undefined) return;
+      this.#held.set(direction, held);
+      steer();
+    });
+    to.on('drain', () => {
+      this.#lastMoveMs = this.#options.nowMs();
+      steer();
+    });
+    // The end comes right after the last chunk, which may be held while its source is paused.
+    const onEnd = () => {
+      hasEnded = true;
+      if (!this.#held.has(direction)) passOnEnd();
+    };
     // A client may have ended before its server was found.
-    if (from.readableEnded) passOnEnd();
-    else from.on('end', passOnEnd);
+    if (from.readableEnded) onEnd();
+    else from.on('end', onEnd);
   }
 
   #onClose(unannounced: CloseReason): void {
@@ -166,6 +227,7 @@ export class Splice {
       return;
     }
     clearTimeout(this.#timer);
+    this.#dropHeld();
     this.#finished.resolve(this.#reason ?? this.#firstEnd ?? unannounced);
   }
 
@@ -175,9 +237,11 @@ export class Splice {
     if (this.#open === 0 || this.#reason !== undefined) return;
     const { idleMs, halfCloseMs, maxDurationMs = Number.POSITIVE_INFINITY } = this.#options.timeouts;
     const halfClosed = this.#firstEnd !== undefined;
+    const now = this.#options.nowMs();
+    // Bytes that wait for their turn are under way: a connection that has some is not idle.
+    if (this.#held.size > 0) this.#lastMoveMs = now;
     const quietUntil = this.#lastMoveMs + (halfClosed ? Math.min(halfCloseMs, idleMs) : idleMs);
     const livesUntil = this.#startedMs + maxDurationMs;
-    const now = this.#options.nowMs();
     if (now >= livesUntil) this.close('max_duration');
     else if (now >= quietUntil) this.close(halfClosed ? 'half_close_timeout' : 'idle_timeout');
     else {

@@ -1,15 +1,27 @@
 /** The front door: TLS handshakes with client certificates, each with a deadline, and never too many at once. */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { constants } from 'node:crypto';
+import type { X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { createServer, type SecureContextOptions, type Server, type TLSSocket, type TlsOptions } from 'node:tls';
 import type { Listener, TlsMaterial } from '../domain/model.ts';
+import { SESSION_LIFETIME_MS } from '../domain/session-tickets.ts';
+import { type CertificateChain, leadsToCa, presentedChain } from './certificate-chain.ts';
 import type { Front } from './plain-front.ts';
-import { Refusal } from './refusal.ts';
+import { CertificateRefusal, Refusal } from './refusal.ts';
+import { contextOptions, namedContexts } from './server-contexts.ts';
+import { serverNameOf } from './server-name.ts';
+import { honourTickets } from './session-tickets.ts';
 
 interface Handshake {
   readonly resolve: (socket: TLSSocket) => void;
   readonly reject: (refusal: Refusal) => void;
+}
+
+/** What new handshakes are made with. */
+interface Served {
+  readonly material: TlsMaterial;
+  readonly main: Server;
+  readonly named: readonly { readonly isFor: (serverName: string) => boolean; readonly server: Server }[];
 }
 
 /** Counts the handshakes that a worker has under way, over all its listeners. */
@@ -32,39 +44,36 @@ export class HandshakeBudget {
   }
 }
 
+export interface TlsFrontOptions {
+  readonly material: TlsMaterial;
+  /** Offered to clients, most wanted first. */
+  readonly alpn: readonly string[];
+  readonly timeoutMs: number;
+  readonly budget: HandshakeBudget;
+  /** Milliseconds since 1970; the system's clock unless given. */
+  readonly wallMs?: () => number;
+}
+
 /** One listener's TLS side. It does not listen itself: it is handed accepted sockets, so that they stay at hand for a reset. */
 export class TlsFront implements Front {
-  readonly #server: Server;
-  readonly #budget: HandshakeBudget;
-  readonly #timeoutMs: number;
-  #material: TlsMaterial;
-  /** Which handshake an event of the server belongs to: the events name the TLS socket, not the socket it was made from. */
+  readonly #options: Required<TlsFrontOptions>;
+  /** Which handshake an event of a server belongs to: the events name the TLS socket, not the socket it was made from. */
   readonly #handshakes = new AsyncLocalStorage<Handshake>();
+  #served: Served;
 
-  constructor(options: { material: TlsMaterial; alpn: readonly string[]; timeoutMs: number; budget: HandshakeBudget }) {
-    this.#budget = options.budget;
-    this.#timeoutMs = options.timeoutMs;
-    this.#material = options.material;
-    this.#server = createServer({ ...contextOptions(options.material), ...serverOptions(options.alpn) });
-    this.#server.on('secureConnection', (socket) => {
-      // Until now a client that ended had left; from now on it may have ended only its own half.
-      socket.allowHalfOpen = true;
-      // A socket that fails also closes, and that is what is watched for.
-      socket.on('error', () => undefined);
-      this.#handshakes.getStore()?.resolve(socket);
-    });
-    this.#server.on('tlsClientError', (error) => this.#handshakes.getStore()?.reject(new Refusal('handshake_failed', describe(error))));
+  constructor(options: TlsFrontOptions) {
+    this.#options = { wallMs: Date.now, ...options };
+    this.#served = this.#serve(options.material);
   }
 
   /** New handshakes use this material; connections that are established do not notice. */
   reload(material: TlsMaterial): void {
-    this.#server.setSecureContext(contextOptions(material));
-    this.#material = material;
+    this.#served = this.#serve(material);
   }
 
   /** What new handshakes use. */
   get material(): TlsMaterial {
-    return this.#material;
+    return this.#served.material;
   }
 
   /**
@@ -72,47 +81,62 @@ export class TlsFront implements Front {
    * @throws Refusal when it fails, takes longer than the deadline, or leaves the client without a certificate that is trusted now.
    */
   async handshake(raw: Socket): Promise<TLSSocket> {
-    this.#budget.take();
-    const { promise, resolve, reject } = Promise.withResolvers<TLSSocket>();
-    const deadline = setTimeout(
-      () => reject(new Refusal('handshake_timeout', `no handshake after ${this.#timeoutMs} ms`)),
-      this.#timeoutMs,
-    );
+    const { promise: secured, resolve } = Promise.withResolvers<TLSSocket>();
+    const { promise: refusal, reject } = Promise.withResolvers<never>();
+    refusal.catch(() => undefined);
+    const { budget, timeoutMs, wallMs } = this.#options;
+    budget.take();
+    const deadline = setTimeout(() => reject(new Refusal('handshake_timeout', `no handshake after ${timeoutMs} ms`)), timeoutMs);
     const onClose = () => reject(new Refusal('handshake_failed', CLIENT_LEFT));
     raw.once('close', onClose);
     try {
-      this.#handshakes.run({ resolve, reject }, () => this.#server.emit('connection', raw));
-      const socket = await promise;
-      verifyPeer(socket);
+      // Looked at only where it makes a difference.
+      const serverName = looksAtNames(this.#served) ? await Promise.race([serverNameOf(raw), refusal]) : undefined;
+      const { material } = this.#served;
+      const server = serverFor(serverName, this.#served);
+      this.#handshakes.run({ resolve, reject }, () => server.emit('connection', raw));
+      const socket = await Promise.race([secured, refusal]);
+      verifyPeer(socket, material, wallMs());
+      // A resumed session of TLS 1.2 does not say again which name it was asked for.
+      if (serverName !== undefined) socket.servername = serverName;
       return socket;
     } finally {
       raw.removeListener('close', onClose);
       clearTimeout(deadline);
-      this.#budget.giveBack();
+      budget.giveBack();
     }
+  }
+
+  /** Node.js switches certificates by SNI for one kind of key only (SNICallback): so each choice of certificates is a server. */
+  #serve(material: TlsMaterial): Served {
+    return {
+      material,
+      main: this.#serverWith(contextOptions(material), material),
+      named: namedContexts(material).map(({ isFor, options }) => ({ isFor, server: this.#serverWith(options, material) })),
+    };
+  }
+
+  #serverWith(context: SecureContextOptions, { sessionTickets }: TlsMaterial): Server {
+    const server = createServer({ ...context, ...serverOptions(this.#options.alpn) });
+    if (sessionTickets !== undefined) honourTickets(server, sessionTickets, this.#options.wallMs);
+    server.on('secureConnection', (socket) => {
+      // Until now a client that ended had left; from now on it may have ended only its own half.
+      socket.allowHalfOpen = true;
+      // A socket that fails also closes, and that is what is watched for.
+      socket.on('error', () => undefined);
+      this.#handshakes.getStore()?.resolve(socket);
+    });
+    server.on('tlsClientError', (error) => this.#handshakes.getStore()?.reject(new Refusal('handshake_failed', describe(error))));
+    return server;
   }
 }
 
-/** The protocols that the listener's routes tell apart. */
-export function offeredAlpn({ routes }: Listener): readonly string[] {
-  return [...new Set(routes.flatMap(({ alpn }) => alpn ?? []))];
-}
-
 /**
- * Sessions are not resumed: each connection proves its certificate against the CA and the revocation list of now.
- * (OpenSSL still sends TLS 1.3 clients tickets; nothing is kept that they could resume.)
+ * The protocols that the listener names, then those that its routes tell apart. A client that offers others only is refused with
+ * `no_application_protocol` (RFC 7301, section 3.2); one that offers none is not.
  */
-export function contextOptions(material: TlsMaterial): SecureContextOptions {
-  return {
-    cert: material.certificatePem,
-    key: material.privateKeyPem,
-    ca: material.caPem,
-    ...(material.crlPem === undefined ? {} : { crl: material.crlPem }),
-    minVersion: material.minVersion,
-    ciphers: material.ciphers,
-    honorCipherOrder: true,
-    secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
-  };
+export function offeredAlpn({ alpn, routes }: Pick<Listener, 'alpn' | 'routes'>): readonly string[] {
+  return [...new Set([...alpn, ...routes.flatMap((route) => route.alpn ?? [])])];
 }
 
 /** The client is asked for its certificate, and let in with any: the verdict comes after. */
@@ -123,27 +147,53 @@ export function serverOptions(alpn: readonly string[]): TlsOptions {
     rejectUnauthorized: false,
     // The deadline of handshake() is the one that counts; this one only has to be longer.
     handshakeTimeout: 2 ** 31 - 1,
+    sessionTimeout: SESSION_LIFETIME_MS / 1000,
     ...(alpn.length === 0 ? {} : { ALPNProtocols: [...alpn] }),
   };
 }
 
+function looksAtNames({ named, material }: Served): boolean {
+  return named.length > 0 || material.sessionTickets !== undefined;
+}
+
+function serverFor(serverName: string | undefined, { main, named }: Served): Server {
+  return (serverName === undefined ? undefined : named.find(({ isFor }) => isFor(serverName))?.server) ?? main;
+}
+
 const EXPIRY_ERRORS: ReadonlySet<string> = new Set(['CERT_HAS_EXPIRED', 'CERT_NOT_YET_VALID']);
 
-function verifyPeer(socket: TLSSocket): void {
-  const certificate = socket.getPeerX509Certificate();
-  if (certificate === undefined) throw new Refusal('no_client_certificate', 'the client presented no certificate');
-  if (socket.authorized) return;
+function verifyPeer(socket: TLSSocket, material: TlsMaterial, nowMs: number): void {
+  const leaf = socket.getPeerX509Certificate();
+  if (leaf === undefined) throw new Refusal('no_client_certificate', 'the client presented no certificate');
   // @types/node declares an Error; at run time it is the verification code (`CERT_HAS_EXPIRED`).
-  throw untrusted(String(socket.authorizationError), certificate.subject);
+  if (!socket.authorized) throw untrusted(String(socket.authorizationError), presentedChain(socket) ?? [leaf], material);
+  if (socket.isSessionReused()) refuseOutsideItsDates(leaf, nowMs);
+}
+
+/** A session remembers the verdict of its first handshake; its ticket sees to the CA and the revocation list, and time goes on. */
+function refuseOutsideItsDates(leaf: X509Certificate, nowMs: number): void {
+  const refusal = (code: string) => new CertificateRefusal('certificate_expired', detailOf(code, leaf), leaf);
+  if (nowMs > leaf.validToDate.getTime()) throw refusal('CERT_HAS_EXPIRED');
+  if (nowMs < leaf.validFromDate.getTime()) throw refusal('CERT_NOT_YET_VALID');
 }
 
 /** The refusal of a certificate that OpenSSL's verification ended with this code. */
-export function untrusted(code: string, subject: string): Refusal {
-  // Whose it claims to be: nothing of it is proven, but it says where to look.
-  const detail = `${code}: ${subject.replaceAll('\n', ', ').slice(0, 256)}`;
-  if (EXPIRY_ERRORS.has(code)) return new Refusal('certificate_expired', detail);
-  if (code === 'CERT_REVOKED') return new Refusal('certificate_revoked', detail);
-  return new Refusal('certificate_untrusted', detail);
+export function untrusted(code: string, chain: CertificateChain, material: TlsMaterial): CertificateRefusal {
+  const [leaf] = chain;
+  const detail = detailOf(code, leaf);
+  const aged = EXPIRY_ERRORS.has(code) ? 'certificate_expired' : code === 'CERT_REVOKED' ? 'certificate_revoked' : undefined;
+  if (aged !== undefined) return new CertificateRefusal(aged, detail, leadsToCa(chain, material) ? leaf : undefined);
+  if (code !== 'UNABLE_TO_GET_CRL') return new CertificateRefusal('certificate_untrusted', detail, undefined);
+  // With a list, OpenSSL says so of every foreign certificate too.
+  const why = leadsToCa(chain, material)
+    ? 'crl has no list of a CA that it leads to'
+    : 'it leads to no CA of caCert: its CA is another one, or an intermediate that the client does not send';
+  return new CertificateRefusal('certificate_untrusted', `${detail}; ${why}`, undefined);
+}
+
+/** Whose the certificate claims to be: nothing of it need be proven, but it says where to look. */
+function detailOf(code: string, { subject }: X509Certificate): string {
+  return `${code}: ${subject.replaceAll('\n', ', ').slice(0, 256)}`;
 }
 
 const NOT_TLS = 'not TLS, or a PROXY protocol header from an address that acceptProxyProtocol of the listener does not hold';

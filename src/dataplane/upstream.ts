@@ -6,7 +6,7 @@ import type { LaneWriter } from '../shared/memory/lane-writer.ts';
 import { once } from './once.ts';
 import { Refusal } from './refusal.ts';
 import type { Caller } from './server-pool.ts';
-import type { ServerView } from './server-view.ts';
+import { type Obstacle, obstacleTo, type ServerView } from './server-view.ts';
 import type { GroupView } from './view.ts';
 
 /** Connects to a server, or rejects with a DialError. The socket allows half-open connections. */
@@ -14,11 +14,14 @@ export type Dial = (server: ServerView, timeoutMs: number, gone: AbortSignal) =>
 
 export class DialError extends Error {
   readonly reason: Extract<RefusalReason, 'upstream_connect_failed' | 'upstream_tls_failed' | 'upstream_timeout' | 'client_gone'>;
+  /** It was us who could not connect to anybody: no file, port or address is left, or it is not known where the server is. */
+  readonly isLocal: boolean;
 
-  constructor(reason: DialError['reason'], message: string) {
+  constructor(reason: DialError['reason'], message: string, isLocal = false) {
     super(message);
     this.name = 'DialError';
     this.reason = reason;
+    this.isLocal = isLocal;
   }
 }
 
@@ -32,19 +35,32 @@ export interface Upstream {
   release(): void;
 }
 
+/** A place of a server that was taken before it is dialled. */
+export interface Reservation {
+  readonly server: ServerView;
+  /** Gives the place back, and calls whoever waits for one; a second time does nothing. */
+  release(): void;
+}
+
 /**
- * The first server of the group that answers, in the balancer's order: one, and up to `retries` others.
- * @throws Refusal `no_healthy_upstream` when none may be tried, else what the last one that was tried failed with.
+ * The first server of the group that answers: the one that is reserved, then up to `retries` others in the balancer's order, which have
+ * a place at once: it is still this connection's turn.
+ * @throws Refusal with what the last one that was tried failed with; all places are given back then
  */
-export async function connectUpstream(view: GroupView, caller: Caller, lane: LaneWriter, dial: Dial, gone: AbortSignal): Promise<Upstream> {
+export async function connectUpstream(
+  view: GroupView,
+  first: Reservation,
+  caller: Caller,
+  lane: LaneWriter,
+  dial: Dial,
+  gone: AbortSignal,
+): Promise<Upstream> {
   const { group } = view;
   const tried = new Set<ServerView>();
-  let failure: DialError | undefined;
-  while (tried.size <= group.retries) {
-    const server = reserve(view, caller, lane, tried);
-    if (server === undefined) break;
+  let reserved = first;
+  for (;;) {
+    const { server, release } = reserved;
     tried.add(server);
-    const release = once(() => lane.releaseServer(server.slot));
     const startedMs = monotonicMs();
     try {
       const socket = await dial(server, group.connectTimeoutMs, gone);
@@ -59,31 +75,56 @@ export async function connectUpstream(view: GroupView, caller: Caller, lane: Lan
       lane.countFailed(server.slot);
       // A server that refuses does so quickly: it must not look fast.
       lane.observeLatency(server.slot, group.connectTimeoutMs, monotonicMs());
-      failure = error;
+      const other = tried.size <= group.retries ? reserve(view, caller, lane, tried) : undefined;
+      if (other === undefined)
+        throw new Refusal(error.reason, tried.size === 1 ? error.message : `${error.message} (the last of ${tried.size} tried)`);
+      reserved = other;
     }
   }
-  if (failure === undefined) throw new Refusal('no_healthy_upstream', noneOf(view));
-  throw new Refusal(failure.reason, tried.size === 1 ? failure.message : `${failure.message} (the last of ${tried.size} tried)`);
 }
 
 /** In a stream of changes a choice that is a moment old must do. */
 const MOST_LOOKS = 8;
 
-/** Takes a place before anything is awaited, so that connections that arrive together see each other. */
-function reserve({ pool }: GroupView, caller: Caller, lane: LaneWriter, tried: ReadonlySet<ServerView>): ServerView | undefined {
+/** Takes a place before anything is awaited, so that connections that arrive together see each other; undefined: there is none. */
+export function reserve(
+  { pool, slot }: GroupView,
+  caller: Caller,
+  lane: LaneWriter,
+  tried: ReadonlySet<ServerView> = new Set(),
+): Reservation | undefined {
   for (let looks = 1; ; looks++) {
     const server = pool.choose(caller, tried);
     if (server === undefined) return undefined;
     const seen = server.active();
     // Another worker was at it meanwhile: another server may be the better one now.
     if (lane.changes.hasNews && looks < MOST_LOOKS) continue;
-    if (seen < server.maxConnections && lane.reserveServer(server.slot, seen)) return server;
+    if (seen >= server.maxConnections || !lane.reserveServer(server.slot, seen)) continue;
+    const release = once(() => {
+      lane.releaseServer(server.slot);
+      lane.queue.callFirst(slot);
+    });
+    return { server, release };
   }
 }
 
-/** Says why no server is chosen. */
+const OUT: Readonly<Record<Obstacle | 'free', string>> = {
+  unhealthy: 'unhealthy',
+  ejected: 'ejected',
+  drain: 'draining',
+  maintenance: 'in maintenance',
+  weight: 'of weight 0',
+  agentDown: 'down by the agent',
+  agentDrain: 'draining by the agent',
+  agentMaintenance: 'in maintenance by the agent',
+  full: 'full',
+  free: 'free again since',
+};
+
+/** Says why no server is chosen: how many are out, by what keeps them out. */
 export function noneOf({ group, servers }: GroupView): string {
   if (servers.length === 0) return `${group.name} has no servers`;
-  const down = servers.filter((server) => server.health() === 'unhealthy').length;
-  return `${group.name}: ${down} of ${servers.length} servers are unhealthy, the others are full, drained or of weight 0`;
+  const obstacles = servers.map((server) => obstacleTo(server, server.health()) ?? 'free');
+  const counts = Map.groupBy(obstacles, (obstacle) => OUT[obstacle]);
+  return `${group.name}: no server takes a connection: ${[...counts].map(([words, { length }]) => `${length} ${words}`).join(', ')}`;
 }

@@ -20,6 +20,7 @@ import { ServerView } from './server-view.ts';
 
 export interface GroupView {
   readonly group: TargetGroup;
+  readonly slot: number;
   readonly servers: readonly ServerView[];
   /** Chooses among them. */
   readonly pool: ServerPool;
@@ -37,6 +38,9 @@ export interface RateView {
   readonly cells: CellLock;
 }
 
+/** More are forgotten: connections are done with their handshake by then. */
+const MAX_FORMER_LISTENERS = 64;
+
 /** One revision, complete. A connection reads the current View once and keeps to it. */
 export class View {
   readonly snapshot: Snapshot;
@@ -46,6 +50,8 @@ export class View {
   readonly #groups: Map<string, GroupView>;
   readonly #clients: Map<string, ClientView>;
   readonly #index: ClientIndex;
+  /** Those that were removed or renamed, the newest last: who came on one goes on by what it was. */
+  readonly #formerListeners: ReadonlyMap<string, Listener>;
 
   /** What `previous` holds of groups and clients that did not change is taken over: their rotation goes on. */
   constructor(snapshot: Snapshot, slots: SlotAssignments, lane: LaneWriter, previous?: View) {
@@ -57,6 +63,7 @@ export class View {
     if (previous === undefined) this.#index = new ClientIndex(snapshot.clients.values());
     else this.#index = sameClients ? previous.#index : previous.#index.following(previous.snapshot.clients, snapshot.clients);
     this.#clients = sameClients ? previous.#clients : new Map();
+    this.#formerListeners = previous === undefined ? new Map() : formerListeners(snapshot, previous.snapshot, previous.#formerListeners);
     this.#groups = new Map();
     for (const name of previous?.snapshot.targetGroups.keys() ?? [])
       if (!snapshot.targetGroups.has(name)) previous?.group(name)?.pool.close();
@@ -66,8 +73,9 @@ export class View {
     }
   }
 
+  /** One that has been removed as it was last. */
   listener(name: string): Listener | undefined {
-    return this.snapshot.listeners.find((listener) => listener.name === name);
+    return this.snapshot.listeners.find((listener) => listener.name === name) ?? this.#formerListeners.get(name);
   }
 
   group(name: string): GroupView | undefined {
@@ -80,25 +88,34 @@ export class View {
     return typeof client === 'string' ? client : this.#viewClient(client);
   }
 
+  /** The client's connection-rate limit; undefined: it has none, or there is no such client. */
+  rateOf(clientId: string): RateView | undefined {
+    const client = this.snapshot.clients.get(clientId);
+    return client && this.#viewClient(client).rate;
+  }
+
   /** The ids of all clients that this one is. */
   clientIds(peer: Peer): readonly string[] {
     return this.#index.every(peer).map(({ clientId }) => clientId);
   }
 
   #viewGroup(group: TargetGroup, before: GroupView | undefined): GroupView {
+    const slot = this.slots.groups.get(group.name);
+    if (slot === undefined) throw new Error(`target group ${group.name} was published without a slot`);
     const known = new Map(before?.group.servers.map((server, index) => [server, before.servers[index]]));
     const servers = group.servers.map((server) => known.get(server) ?? this.#viewServer(group.name, server));
     const pool = before?.pool ?? new ServerPool(group, this.#follower);
     pool.update(group, servers);
-    return { group, servers, pool };
+    return { group, slot, servers, pool };
   }
 
   #viewServer(group: string, server: UpstreamServer): ServerView {
     const target = parseAddress(server.address);
     const slot = this.slots.servers.get(serverKey(group, server.address));
-    if ('problem' in target || slot === undefined)
+    const groupSlot = this.slots.groups.get(group);
+    if ('problem' in target || slot === undefined || groupSlot === undefined)
       throw new Error(`server ${server.address} of ${group} was published without a slot or an address`);
-    return new ServerView(server, target, slot, this.#lane);
+    return new ServerView(server, target, slot, groupSlot, this.#lane);
   }
 
   /** Made when a client first connects: most of ten thousand clients are not here now. */
@@ -134,6 +151,17 @@ export function mergeSlots(before: SlotAssignments, changes: SlotAssignments, pr
     clients: merged(before.clients, changes.clients, goneClients),
     limiters: merged(before.limiters, changes.limiters, unlimited(previous.clients, next.clients)),
   };
+}
+
+function formerListeners(
+  { listeners }: Snapshot,
+  previous: Snapshot,
+  before: ReadonlyMap<string, Listener>,
+): ReadonlyMap<string, Listener> {
+  if (listeners === previous.listeners) return before;
+  const former = new Map([...before, ...previous.listeners.map((each) => [each.name, each] as const)]);
+  for (const { name } of listeners) former.delete(name);
+  return new Map([...former].slice(-MAX_FORMER_LISTENERS));
 }
 
 function merged<T>(before: ReadonlyMap<string, T>, changes: ReadonlyMap<string, T>, gone: readonly string[]): ReadonlyMap<string, T> {

@@ -1,22 +1,27 @@
 /** A worker thread: listens beside its siblings (reusePort), serves connections, swaps snapshots, drains. */
-import { createServer, type Server, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import { formatAddress, type Listener } from '../domain/model.ts';
 import { apply } from '../domain/state.ts';
 import { monotonicMs } from '../shared/clock.ts';
 import { AddressTable } from '../shared/memory/address-table.ts';
+import { ByteLines } from '../shared/memory/byte-lines.ts';
 import { LaneWriter } from '../shared/memory/lane-writer.ts';
 import { type ConnectionQuery, connectionId, type FromWorker, type ToWorker, type WorkerBirth } from '../shared/messages.ts';
+import { HostAddresses } from '../shared/upstream-addresses.ts';
 import { Admission } from './admission.ts';
+import { CertificateTrust } from './certificate-trust.ts';
 import { type ConnectionContext, handleConnection } from './connection.ts';
+import { Doors } from './doors.ts';
 import { EventFeed } from './event-feed.ts';
 import { explain } from './explain.ts';
 import { LiveConnections } from './live-connections.ts';
 import { createWorkerLog } from './log.ts';
 import { Openings } from './openings.ts';
-import { type Front, plainFront } from './plain-front.ts';
+import { Pacer } from './pacer.ts';
+import type { Front } from './plain-front.ts';
 import { HandshakeBudget, offeredAlpn, TlsFront } from './tls.ts';
 import { mergeSlots, View } from './view.ts';
+import { WaitingRoom } from './waiting-room.ts';
 
 class Worker {
   readonly #port: MessagePort;
@@ -24,13 +29,15 @@ class Worker {
   readonly #lane: LaneWriter;
   readonly #live = new LiveConnections(() => this.#view);
   readonly #events: EventFeed;
-  readonly #fronts = new Map<string, TlsFront>();
-  readonly #servers = new Map<string, Server>();
+  readonly #doors: Doors;
+  readonly #trust: CertificateTrust;
   readonly #context: ConnectionContext;
   /** Every accepted socket that is not closed yet, those in the handshake too. */
   readonly #sockets = new Set<Socket>();
   readonly #openings: Openings;
+  readonly #hosts: HostAddresses;
   readonly #addresses: AddressTable;
+  readonly #waitingRoom: WaitingRoom;
   #view: View;
   #onIdle: (() => void) | undefined;
   #drainDeadline: NodeJS.Timeout | undefined;
@@ -40,67 +47,54 @@ class Worker {
     this.#birth = birth;
     this.#lane = new LaneWriter(birth.memory, birth.lane);
     this.#openings = new Openings(birth.upstreamTls);
+    this.#hosts = new HostAddresses(birth.hosts);
     this.#addresses = new AddressTable(birth.memory.addresses, birth.lane);
     this.#view = new View(birth.snapshot, birth.slots, this.#lane);
+    this.#waitingRoom = new WaitingRoom({ lane: this.#lane, view: () => this.#view, nowMs: monotonicMs });
     this.#events = new EventFeed(birth.watched, (events) => this.#send({ kind: 'events', ...events }));
+    this.#trust = new CertificateTrust((listener) => this.#doors.material(listener), this.#live);
     const budget = new HandshakeBudget(birth.maxPendingHandshakes);
+    const log = createWorkerLog(birth.logLevel, (lines) => this.#send({ kind: 'log', lines }));
     this.#context = {
       view: () => this.#view,
       lane: this.#lane,
-      admission: new Admission(this.#lane, monotonicMs),
+      admission: new Admission({
+        lane: this.#lane,
+        nowMs: monotonicMs,
+        rateNow: (clientId) => this.#view.rateOf(clientId),
+        log,
+      }),
+      waitingRoom: this.#waitingRoom,
+      pacer: new Pacer(new ByteLines(birth.memory.byteLines), this.#lane, monotonicMs),
       openings: this.#openings,
+      hosts: this.#hosts,
+      tellFailing: (server) => this.#send({ kind: 'failing', ...server }),
       timeouts: birth.timeouts,
       addresses: this.#addresses,
       headers: { timeoutMs: birth.timeouts.handshakeMs, budget },
       nowMs: monotonicMs,
       wallMs: Date.now,
-      log: createWorkerLog(birth.logLevel, (lines) => this.#send({ kind: 'log', lines })),
+      log,
       live: this.#live,
       events: this.#events,
+      trust: this.#trust,
     };
+    this.#doors = new Doors({
+      material: birth.tls,
+      ports: birth.ports,
+      accept: (socket, listener, front) => this.#accept(socket, listener, front),
+      createFront: (listener, material) => new TlsFront({ material, alpn: offeredAlpn(listener), ...this.#context.headers }),
+      log: this.#context.log,
+    });
   }
 
   async run(): Promise<void> {
     this.#port.on('message', (message: ToWorker) => this.#receive(message));
-    const { listeners } = this.#view.snapshot;
-    // All of them first: new material that comes while the ports are being opened reaches each.
-    for (const listener of listeners) if (listener.tls !== undefined) this.#fronts.set(listener.name, this.#frontOf(listener));
-    const ports = new Map<string, number>();
-    for (const listener of listeners) {
-      try {
-        ports.set(listener.name, await this.#listen(listener));
-      } catch (error) {
-        const { code = 'UNKNOWN', message } = error as NodeJS.ErrnoException;
-        this.#send({ kind: 'listenFailed', listener: listener.name, code, message: `${formatAddress(listener.address)}: ${message}` });
-        return;
-      }
-    }
-    this.#send({ kind: 'listening', ports });
-  }
-
-  #frontOf(listener: Listener): TlsFront {
-    const material = this.#birth.tls.get(listener.name);
-    if (material === undefined) throw new Error(`listener ${listener.name} came without TLS material`);
-    return new TlsFront({ material, alpn: offeredAlpn(listener), ...this.#context.headers });
-  }
-
-  #listen(listener: Listener): Promise<number> {
-    const front = listener.tls === undefined ? plainFront : this.#fronts.get(listener.name);
-    if (front === undefined) throw new Error(`listener ${listener.name} has no front`);
-    const server = createServer({ noDelay: true, keepAlive: true }, (socket) => this.#accept(socket, listener.name, front));
-    this.#servers.set(listener.name, server);
-    return new Promise((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(
-        { host: listener.address.host, port: this.#birth.ports.get(listener.name) ?? listener.address.port, reusePort: true },
-        () => {
-          server.removeListener('error', reject);
-          server.on('error', (err) => this.#context.log.error({ err, listener: listener.name }, 'accept failed'));
-          const address = server.address();
-          resolve(typeof address === 'object' && address !== null ? address.port : 0);
-        },
-      );
-    });
+    const result = await this.#doors.open(this.#view.snapshot.listeners, this.#birth.ports);
+    if ('code' in result) return this.#send({ kind: 'listenFailed', ...result });
+    // The listeners of now: they may have changed while the ports were being opened.
+    this.#doors.follow(this.#view.snapshot.listeners, new Map());
+    this.#send({ kind: 'listening', ports: result });
   }
 
   #accept(socket: Socket, listenerName: string, front: Front): void {
@@ -137,20 +131,38 @@ class Worker {
         const snapshot = message.commands.reduce(apply, previous);
         this.#openings.use(message.upstreamTls);
         this.#view = new View(snapshot, mergeSlots(slots, message.slots, previous, snapshot), this.#lane, this.#view);
+        if (snapshot.listeners !== previous.listeners) {
+          const renewed = this.#doors.withOtherTrust(message.listenerTls);
+          this.#doors.follow(snapshot.listeners, message.listenerTls);
+          void this.#trust.renew(renewed);
+        }
         this.#live.pardonTheAllowed();
+        this.#waitingRoom.reconsider();
+        this.#context.pacer.replan();
         this.#send({ kind: 'published', revision: snapshot.revision });
         break;
       }
+      case 'open':
+        void this.#open(message);
+        break;
+      case 'shut':
+        this.#doors.follow(this.#view.snapshot.listeners, new Map());
+        break;
       case 'tls':
-        for (const [name, material] of message.material) this.#fronts.get(name)?.reload(material);
-        this.#openings.use(message.upstreamTls);
-        this.#send({ kind: 'done', requestId: message.requestId, count: message.material.size });
+        void this.#reload(message);
+        break;
+      case 'hosts':
+        this.#hosts.use(message.hosts);
+        this.#send({ kind: 'done', requestId: message.requestId, count: message.hosts.size });
         break;
       case 'close':
         this.#send({ kind: 'done', requestId: message.requestId, count: this.#live.close(message.selector, message.reason) });
         break;
       case 'enforce':
-        this.#send({ kind: 'done', requestId: message.requestId, count: this.#live.enforce(message.mode, message.deadlineMs) });
+        this.#send({ kind: 'done', requestId: message.requestId, count: this.#live.enforce(message) });
+        break;
+      case 'rebalance':
+        this.#send({ kind: 'done', requestId: message.requestId, count: this.#live.closeIdlest(message.closings, 'rebalanced') });
         break;
       case 'list':
         this.#list(message.requestId, message.query);
@@ -173,23 +185,39 @@ class Worker {
     }
   }
 
+  async #open({ requestId, listeners, ports }: Extract<ToWorker, { kind: 'open' }>): Promise<void> {
+    this.#send({ kind: 'opened', requestId, result: await this.#doors.open(listeners, ports) });
+  }
+
+  /** Answers with how many connections are closed whose certificate is withdrawn by it. */
+  async #reload({ requestId, material, upstreamTls }: Extract<ToWorker, { kind: 'tls' }>): Promise<void> {
+    const renewed = this.#doors.withOtherTrust(material);
+    this.#doors.reload(material);
+    this.#openings.use(upstreamTls);
+    this.#send({ kind: 'done', requestId, count: await this.#trust.renew(renewed) });
+  }
+
   #list(requestId: number, query: ConnectionQuery): void {
     const page = { ...this.#live.list(query), lastNumber: this.#lane.lastNumber };
     this.#send({ kind: 'listed', requestId, page, before: this.#events.takeAll() });
   }
 
   async #explain({ requestId, question }: Extract<ToWorker, { kind: 'explain' }>): Promise<void> {
-    if (!this.#servers.has(question.listener))
-      throw new Error(`main asked about a listener ${question.listener}, which this worker does not serve`);
-    const material = this.#fronts.get(question.listener)?.material;
-    const { admission } = this.#context;
-    const explanation = await explain(question, { view: this.#view, addresses: this.#addresses, admission, material });
+    const material = this.#doors.material(question.listener);
+    const { admission, pacer } = this.#context;
+    const explanation = await explain(question, {
+      view: this.#view,
+      addresses: this.#addresses,
+      admission,
+      pacer,
+      waitingRoom: this.#waitingRoom,
+      material,
+    });
     this.#send({ kind: 'explained', requestId, explanation });
   }
 
   /** A second time sets another deadline. */
   #drain(deadlineMs: number): void {
-    for (const server of this.#servers.values()) server.close();
     clearTimeout(this.#drainDeadline);
     const finish = (reset: number) => {
       clearTimeout(this.#drainDeadline);
@@ -197,7 +225,9 @@ class Worker {
       // After the log lines of the last connections, which leave at the end of this turn.
       setImmediate(() => this.#send({ kind: 'drained', reset }));
     };
+    let isOverdue = false;
     this.#drainDeadline = setTimeout(() => {
+      isOverdue = true;
       const left = this.#sockets.size;
       if (left === 0) return finish(0);
       this.#onIdle = () => finish(left);
@@ -205,8 +235,11 @@ class Worker {
       // Those that are not served yet, in the handshake or waiting for a server.
       for (const socket of this.#sockets) if (!socket.destroyed) socket.resetAndDestroy();
     }, deadlineMs);
-    this.#onIdle = () => finish(0);
-    if (this.#sockets.size === 0) finish(0);
+    void this.#doors.close().then(() => {
+      if (isOverdue) return;
+      this.#onIdle = () => finish(0);
+      if (this.#sockets.size === 0) finish(0);
+    });
   }
 
   #send(message: FromWorker): void {

@@ -17,7 +17,9 @@ import type {
   UpstreamServer,
   UpstreamTls,
 } from './model.ts';
+import { MOST_WAITING } from './queue.ts';
 import { LONGEST_LOG } from './ratelimit/sliding-window-log.ts';
+import { hasWildcard, parseUriPattern } from './uri-pattern.ts';
 
 const DAY_MS = 86_400_000;
 /** The end of the year 9999, the last that ISO 8601 writes with four digits. */
@@ -38,7 +40,7 @@ export function checkGroupValues(group: TargetGroup): void {
   checkWhole(group.panicThreshold, 'panicThreshold', 'a percentage', 0, 100);
   checkOutlierDetection(group.outlierDetection);
   if (group.queue !== undefined) {
-    checkWhole(group.queue.maxLength, 'queue.maxLength', 'a whole number of connections', 1, 1_000_000);
+    checkWhole(group.queue.maxLength, 'queue.maxLength', 'a whole number of connections', 1, MOST_WAITING);
     checkWhole(group.queue.timeoutMs, 'queue.timeout', 'a whole number of milliseconds', 1, 600_000);
   }
   if (group.hashBalanceFactor !== 0) checkWhole(group.hashBalanceFactor, 'hashBalanceFactor', '0, or a percentage', 101, 10_000);
@@ -165,6 +167,8 @@ function checkMatch(match: IdentityMatch): void {
       `match.${key} is ${value.length} characters long, not 1 to 1000, or has control characters; leave it out to match anything`,
     );
   }
+  const pattern = match.uri !== undefined && hasWildcard(match.uri) ? parseUriPattern(match.uri) : undefined;
+  if (pattern !== undefined && 'problem' in pattern) throw new DomainError('invalid', 'match.uri', `match.uri ${pattern.problem}`);
   if (match.fingerprint !== undefined && !/^[\da-f]{64}$/.test(match.fingerprint)) {
     throw new DomainError('invalid', 'match.fingerprint', 'match.fingerprint is not a SHA-256 fingerprint: 64 lower-case hex digits');
   }

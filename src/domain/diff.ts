@@ -1,6 +1,16 @@
-/** What lies between two states, and whom it touches. Listeners are left out: they change only when the balancer starts. */
+/** What lies between two states, and whom it touches. */
 import { formatDuration } from './durations.ts';
-import type { Client, ConnectionRate, HealthCheck, Revocation, Snapshot, TargetGroup, UpstreamTls } from './model.ts';
+import {
+  type Client,
+  type ConnectionRate,
+  formatAddress,
+  type HealthCheck,
+  type Listener,
+  type Revocation,
+  type Snapshot,
+  type TargetGroup,
+  type UpstreamTls,
+} from './model.ts';
 
 /** One thing that differs: a whole entry that came or went, or one field of an entry that stayed. */
 export interface Difference {
@@ -20,6 +30,8 @@ export interface LiveConnection {
   readonly fingerprint: string;
   readonly group: string;
   readonly server: string;
+  /** The name of the listener that it came in by. */
+  readonly listener: string;
 }
 
 /** A client that can reach a group no longer. */
@@ -31,17 +43,30 @@ export interface LostAccess {
   readonly connections: number;
 }
 
+/** Live connections of one client with a certificate that the change revokes. */
+export interface RevokedConnections {
+  readonly fingerprint: string;
+  readonly clientId: string;
+  readonly connections: number;
+}
+
 export interface BlastRadius {
-  /** Live connections to servers that go, of clients that stay: they go on until they end. */
+  /** Live connections of clients that stay, to servers or on listeners that go: they go on until they end. */
   readonly connectionsDraining: number;
   /** Live connections that are not allowed any more. */
   readonly connectionsClosing: number;
   /** Clients in the order of the state before. */
   readonly lostAccess: readonly LostAccess[];
+  /** Those of `connectionsClosing` that close because of their certificates. */
+  readonly revoked: readonly RevokedConnections[];
 }
 
 /** What differs in one entry; undefined: it is not there. */
 export type EntryDifferences<T> = (name: string, before: T | undefined, after: T | undefined) => readonly Difference[];
+
+export const listenerDifferences: EntryDifferences<Listener> = (name, before, after) => [
+  ...between(`listeners/${name}`, before && listenerFields(before), after && listenerFields(after)),
+];
 
 export const groupDifferences: EntryDifferences<TargetGroup> = (name, before, after) => [
   ...between(`targetGroups/${name}`, before && groupFields(before), after && groupFields(after)),
@@ -61,18 +86,25 @@ export const revocationDifferences: EntryDifferences<Revocation> = (name, before
  */
 export function blastRadius(before: Snapshot, after: Snapshot, live: Iterable<LiveConnection>): BlastRadius {
   const stays = serversIn(after);
+  const listenersGone = new Set(before.listeners.map(({ name }) => name));
+  for (const { name } of after.listeners) listenersGone.delete(name);
   const closingByAccess = new Map<string, number>();
+  const revoked = new Map<string, RevokedConnections>();
   let connectionsDraining = 0;
   let connectionsClosing = 0;
-  for (const { clientId, fingerprint, group, server } of live) {
+  for (const { clientId, fingerprint, group, server, listener } of live) {
     const client = after.clients.get(clientId);
     const isAllowed = client?.allowedTargetGroups.includes(group) === true;
     const isRevoked = after.revocations.has(fingerprint) && !before.revocations.has(fingerprint);
     if (isAllowed && !isRevoked) {
-      if (!stays(group, server)) connectionsDraining++;
+      if (!stays(group, server) || listenersGone.has(listener)) connectionsDraining++;
       continue;
     }
     connectionsClosing++;
+    if (isRevoked) {
+      const key = JSON.stringify([fingerprint, clientId]);
+      revoked.set(key, { fingerprint, clientId, connections: (revoked.get(key)?.connections ?? 0) + 1 });
+    }
     if (isAllowed) continue;
     const access = accessKey(clientId, client === undefined ? undefined : group);
     closingByAccess.set(access, (closingByAccess.get(access) ?? 0) + 1);
@@ -81,7 +113,7 @@ export function blastRadius(before: Snapshot, after: Snapshot, live: Iterable<Li
     ...lost,
     connections: closingByAccess.get(accessKey(lost.clientId, lost.targetGroup)) ?? 0,
   }));
-  return { connectionsDraining, connectionsClosing, lostAccess };
+  return { connectionsDraining, connectionsClosing, lostAccess, revoked: [...revoked.values()] };
 }
 
 function accessLost(before: Snapshot, after: Snapshot): Pick<LostAccess, 'clientId' | 'targetGroup'>[] {
@@ -114,6 +146,10 @@ function accessKey(clientId: string, group: string | undefined): string {
 
 /** The fields of an entry by the names that the file gives them: nested where a part has fields of its own. */
 type Fields = { readonly [field: string]: unknown };
+
+function listenerFields({ name: _, address, tls, ...same }: Listener): Fields {
+  return { address: formatAddress(address), plain: tls === undefined ? true : undefined, tls: tls && { ...tls }, ...same };
+}
 
 function groupFields(group: TargetGroup): Fields {
   const { name: _, algorithm, servers, healthCheck, connectTimeoutMs, ...policy } = group;

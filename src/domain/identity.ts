@@ -1,6 +1,7 @@
 /** Certificate fields -> Identity, and which Client it is. Nothing matches by accident: comparison is exact, on whole names. */
 import { contains, type Network, networkAround, parseCidr } from './cidr.ts';
 import type { Client, IdentityMatch } from './model.ts';
+import { hasWildcard, keyAs, parseUriPattern, patternKey, patternTakes, plainUri, shapeOf, type UriPattern } from './uri-pattern.ts';
 
 /** What a certificate proves. Names are as the CA wrote them; DNS names are lower-cased. */
 export interface Identity {
@@ -53,10 +54,15 @@ export function matchesIdentity(match: IdentityMatch, identity: Identity): boole
   return (
     (cn === undefined || cn === identity.commonName) &&
     (dns === undefined || identity.dnsNames.includes(dns.toLowerCase())) &&
-    (uri === undefined || identity.uriNames.includes(uri)) &&
+    (uri === undefined || carriesUri(match, uri, identity)) &&
     (ou === undefined || identity.organizationalUnits.includes(ou)) &&
     (fingerprint === undefined || fingerprint === identity.fingerprint)
   );
+}
+
+function carriesUri(match: IdentityMatch, uri: string, { uriNames }: Identity): boolean {
+  const pattern = patternOf(match);
+  return pattern === undefined ? uriNames.includes(uri) : uriNames.some((name) => patternTakes(pattern, name));
 }
 
 /** A name for logs and audit: the common name, else the first alternative name, else the fingerprint. */
@@ -77,6 +83,8 @@ export class ClientIndex {
   #recent = new Map<string, readonly Client[]>();
   /** The lengths of the networks that clients of plain listeners were ever given, longest first. */
   #prefixes: readonly number[] = [];
+  /** The shapes that patterns of URIs ever had. */
+  #shapes: readonly string[] = [];
 
   constructor(clients: Iterable<Client>) {
     for (const client of clients) for (const key of lookupKeys(client)) this.#file(key, client);
@@ -86,7 +94,7 @@ export class ClientIndex {
   /** The one client that this identity is; `unknown` for none, `ambiguous` for several. Without a source it may come from anywhere. */
   find(identity: Identity, source?: bigint): Client | 'unknown' | 'ambiguous' {
     let found: Client | undefined;
-    for (const key of identityKeys(identity)) {
+    for (const key of identityKeys(identity, this.#shapes)) {
       for (const client of this.#candidates(key)) {
         if (client === found || !isClient(client, { identity, source })) continue;
         if (found !== undefined) return 'ambiguous';
@@ -107,7 +115,7 @@ export class ClientIndex {
   every({ identity, source }: Peer): readonly Client[] {
     if (identity === undefined) return source === undefined ? [] : this.#atSource(source);
     const found = new Set<Client>();
-    for (const key of identityKeys(identity)) {
+    for (const key of identityKeys(identity, this.#shapes)) {
       for (const client of this.#candidates(key)) if (isClient(client, { identity, source })) found.add(client);
     }
     return [...found];
@@ -119,6 +127,7 @@ export class ClientIndex {
     next.#settled = this.#settled;
     next.#recent = new Map(this.#recent);
     next.#prefixes = this.#prefixes;
+    next.#shapes = this.#shapes;
     next.follow(before, after);
     return next;
   }
@@ -150,6 +159,9 @@ export class ClientIndex {
   #file(key: string, client: Client): void {
     const prefix = networkOf(client.match)?.prefix;
     if (prefix !== undefined && !this.#prefixes.includes(prefix)) this.#prefixes = [...this.#prefixes, prefix].sort((a, b) => b - a);
+    const pattern = patternOf(client.match);
+    const shape = pattern === undefined ? undefined : shapeOf(pattern);
+    if (shape !== undefined && !this.#shapes.includes(shape)) this.#shapes = [...this.#shapes, shape];
     this.#recent.set(key, [...this.#candidates(key), client]);
   }
 
@@ -211,6 +223,19 @@ function networkOf(match: IdentityMatch): Network | undefined {
   return network;
 }
 
+/** As with networks. A text that is no pattern stands for itself: states of before there were patterns may have one. */
+const patterns = new WeakMap<IdentityMatch, UriPattern | 'none'>();
+
+function patternOf(match: IdentityMatch): UriPattern | undefined {
+  if (match.uri === undefined || !hasWildcard(match.uri)) return undefined;
+  const known = patterns.get(match);
+  if (known !== undefined) return known === 'none' ? undefined : known;
+  const parsed = parseUriPattern(match.uri);
+  const pattern = 'problem' in parsed ? undefined : parsed;
+  patterns.set(match, pattern ?? 'none');
+  return pattern;
+}
+
 function networkKey({ bits, prefix }: Network): string {
   return `network:${prefix}:${bits.toString(36)}`;
 }
@@ -223,14 +248,20 @@ function lookupKeys({ clientId, match }: Client): string[] {
   if (match.fingerprint !== undefined) return [`fingerprint:${match.fingerprint}`];
   if (match.cn !== undefined) return [`cn:${match.cn}`];
   if (match.dns !== undefined) return [`dns:${match.dns.toLowerCase()}`];
+  const pattern = patternOf(match);
+  if (pattern !== undefined) return [`pattern:${patternKey(pattern)}`];
   if (match.uri !== undefined) return [`uri:${match.uri}`];
   return [`ou:${match.ou ?? ''}`];
 }
 
-function* identityKeys(identity: Identity): Generator<string> {
+function* identityKeys(identity: Identity, shapes: readonly string[]): Generator<string> {
   if (identity.commonName !== undefined) yield `cn:${identity.commonName}`;
   for (const name of identity.dnsNames) yield `dns:${name}`;
-  for (const name of identity.uriNames) yield `uri:${name}`;
+  for (const name of identity.uriNames) {
+    yield `uri:${name}`;
+    const plain = shapes.length === 0 ? undefined : plainUri(name);
+    if (plain !== undefined) for (const shape of shapes) yield `pattern:${keyAs(shape, plain)}`;
+  }
   for (const unit of identity.organizationalUnits) yield `ou:${unit}`;
   yield `fingerprint:${identity.fingerprint}`;
 }

@@ -3,6 +3,8 @@
  * Durations are milliseconds and say so in the name; addresses are `host:port`, IPv6 hosts in brackets.
  */
 
+import type { SessionTickets } from './session-tickets.ts';
+
 /** A monotonic number; every accepted change makes a new one. 0 is the empty state before the first change. */
 export type Revision = number;
 
@@ -105,7 +107,8 @@ export interface TlsMaterial {
   readonly crlPem: string | undefined;
   readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
   readonly ciphers: string;
-  readonly sessionTickets: boolean;
+  /** undefined: no session is resumed. */
+  readonly sessionTickets: SessionTickets | undefined;
 }
 
 export const ALGORITHMS = [

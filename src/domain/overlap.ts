@@ -1,6 +1,7 @@
 /** Which clients a certificate could be both of. Such a certificate is refused as ambiguous, so nobody wants two clients like that. */
 import { contains, parseCidr } from './cidr.ts';
-import type { Client, IdentityMatch } from './model.ts';
+import { ANY_NAME_MATCH, type Client, type IdentityMatch } from './model.ts';
+import { hasWildcard, intersect, keyAs, parseUriPattern, patternKey, plainUri, shapeOf, takesIn, type UriPattern } from './uri-pattern.ts';
 
 /** What says which certificates are a client. */
 export type Known = Pick<Client, 'clientId' | 'match'>;
@@ -34,19 +35,23 @@ export function overlapsOf(client: Known, others: Iterable<Known>): Overlap[] {
 export function overlapsAmong(clients: readonly Known[], limit = 100): Overlap[] {
   const wholes = new Map<string, Known[]>();
   const byName = new Map<string, Known[]>();
+  const shapes = new Set<string>();
   for (const client of clients) {
+    const pattern = patternIn(client.match);
+    if (pattern !== undefined) shapes.add(shapeOf(pattern));
     for (const whole of wholesOf(client)) file(wholes, whole, client);
     for (const name of namesOf(client)) file(byName, name, client);
   }
   const always = clients.flatMap((client) => {
-    const wide = partsOf(client)
+    const wide = partsOf(client, shapes)
       .flatMap((part) => wholes.get(part)?.slice(0, 2) ?? [])
       .find((other) => other.clientId !== client.clientId);
     return wide === undefined ? [] : [{ narrow: client.clientId, wide: wide.clientId, always: true }];
   });
   const maybe = new Map<string, Overlap>();
   for (const client of clients) {
-    const sharing = namesOf(client).flatMap((name) => byName.get(name)?.slice(0, COMPARED) ?? []);
+    const names = [...namesOf(client), ...wilderUris(uriOf(client), shapes).map((uri) => `uri=${uri}`)];
+    const sharing = names.flatMap((name) => byName.get(name)?.slice(0, COMPARED) ?? []);
     for (const overlap of overlapsOf(client, sharing)) {
       const pair = [overlap.narrow, overlap.wide].sort().join('\0');
       if (!overlap.always && maybe.size < limit) maybe.set(pair, overlap);
@@ -68,7 +73,9 @@ export function takesInAll(client: Known, inner: IdentityMatch): boolean {
   return (
     hasField(inner) &&
     isNetworkAlone(client.match) === isNetworkAlone(inner) &&
-    given.every((field) => comparable(client.match, field) === comparable(inner, field))
+    given.every((field) =>
+      field === 'uri' ? takesInUri(client.match, inner) : comparable(client.match, field) === comparable(inner, field),
+    )
   );
 }
 
@@ -110,15 +117,15 @@ function differ(a: string | undefined, b: string | undefined): boolean {
 }
 
 function shareName(a: Known, b: Known): boolean {
-  if (!hasField(a.match)) return hasField(b.match) ? carries(b.match, a.clientId) : isSameDns(a.clientId, b.clientId);
-  if (!hasField(b.match)) return carries(a.match, b.clientId);
+  if (!hasField(a.match)) return hasField(b.match) ? mayCarry(b.match, a.clientId) : isSameDns(a.clientId, b.clientId);
+  if (!hasField(b.match)) return mayCarry(a.match, b.clientId);
   const { cn, dns, uri, fingerprint } = a.match;
   if (isNetworkAlone(a.match) || isNetworkAlone(b.match))
     return isNetworkAlone(a.match) && isNetworkAlone(b.match) && a.match.cidr === b.match.cidr;
   return (
     (cn !== undefined && cn === b.match.cn) ||
     (dns !== undefined && b.match.dns !== undefined && isSameDns(dns, b.match.dns)) ||
-    (uri !== undefined && uri === b.match.uri) ||
+    (uri !== undefined && b.match.uri !== undefined && mayBeSameUri(a.match, b.match)) ||
     (fingerprint !== undefined && fingerprint === b.match.fingerprint)
   );
 }
@@ -127,7 +134,9 @@ function shareName(a: Known, b: Known): boolean {
 function namesOf({ clientId, match }: Known): string[] {
   // DNS names are compared in lower case, so ids that differ in case alone meet here.
   if (!hasField(match)) return [`cn=${clientId}`, `dns=${clientId.toLowerCase()}`, `uri=${clientId}`];
-  return NAMES.filter((name) => match[name] !== undefined).map((name) => `${name}=${comparable(match, name)}`);
+  const names = NAMES.filter((name) => match[name] !== undefined).map((name) => `${name}=${comparable(match, name)}`);
+  const pattern = patternIn(match);
+  return pattern === undefined ? names : [...names, `patterns of ${pattern.origin}`];
 }
 
 /** The whole of what is asked of a certificate; one for each name that an id alone may be. */
@@ -136,10 +145,15 @@ function wholesOf(client: Known): string[] {
 }
 
 /** Every part of what is asked of a certificate: a client that asks a part of it asks no more. Ids alone are never one another's. */
-function partsOf({ match }: Known): string[] {
+function partsOf({ match }: Known, shapes: Iterable<string>): string[] {
   if (!hasField(match)) return [];
   if (isNetworkAlone(match)) return [partOf(match, FIELDS)];
   const given = FIELDS.filter((field) => match[field] !== undefined);
+  const wilder = wilderUris(match, shapes).map((uri) => ({ ...match, uri }));
+  return [match, ...wilder].flatMap((each) => partsOfFields(each, given));
+}
+
+function partsOfFields(match: IdentityMatch, given: readonly (typeof FIELDS)[number][]): string[] {
   return Array.from({ length: 2 ** given.length - 1 }, (_, index) => given.filter((_, bit) => ((index + 1) & (1 << bit)) !== 0))
     .filter((fields) => fields.some((field) => field !== 'cidr'))
     .map((fields) => partOf(match, fields));
@@ -152,8 +166,41 @@ function partOf(match: IdentityMatch, fields: readonly (typeof FIELDS)[number][]
     .join('');
 }
 
-function carries({ cn, dns, uri }: IdentityMatch, name: string): boolean {
-  return cn === name || uri === name || (dns !== undefined && isSameDns(dns, name));
+function patternIn({ uri }: IdentityMatch): UriPattern | undefined {
+  const parsed = uri !== undefined && hasWildcard(uri) ? parseUriPattern(uri) : undefined;
+  return parsed === undefined || 'problem' in parsed ? undefined : parsed;
+}
+
+/** What of the client a URI of a certificate may be. */
+function uriOf({ clientId, match }: Known): IdentityMatch {
+  return hasField(match) ? match : { ...ANY_NAME_MATCH, uri: clientId };
+}
+
+/** The patterns of these shapes that stand for every URI that the match takes. */
+function wilderUris(match: IdentityMatch, shapes: Iterable<string>): readonly string[] {
+  const own = patternIn(match) ?? (match.uri === undefined ? undefined : plainUri(match.uri));
+  if (own === undefined) return [];
+  return [...shapes].flatMap((shape) => keyAs(shape, own) ?? []).filter((key) => key !== comparable(match, 'uri'));
+}
+
+function takesInUri(wide: IdentityMatch, narrow: IdentityMatch): boolean {
+  const pattern = patternIn(wide);
+  const inner = patternIn(narrow) ?? (narrow.uri === undefined ? undefined : plainUri(narrow.uri));
+  return pattern === undefined ? wide.uri === narrow.uri : inner !== undefined && takesIn(pattern, inner);
+}
+
+function mayBeSameUri(a: IdentityMatch, b: IdentityMatch): boolean {
+  const [one, other] = [patternIn(a), patternIn(b)];
+  return one === undefined || other === undefined ? takesInUri(a, b) || takesInUri(b, a) : intersect(one, other);
+}
+
+function carries(match: IdentityMatch, name: string): boolean {
+  const { cn, dns, uri } = match;
+  return cn === name || (uri === name && patternIn(match) === undefined) || (dns !== undefined && isSameDns(dns, name));
+}
+
+function mayCarry(match: IdentityMatch, name: string): boolean {
+  return carries(match, name) || takesInUri(match, { ...ANY_NAME_MATCH, uri: name });
 }
 
 function isSameDns(a: string, b: string): boolean {
@@ -165,7 +212,9 @@ function hasField({ cn, dns, uri, ou, fingerprint, cidr }: IdentityMatch): boole
 }
 
 function comparable(match: IdentityMatch, field: (typeof FIELDS)[number]): string | undefined {
-  return field === 'dns' ? match.dns?.toLowerCase() : match[field];
+  if (field === 'dns') return match.dns?.toLowerCase();
+  const pattern = field === 'uri' ? patternIn(match) : undefined;
+  return pattern === undefined ? match[field] : patternKey(pattern);
 }
 
 function file(index: Map<string, Known[]>, key: string, client: Known): void {

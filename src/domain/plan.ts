@@ -1,10 +1,19 @@
-/** What it takes to make the state what somebody wants. Listeners are left out: they change only when the balancer starts. */
-import { clientDifferences, type Difference, type EntryDifferences, groupDifferences, revocationDifferences } from './diff.ts';
-import type { Client, Revocation, Snapshot, TargetGroup } from './model.ts';
+/** What it takes to make the state what somebody wants. */
+import {
+  clientDifferences,
+  type Difference,
+  type EntryDifferences,
+  groupDifferences,
+  listenerDifferences,
+  revocationDifferences,
+} from './diff.ts';
+import type { Client, Listener, Revision, Revocation, Snapshot, TargetGroup } from './model.ts';
 import type { Command, Replacement } from './state.ts';
 
-/** The groups and clients that there are to be, and certificates that are to be revoked besides those that are. */
+/** The listeners, groups and clients that there are to be, and certificates that are to be revoked besides those that are. */
 export interface Wanted {
+  /** undefined: those that there are. */
+  readonly listeners?: readonly Listener[] | undefined;
   readonly targetGroups: readonly TargetGroup[];
   readonly clients: readonly Client[];
   readonly revocations: readonly Revocation[];
@@ -17,9 +26,14 @@ export interface Plan {
   readonly differences: readonly Difference[];
 }
 
-/** The plan that makes groups and clients of `state` the wanted ones. Where only the order of entries differs, it stays. */
-export function planOf(state: Snapshot, { targetGroups, clients, revocations }: Wanted): Plan {
-  const groups = compared(state.targetGroups, new Map(targetGroups.map((each) => [each.name, each])), groupDifferences);
+/** The plan that makes what is wanted, which may be that of an earlier revision, of `state`. Where only the order of entries differs, it stays. */
+export function planOf(
+  state: Snapshot,
+  { listeners = state.listeners, targetGroups, clients, revocations }: Wanted,
+  backTo?: Revision,
+): Plan {
+  const opened = compared(named(state.listeners), named(listeners), listenerDifferences);
+  const groups = compared(state.targetGroups, named(targetGroups), groupDifferences);
   const known = compared(state.clients, new Map(clients.map((each) => [each.clientId, each])), clientDifferences);
   const revoked = revocations.filter(({ fingerprint }) => !state.revocations.has(fingerprint));
   const makes = {
@@ -28,13 +42,26 @@ export function planOf(state: Snapshot, { targetGroups, clients, revocations }: 
     clients: clients.length,
   };
   return {
-    command: { kind: 'replaceSome', targetGroups: groups.replacement, clients: known.replacement, revocations: revoked, makes },
+    command: {
+      kind: 'replaceSome',
+      listeners: opened.differences.length === 0 ? undefined : listeners,
+      targetGroups: groups.replacement,
+      clients: known.replacement,
+      revocations: revoked,
+      makes,
+      backTo,
+    },
     differences: [
+      ...opened.differences,
       ...groups.differences,
       ...known.differences,
       ...revoked.flatMap((each) => revocationDifferences(each.fingerprint, undefined, each)),
     ],
   };
+}
+
+function named<T extends { readonly name: string }>(entries: readonly T[]): ReadonlyMap<string, T> {
+  return new Map(entries.map((each) => [each.name, each]));
 }
 
 function compared<T>(

@@ -82,7 +82,7 @@ export const REASON_MEANING: Readonly<Record<Reason, string>> = {
   handshake_failed: 'the TLS handshake failed: no common version or cipher, not TLS at all, or the client gave up',
   no_client_certificate: 'the client presented no certificate; mutual TLS needs one',
   certificate_untrusted: 'no chain from the client certificate to the CA in caCert',
-  certificate_revoked: 'the client certificate is on the revocation list',
+  certificate_revoked: 'the client certificate is on the revocation list, or was revoked at run time or in revokedCertificates',
   certificate_expired: 'the client certificate is expired or not valid yet',
   ambiguous_identity: 'the certificate matches more than one client, or carries more than one common name',
   unknown_client: 'the certificate is trusted but matches no configured client',

@@ -4,7 +4,7 @@
  */
 import { checkClientValues, checkGroupValues, checkRevocation, checkServer, printable } from './checks.ts';
 import { DomainError } from './errors.ts';
-import type { Client, Listener, Revocation, Snapshot, TargetGroup, UpstreamServer } from './model.ts';
+import type { Client, Listener, Revision, Revocation, Snapshot, TargetGroup, UpstreamServer } from './model.ts';
 
 export type Command =
   /** Takes the bootstrap file in: everything at once. */
@@ -18,18 +18,22 @@ export type Command =
     }
   /**
    * Takes a configuration or an earlier state in by what differs from it, at once: entries are put in the place of those with
-   * their names, or beside them, or removed. Listeners and all others stay.
+   * their names, or beside them, or removed. All others stay.
    */
   | {
       readonly kind: 'replaceSome';
+      /** All that there are to be; undefined: they stay. */
+      readonly listeners: readonly Listener[] | undefined;
       readonly targetGroups: Replacement<TargetGroup>;
       readonly clients: Replacement<Client>;
       /** As with replaceAll. */
       readonly revocations: readonly Revocation[];
       /** How much there is in all once it is taken in, for people. */
       readonly makes: { readonly targetGroups: number; readonly servers: number; readonly clients: number };
+      /** The revision that is wanted back; undefined: it is a configuration. For people. */
+      readonly backTo?: Revision | undefined;
     }
-  /** Listeners always come from the file; the rest from the store. */
+  /** At its start lbd takes the listeners of its file; the rest comes from the store. */
   | { readonly kind: 'setListeners'; readonly listeners: readonly Listener[] }
   | { readonly kind: 'addTargetGroup'; readonly group: TargetGroup }
   | { readonly kind: 'removeTargetGroup'; readonly name: string }
@@ -76,9 +80,10 @@ function change(snapshot: Snapshot, command: Command): Snapshot {
       return next;
     }
     case 'replaceSome': {
-      const { targetGroups, clients, revocations } = command;
+      const { listeners = snapshot.listeners, targetGroups, clients, revocations } = command;
       const next: Snapshot = {
         ...snapshot,
+        listeners,
         targetGroups: replaced(snapshot.targetGroups, targetGroups, (group) => group.name, 'targetGroups'),
         clients: replaced(snapshot.clients, clients, (client) => client.clientId, 'clients'),
         revocations: withRevocations(snapshot, revocations),

@@ -1,8 +1,7 @@
 /** The clients as metrics show them: each by name while there are few enough, the rest together. */
 import { setImmediate } from 'node:timers/promises';
-import type { ClientCounters } from '../controlplane/stats.ts';
+import type { ClientCounters, ClientHeadroom } from '../controlplane/stats.ts';
 import type { Client } from '../domain/model.ts';
-import type { RefusalReason } from '../domain/reasons.ts';
 
 /** How many clients have a name of their own in the metrics: each name is a dozen time series. */
 const MAX_LABELLED_CLIENTS = 1_000;
@@ -15,11 +14,11 @@ const CLIENTS_AT_ONCE = 100;
 
 export interface ClientRow extends ClientCounters {
   readonly label: string;
-  /** undefined: no rate limit, or several clients. */
-  readonly headroom: number | undefined;
+  /** undefined: several clients. */
+  readonly headroom: ClientHeadroom | undefined;
 }
 
-export type ReadClient = (client: Client) => ClientCounters & { readonly headroom: number | undefined };
+export type ReadClient = (client: Client) => ClientCounters & { readonly headroom: ClientHeadroom };
 
 /** Reads every client. Who has a name of his own keeps it: a series that changes its meaning is worse than one that is missing. */
 export class ClientRows {
@@ -51,15 +50,21 @@ export class ClientRows {
   }
 }
 
-function sumOf(one: ClientRow, { active, accepted, bytesFromClient, bytesToClient, refused }: ClientCounters): ClientRow {
-  const sum = new Map<RefusalReason, number>(one.refused);
-  for (const [reason, times] of refused) sum.set(reason, (sum.get(reason) ?? 0) + times);
+function sumOf(one: ClientRow, { active, accepted, bytesFromClient, bytesToClient, refused, paced, shadow }: ClientCounters): ClientRow {
   return {
     ...one,
     active: one.active + active,
     accepted: one.accepted + accepted,
     bytesFromClient: one.bytesFromClient + bytesFromClient,
     bytesToClient: one.bytesToClient + bytesToClient,
-    refused: sum,
+    refused: together(one.refused, refused),
+    paced: { upload: one.paced.upload + paced.upload, download: one.paced.download + paced.download },
+    shadow: together(one.shadow, shadow),
   };
+}
+
+function together<T>(one: ReadonlyMap<T, number>, other: ReadonlyMap<T, number>): ReadonlyMap<T, number> {
+  const sum = new Map(one);
+  for (const [key, times] of other) sum.set(key, (sum.get(key) ?? 0) + times);
+  return sum;
 }

@@ -1,9 +1,11 @@
 /** What the dashboard shows, as one document of bounded size. It has names, addresses and numbers: no file, key or certificate. */
 import { setImmediate } from 'node:timers/promises';
 import type { HealthEvent, ServerHealth } from '../controlplane/health-journal.ts';
-import type { ClientCounters, ServerCounters, Stats } from '../controlplane/stats.ts';
+import type { ClientCounters, ClientHeadroom, ServerCounters, Stats } from '../controlplane/stats.ts';
 import type { Client, Snapshot, TargetGroup, UpstreamServer } from '../domain/model.ts';
+import { bytesPerSecondOf, type Direction } from '../domain/ratelimit/byte-line.ts';
 import { REASON_MEANING, REFUSAL_REASONS, type Reason } from '../domain/reasons.ts';
+import type { ShadowOutcome } from '../domain/shadow.ts';
 import type { HealthCode } from '../shared/memory/layout.ts';
 
 /** Where the values come from. */
@@ -45,11 +47,21 @@ export interface ServerShown extends ServerCounters, Pick<UpstreamServer, 'weigh
   readonly group: string;
   readonly address: string;
   readonly health: HealthCode;
+  /** Connections to it fail, and it gets none for a while. */
+  readonly isEjected: boolean;
   readonly lastProbe: string;
   /** Milliseconds since 1970. */
   readonly sinceMs: number;
   /** null: no limit. */
   readonly maxConnections: number | null;
+}
+
+export interface BandwidthShown {
+  readonly bytesPerSecond: number;
+  /** Bytes that would pass now without waiting. */
+  readonly headroom: number;
+  /** Bytes that have waited so far. */
+  readonly paced: number;
 }
 
 export interface ClientShown {
@@ -59,6 +71,12 @@ export interface ClientShown {
   /** null: no limit. */
   readonly rate: { readonly limit: number; readonly windowMs: number; readonly algorithm: string } | null;
   readonly headroom: number | null;
+  /** What its limits do is only counted. */
+  readonly shadow: boolean;
+  readonly shadowed: readonly { readonly outcome: ShadowOutcome; readonly count: number }[];
+  /** null: not bounded. */
+  readonly upload: BandwidthShown | null;
+  readonly download: BandwidthShown | null;
   readonly concurrentConnections: number | null;
   readonly active: number;
   readonly accepted: number;
@@ -133,7 +151,18 @@ async function readServers({ stats, healthOf }: DashboardSources, { targetGroups
       const counters = stats.server(name, address);
       const { health = 'unknown', lastProbe = '', sinceMs = 0 } = healthOf(name, address) ?? {};
       const settings = { weight, mode, backup, maxConnections };
-      read.push({ group: name, address, health, lastProbe, sinceMs, ...settings, ...counters, active: atLeast0(counters.active) });
+      const isEjected = stats.isEjected(name, address);
+      read.push({
+        group: name,
+        address,
+        health,
+        isEjected,
+        lastProbe,
+        sinceMs,
+        ...settings,
+        ...counters,
+        active: atLeast0(counters.active),
+      });
       if (read.length % READ_AT_ONCE === 0) await setImmediate();
     }
   }
@@ -168,9 +197,10 @@ function groupsShown({ targetGroups }: Snapshot, servers: readonly ServerShown[]
   };
 }
 
-/** Those that are not healthy come first: they are what somebody looks for. */
+/** Those that are not healthy, or are ejected, come first: they are what somebody looks for. */
 function serversShown(servers: readonly ServerShown[]): DashboardState['servers'] {
-  const inOrder = [...servers.filter(({ health }) => health !== 'healthy'), ...servers.filter(({ health }) => health === 'healthy')];
+  const isWell = ({ health, isEjected }: ServerShown) => health === 'healthy' && !isEjected;
+  const inOrder = [...servers.filter((server) => !isWell(server)), ...servers.filter(isWell)];
   const rest = inOrder.slice(MAX_SHOWN);
   return {
     total: inOrder.length,
@@ -203,7 +233,7 @@ async function readClients({ stats }: DashboardSources, { clients }: Snapshot): 
   const rest = counted.splice(MAX_SHOWN);
   const shown: ClientShown[] = [];
   for (const each of inOrderOf(counted, ({ client }) => client.clientId)) {
-    shown.push(clientShown(each, stats.rateHeadroom(each.client)));
+    shown.push(clientShown(each, stats.headroom(each.client)));
     if (shown.length % READ_AT_ONCE === 0) await setImmediate();
   }
   return {
@@ -217,7 +247,7 @@ async function readClients({ stats }: DashboardSources, { clients }: Snapshot): 
   };
 }
 
-function clientShown({ client, counters }: CountedClient, headroom: number | undefined): ClientShown {
+function clientShown({ client, counters }: CountedClient, headroom: ClientHeadroom): ClientShown {
   const { clientId, allowedTargetGroups, limits } = client;
   const { connectionRate: rate, concurrentConnections = null } = limits;
   return {
@@ -225,12 +255,22 @@ function clientShown({ client, counters }: CountedClient, headroom: number | und
     targetGroups: allowedTargetGroups.slice(0, MAX_GROUPS_OF_CLIENT),
     moreTargetGroups: Math.max(0, allowedTargetGroups.length - MAX_GROUPS_OF_CLIENT),
     rate: rate === undefined ? null : { limit: rate.limit, windowMs: rate.windowMs, algorithm: rate.algorithm },
-    headroom: headroom ?? null,
+    headroom: headroom.rate ?? null,
+    shadow: limits.shadow,
+    shadowed: [...counters.shadow].map(([outcome, count]) => ({ outcome, count })),
+    upload: bandwidthShown('upload'),
+    download: bandwidthShown('download'),
     concurrentConnections,
     active: atLeast0(counters.active),
     accepted: counters.accepted,
     refused: reasonCounts(counters.refused),
   };
+
+  function bandwidthShown(direction: Direction): BandwidthShown | null {
+    const bytesPerSecond = bytesPerSecondOf(limits.bandwidth, direction);
+    if (bytesPerSecond === undefined) return null;
+    return { bytesPerSecond, headroom: headroom[direction] ?? 0, paced: counters.paced[direction] };
+  }
 }
 
 /** Refusals only, the most frequent first. */

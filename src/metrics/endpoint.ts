@@ -1,4 +1,4 @@
-/** GET /metrics in plain HTTP on an address of its own, and the dashboard where it is wanted: never much of it at once. */
+/** GET and HEAD of /metrics in plain HTTP on an address of its own, and the dashboard where it is wanted: never much of it at once. */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
@@ -81,7 +81,10 @@ export class MetricsEndpoint {
     const path = request.url?.split('?', 1)[0] ?? '';
     try {
       if (!this.#isOwnHost(request.headers.host)) return plain(response, 421, `${NOT_THIS_HOST}\n`);
-      if (request.method !== 'GET') return plain(response.setHeader('allow', 'GET'), 405, 'only GET\n');
+      // Node.js sends no body in answer to HEAD, whatever is written.
+      if (request.method !== 'GET' && request.method !== 'HEAD') {
+        return plain(response.setHeader('allow', 'GET, HEAD'), 405, 'only GET and HEAD\n');
+      }
       if (path === '/metrics') return await this.#sendMetrics(response);
       const file = await this.#dashboard?.read(path);
       if (file === undefined) return plain(response, 404, `there is only ${this.#dashboard ? '/ and ' : ''}/metrics here\n`);

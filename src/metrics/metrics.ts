@@ -1,10 +1,11 @@
 /** Every metric of Portcullis: its name, what it means, and where its values are read. */
 import { setImmediate } from 'node:timers/promises';
 import { collectDefaultMetrics, Registry } from 'prom-client';
-import type { ServerBalance, ServerCounters, Stats } from '../controlplane/stats.ts';
+import type { ClientHeadroom, ServerBalance, ServerCounters, Stats } from '../controlplane/stats.ts';
 import type { StoreWriteTotals } from '../controlplane/store/store-writes.ts';
 import { SILENT_AGENT } from '../domain/agent-report.ts';
 import type { Snapshot } from '../domain/model.ts';
+import { DIRECTIONS } from '../domain/ratelimit/byte-line.ts';
 import { CLOSE_REASONS, REFUSAL_REASONS, type Reason } from '../domain/reasons.ts';
 import { type ClientRow, ClientRows } from './client-rows.ts';
 import { collectLatency, type Description, familyText, type Sample } from './collected.ts';
@@ -15,6 +16,8 @@ export interface MetricsSources {
   readonly stats: Stats;
   /** Whether the server may be used, as far as its checks say. */
   isHealthy(group: string, server: string): boolean;
+  /** Connections of the group that are still to move after a recovery; undefined: none are being moved. */
+  rebalancing(group: string): number | undefined;
   storeWrites(): StoreWriteTotals;
   /** Calls of the admin API so far. */
   adminCalls(): Iterable<{ readonly method: string; readonly code: string; readonly count: number }>;
@@ -58,7 +61,7 @@ export class Metrics {
     const { stats } = this.#sources;
     this.#clients = await this.#clientRows.read(this.#sources.snapshot().clients, (client) => ({
       ...stats.client(client.clientId),
-      headroom: stats.rateHeadroom(client),
+      headroom: stats.headroom(client),
     }));
     const parts: Buffer[] = [];
     for (const { description, type, read } of this.#families)
@@ -79,6 +82,9 @@ export class Metrics {
     this.#counter('connections_total', 'Connections that were served.', () => one(stats.totals().accepted));
     this.#counter('refused_total', 'Connections that were refused, by reason.', () => byReason(REFUSAL_REASONS));
     this.#counter('closed_total', 'Connections that were served and have ended, by reason.', () => byReason(CLOSE_REASONS));
+    this.#counter('resumed_sessions_total', 'TLS sessions that clients took up again (sessionTickets).', () =>
+      one(stats.resumedSessions()),
+    );
     collectLatency(
       this.#registry,
       { name: 'portcullis_handshake_duration_seconds', help: 'Time from accept to a verified TLS handshake, of those that succeeded.' },
@@ -89,6 +95,24 @@ export class Metrics {
       { name: 'portcullis_upstream_connect_duration_seconds', help: 'Time to a connected upstream server, retries included.' },
       () => stats.latencies().connect,
     );
+    collectLatency(
+      this.#registry,
+      { name: 'portcullis_queue_wait_duration_seconds', help: 'Time in the queue, of connections that waited for a place and got one.' },
+      () => stats.latencies().queued,
+    );
+    this.#describeGroups();
+  }
+
+  #describeGroups(): void {
+    const { snapshot, stats, rebalancing } = this.#sources;
+    this.#gauge('queue_length', 'Connections that wait for a place on a server now; only groups with a queue have it.', function* () {
+      for (const { name, queue } of snapshot().targetGroups.values())
+        if (queue !== undefined) yield { labels: { target_group: name }, value: Math.max(0, stats.waiting(name)) };
+    });
+    this.#gauge('rebalance_remaining', 'Connections still to move after a recovery; only groups that asked for it have it.', function* () {
+      for (const { name, rebalance } of snapshot().targetGroups.values())
+        if (rebalance !== undefined) yield { labels: { target_group: name }, value: rebalancing(name) ?? 0 };
+    });
   }
 
   #describeServers(): void {
@@ -132,6 +156,14 @@ export class Metrics {
     this.#gauge('upstream_slow_start_ratio', 'The part of its share that a server in slow start gets; only those have it.', () =>
       balance(({ slowStartShare }) => (slowStartShare === 1 ? undefined : slowStartShare)),
     );
+    this.#gauge('upstream_ejected', '1 while the upstream server is ejected because connections to it fail.', () =>
+      balance(({ isEjected }) => (isEjected ? 1 : 0)),
+    );
+    this.#counter('upstream_ejections_total', 'Ejections of the upstream server.', () => balance(({ ejections }) => ejections));
+    this.#gauge('target_group_panic', '1 while too few servers of the group are healthy for health to be looked at.', function* () {
+      for (const { name } of snapshot().targetGroups.values())
+        yield { labels: { target_group: name }, value: stats.isInPanic(name) ? 1 : 0 };
+    });
     this.#gauge('server_healthy', '1 when the upstream server is healthy, 0 when it is not or nothing is known yet.', function* () {
       for (const { name, servers } of snapshot().targetGroups.values()) {
         for (const { address } of servers)
@@ -152,8 +184,27 @@ export class Metrics {
         [...refused].map(([reason, value]): Sample => ({ labels: { client: label, reason }, value })),
       ),
     );
-    this.#gauge('client_rate_headroom', 'Connections that the rate limit of the client would admit now.', () =>
-      this.#clients.flatMap(({ label, headroom }) => (headroom === undefined ? [] : [{ labels: { client: label }, value: headroom }])),
+    this.#counter('client_shadow_refused_total', 'What limits in shadow would have done to the client, by what they would have.', () =>
+      this.#clients.flatMap(({ label, shadow }) =>
+        [...shadow].map(([reason, value]): Sample => ({ labels: { client: label, reason }, value })),
+      ),
+    );
+    this.#counter('client_paced_bytes_total', 'Bytes that waited for the bandwidth of the client, by direction.', () =>
+      this.#clients.flatMap(({ label, paced }) =>
+        DIRECTIONS.map((direction): Sample => ({ labels: { client: label, direction }, value: paced[direction] })),
+      ),
+    );
+    const left = (read: (headroom: ClientHeadroom) => number | undefined, labels: Sample['labels'] = {}) =>
+      this.#clients.flatMap(({ label, headroom }): Sample[] => {
+        const value = headroom === undefined ? undefined : read(headroom);
+        return value === undefined ? [] : [{ labels: { client: label, ...labels }, value }];
+      });
+    this.#gauge('client_rate_headroom', 'Connections that the rate limit of the client would admit now.', () => left(({ rate }) => rate));
+    this.#gauge('client_connections_headroom', 'Connections that the client may hold besides those it has.', () =>
+      left(({ connections }) => connections),
+    );
+    this.#gauge('client_bandwidth_headroom_bytes', 'Bytes that would pass now without waiting, by direction.', () =>
+      DIRECTIONS.flatMap((direction) => left((headroom) => headroom[direction], { direction })),
     );
   }
 

@@ -25,7 +25,7 @@ export interface ExplainQuestion {
 }
 
 export interface ExplainedStep {
-  readonly name: 'address' | 'certificate' | 'identity' | 'client' | 'route' | 'connections' | 'rate' | 'server';
+  readonly name: 'address' | 'certificate' | 'identity' | 'client' | 'route' | 'connections' | 'rate' | 'bandwidth' | 'server';
   readonly passed: boolean;
   readonly detail: string;
 }
@@ -50,6 +50,6 @@ export interface Explanation {
   readonly clientId: string | undefined;
   readonly targetGroup: string | undefined;
   readonly candidates: readonly ExplainedCandidate[];
-  /** The server that it would be sent to. */
+  /** The server that it would be sent to; undefined: none, or it would wait for one first. */
   readonly pick: string | undefined;
 }

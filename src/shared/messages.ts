@@ -1,9 +1,19 @@
 /** Everything that crosses the thread wall as a message, both ways. Fast facts cross in shared memory (memory/). */
-import type { LogLevel, Revision, Snapshot, Timeouts, TlsMaterial, UpstreamTlsMaterial } from '../domain/model.ts';
+import {
+  formatAddress,
+  type Listener,
+  type LogLevel,
+  type Revision,
+  type Snapshot,
+  type Timeouts,
+  type TlsMaterial,
+  type UpstreamTlsMaterial,
+} from '../domain/model.ts';
 import type { CloseReason, Reason } from '../domain/reasons.ts';
 import type { Command } from '../domain/state.ts';
 import type { ExplainQuestion, Explanation } from './explain.ts';
 import type { SharedBuffers, SharedMemory } from './memory/layout.ts';
+import type { ResolvedHosts } from './upstream-addresses.ts';
 
 /** Which row of shared memory belongs to a server or a client. */
 export interface SlotAssignments {
@@ -27,8 +37,10 @@ export interface WorkerBirth {
   readonly tls: ReadonlyMap<string, TlsMaterial>;
   /** Target group -> the TLS material for its servers, where they speak TLS. */
   readonly upstreamTls: ReadonlyMap<string, UpstreamTlsMaterial>;
-  /** Listener name -> the port the first worker was given, for listeners configured with port 0. */
-  readonly ports: ReadonlyMap<string, number>;
+  /** {@link placeOf} a listener -> the port the first worker was given, for listeners configured with port 0. */
+  readonly ports: Ports;
+  /** Where the servers are that have host names. */
+  readonly hosts: ResolvedHosts;
   readonly timeouts: Timeouts;
   readonly maxPendingHandshakes: number;
   /** Over all listeners; more are refused. */
@@ -36,6 +48,16 @@ export interface WorkerBirth {
   readonly logLevel: LogLevel;
   /** Somebody watches connections: as after a `watch` message. */
   readonly watched: boolean;
+}
+
+/** A server to which connecting has failed several times in a row, as counted over all workers. */
+export interface FailingServer {
+  readonly group: string;
+  readonly server: string;
+  readonly slot: number;
+  readonly failures: number;
+  /** What the last attempt failed with. */
+  readonly cause: string;
 }
 
 /** Which live connections are meant; every given field must match. */
@@ -118,6 +140,13 @@ export interface ConnectionEvents {
 /** How live connections that are no longer allowed end: now, or at a deadline unless they are allowed again by then. */
 export type CloseMode = 'reset' | 'drain';
 
+/** How many connections of a server are to be closed. */
+export interface Closing {
+  readonly group: string;
+  readonly server: string;
+  readonly count: number;
+}
+
 export type ToWorker =
   /** Apply these commands to the snapshot of revision `from`; slots and TLS material are those that are new or changed. */
   | {
@@ -125,17 +154,33 @@ export type ToWorker =
       readonly from: Revision;
       readonly commands: readonly Command[];
       readonly slots: SlotAssignments;
+      readonly listenerTls: ReadonlyMap<string, TlsMaterial>;
       readonly upstreamTls: ReadonlyMap<string, UpstreamTlsMaterial>;
     }
+  /** Open these beside those that are open, all or none; who comes waits until a state names them. */
+  | { readonly kind: 'open'; readonly requestId: number; readonly listeners: readonly Listener[]; readonly ports: Ports }
+  /** Close what the state of now does not name. */
+  | { readonly kind: 'shut' }
   | {
       readonly kind: 'tls';
       readonly requestId: number;
       readonly material: ReadonlyMap<string, TlsMaterial>;
       readonly upstreamTls: ReadonlyMap<string, UpstreamTlsMaterial>;
     }
+  /** These host names are resolved anew. */
+  | { readonly kind: 'hosts'; readonly requestId: number; readonly hosts: ResolvedHosts }
   | { readonly kind: 'close'; readonly requestId: number; readonly selector: ConnectionSelector; readonly reason: CloseReason }
   /** End the connections that are not allowed any more by the state of now; the answer is how many they are. */
-  | { readonly kind: 'enforce'; readonly requestId: number; readonly mode: CloseMode; readonly deadlineMs: number }
+  | {
+      readonly kind: 'enforce';
+      readonly requestId: number;
+      readonly mode: CloseMode;
+      readonly deadlineMs: number;
+      /** These are ended as this says although they have a deadline already. */
+      readonly anew: ConnectionSelector | undefined;
+    }
+  /** Close so many connections of these servers, the longest idle first, so that their clients come back elsewhere. */
+  | { readonly kind: 'rebalance'; readonly requestId: number; readonly closings: readonly Closing[] }
   | { readonly kind: 'list'; readonly requestId: number; readonly query: ConnectionQuery }
   /** Tell what happens to connections from now on, or stop telling. */
   | { readonly kind: 'watch'; readonly on: boolean }
@@ -146,10 +191,27 @@ export type ToWorker =
   /** Stop accepting; end when the last connection has, or reset what is left after `deadlineMs`. */
   | { readonly kind: 'drain'; readonly deadlineMs: number };
 
+/** {@link placeOf} a listener -> the port that is open there. */
+export type Ports = ReadonlyMap<string, number>;
+
+/** Where a listener is open: by this it is recognised when its name changes. With port 0 every listener has a place of its own. */
+export function placeOf({ name, address }: Pick<Listener, 'name' | 'address'>): string {
+  return address.port === 0 ? `${address.host} for ${name}` : formatAddress(address);
+}
+
+/** A listener that could not be opened. `code` is the system's. */
+export interface OpenFailure {
+  readonly listener: string;
+  readonly code: string;
+  readonly message: string;
+}
+
 export type FromWorker =
-  | { readonly kind: 'listening'; readonly ports: ReadonlyMap<string, number> }
-  | { readonly kind: 'listenFailed'; readonly listener: string; readonly code: string; readonly message: string }
+  | { readonly kind: 'listening'; readonly ports: Ports }
+  | ({ readonly kind: 'listenFailed' } & OpenFailure)
+  | { readonly kind: 'opened'; readonly requestId: number; readonly result: Ports | OpenFailure }
   | { readonly kind: 'published'; readonly revision: Revision }
+  | ({ readonly kind: 'failing' } & FailingServer)
   | { readonly kind: 'done'; readonly requestId: number; readonly count: number }
   /** `before`: what happened before this and was not told yet. */
   | { readonly kind: 'listed'; readonly requestId: number; readonly page: ConnectionPage; readonly before: ConnectionEvents }

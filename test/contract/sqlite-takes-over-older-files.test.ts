@@ -33,7 +33,9 @@ describe('a state file of an older lbd', () => {
 /** Makes the file what version 1 of the layout was, before servers had a mode. */
 function makeOlder(file: string): void {
   const database = new DatabaseSync(file);
-  database.exec('DROP TABLE audit; ALTER TABLE changes DROP COLUMN request_digest; PRAGMA user_version = 1');
+  database.exec(
+    'DROP TABLE administrators; DROP TABLE unchanged; DROP TABLE audit; ALTER TABLE changes DROP COLUMN request_digest; PRAGMA user_version = 1',
+  );
   const update = database.prepare('UPDATE changes SET command = ?, crc32 = ? WHERE revision = ?');
   for (const { revision, command, actor, at_ms, request_id, changed_at_run_time } of database.prepare('SELECT * FROM changes').all()) {
     const older = String(command).replaceAll(',"mode":"ready"', '');

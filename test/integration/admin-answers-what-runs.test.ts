@@ -68,10 +68,16 @@ test('GetState tells the whole state in the order of names, with health and coun
           active: 1n,
           accepted: 1n,
           refused: 1n,
-          refusedByReason: [{ reason: 'rate_limited', count: 1n }],
+          refusedByReason: [{ reason: 'rate_limited', count: 1n, refused: true }],
           bytesFromClient: 100n,
           bytesToClient: 2000n,
           rateHeadroom: undefined,
+          connectionsHeadroom: undefined,
+          uploadHeadroom: undefined,
+          downloadHeadroom: undefined,
+          pacedBytesFromClient: 0n,
+          pacedBytesToClient: 0n,
+          shadowRefused: [],
         },
       ],
     ],
@@ -92,7 +98,8 @@ test('the lists tell the same as GetState, and ListUpstreamServers of one group 
   const ofDb = await ask(viewer, rpc.listUpstreamServers, ListUpstreamServersRequest.fromPartial({ targetGroup: 'db' }));
   const clients = await ask(viewer, rpc.listClients, ListClientsRequest.create());
 
-  assert.deepEqual(groups, { targetGroups: state.targetGroups, revision: 1n, nextPageToken: '' });
+  const statuses = ['db', 'web'].map((targetGroup) => ({ targetGroup, waiting: 0, rebalancing: undefined }));
+  assert.deepEqual(groups, { targetGroups: state.targetGroups, revision: 1n, nextPageToken: '', statuses });
   assert.deepEqual(servers, { servers: state.servers, revision: 1n, nextPageToken: '' });
   assert.deepEqual(
     ofDb.servers,
@@ -127,8 +134,8 @@ test('the counters are told for all or for one', async (t) => {
   assert.deepEqual(await ask(viewer, rpc.getDroppedRequests, { clientId: 'clientA' }), {
     total: 3n,
     byReason: [
-      { reason: 'not_authorized', count: 1n },
-      { reason: 'rate_limited', count: 2n },
+      { reason: 'not_authorized', count: 1n, refused: true },
+      { reason: 'rate_limited', count: 2n, refused: true },
     ],
   });
   const everybody = await ask(viewer, rpc.getDroppedRequests, { clientId: '' });

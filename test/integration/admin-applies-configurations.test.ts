@@ -60,6 +60,7 @@ describe('PlanConfig', () => {
       connectionsDraining: 0n,
       connectionsClosing: 2n,
       lostAccess: [{ clientId: 'clientA', targetGroup: '', connections: 2n }],
+      revoked: [],
     });
     assert.deepEqual(plan.needsRestart, ['workers changes']);
     assert.equal(admin.authority.snapshot, before);
@@ -95,6 +96,7 @@ describe('ApplyConfig', () => {
       revision: 2n,
       differences: plan.differences,
       connectionsClosed: 3n,
+      connectionsDraining: 0n,
       needsRestart: [],
       warnings: [],
       alreadyApplied: false,
@@ -157,18 +159,68 @@ describe('ApplyConfig', () => {
   });
 });
 
+describe('what changes nothing', () => {
+  test('makes no revision, says so, is in the audit trail, and its request id stays that of a call that changed nothing', async (t) => {
+    const file = path.join(await temporaryFolder(t), 'lbd.state.db');
+    const store = await SqliteStore.open(file);
+    t.after(() => store.close());
+    const admin = await startAdmin(t, { store });
+    const client = await admin.as('admin');
+    const { config } = await ask(client, Admin.exportConfig, {});
+    const request = { ...NOW, config, requestId: 'timer', expectedRevision: 1n };
+    const applied = await ask(client, Admin.applyConfig, request);
+    assert.deepEqual([applied.revision, applied.differences, applied.alreadyApplied], [1n, [], false]);
+    const same = {
+      targetGroup: 'web',
+      server: '127.0.0.1:8081',
+      weight: 1,
+      maxConnections: 0,
+      backup: false,
+      mode: proto.ServerMode.READY,
+    };
+    const server = await ask(client, Admin.setUpstreamServer, proto.SetUpstreamServerRequest.fromPartial(same));
+    assert.deepEqual([server.revision, server.nothingToChange, server.server?.address], [1n, true, '127.0.0.1:8081']);
+    const group = proto.UpdateTargetGroupRequest.fromPartial({ targetGroup: { name: 'web', retries: 3 } });
+    const updated = await ask(client, Admin.updateTargetGroup, group);
+    assert.deepEqual([updated.revision, updated.nothingToChange], [1n, true]);
+    assert.equal((await ask(client, Admin.listRevisions, { pageSize: 0, pageToken: '' })).revisions.length, 1);
+    const { entries } = await ask(client, Admin.listAuditEntries, proto.ListAuditEntriesRequest.create());
+    assert.deepEqual(
+      entries.map(({ method, result, message, revisionAfter }) => [method, result, message, revisionAfter]),
+      ['UpdateTargetGroup', 'SetUpstreamServer', 'ApplyConfig'].map((method) => [method, 'OK', 'nothing to change', 1n]),
+    );
+
+    await admin.authority.execute({ kind: 'removeClient', clientId: 'clientA' }, { actor: 'x' });
+    const again = await ask(client, Admin.applyConfig, request);
+    assert.deepEqual([again.revision, again.alreadyApplied], [1n, true]);
+    assert.equal(admin.authority.snapshot.clients.size, 0, 'the repeated request changed nothing');
+    const other = await refused(ask(client, Admin.applyConfig, { ...request, config: HEAD }));
+    assert.equal(other.reason, 'REQUEST_ID_REUSED');
+    const stale = { ...request, requestId: '' };
+    assert.equal((await refused(ask(client, Admin.applyConfig, stale))).reason, 'REVISION_CONFLICT');
+  });
+});
+
 describe('RollbackConfig', () => {
   test('brings an earlier state back as a new change, and no revoked certificate with it', async (t) => {
+    const startMs = Date.now();
     const admin = await startAdmin(t);
     const client = await admin.as('admin');
     const { targetGroups, clients } = admin.authority.snapshot;
     await ask(client, Admin.applyConfig, { ...NOW, config: `${ONE_GROUP}revokedCertificates: [{ fingerprint: "${'ab'.repeat(32)}" }]\n` });
     const back = await ask(client, Admin.rollbackConfig, { ...NOW, toRevision: 1n });
     assert.equal(back.revision, 3n);
+    const { revisions } = await ask(client, Admin.listRevisions, { pageSize: 2, pageToken: '' });
+    assert.deepEqual(
+      revisions.map(({ summary }) => summary.replace(/:.*/, '')),
+      ['roll back to revision 1', 'take in a configuration'],
+    );
     assert.ok(back.differences.some(({ kind, path: at }) => kind === Kind.ADDED && at === 'clients/clientA'));
     const { snapshot } = admin.authority;
     assert.deepEqual([snapshot.targetGroups, snapshot.clients], [targetGroups, clients]);
     assert.deepEqual([...snapshot.revocations.keys()], ['ab'.repeat(32)]);
+    const since = snapshot.revocations.get('ab'.repeat(32))?.atMs ?? 0;
+    assert.ok(since >= startMs && since <= Date.now(), 'a file that does not say when revokes from its change on');
     for (const toRevision of [0n, 9n]) {
       const none = await refused(ask(client, Admin.rollbackConfig, { ...NOW, toRevision }));
       assert.deepEqual([none.code, none.reason], [Code.NOT_FOUND, 'REVISION_NOT_FOUND']);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
+import { queryObjects } from 'node:v8';
 import { status as Code } from '@grpc/grpc-js';
 import {
   HealthState,
@@ -10,6 +11,7 @@ import {
   type WatchHealthResponse,
 } from '../../src/gen/lb/admin/v1/admin.ts';
 import { refusalIn, startAdmin, watch } from '../support/admin-server.ts';
+import { StalledSession } from '../support/stalled-reader.ts';
 
 const SERVER = '127.0.0.1:8081';
 const EVERYTHING = WatchHealthRequest.create();
@@ -151,7 +153,7 @@ test('a reader that does not read is dropped, and others are not held up', async
   assert.equal((await quick.next()).kind, Kind.SYNCED);
 
   const cause = 'x'.repeat(1000);
-  // More than the sockets, the flow control window and the 1,000 that wait can hold.
+  // More than the sockets, the flow control window and the journal can hold.
   for (let batch = 0; batch < 100; batch++) {
     for (let event = 0; event < 50; event++) admin.health.turn('web', SERVER, event % 2 === 0 ? 'healthy' : 'unhealthy', cause);
     await quick.take(50);
@@ -164,6 +166,38 @@ test('a reader that does not read is dropped, and others are not held up', async
   await quick.cancel();
 });
 
+test('a reader that reads is told all that happens in one turn, however much it is', async (t) => {
+  const admin = await startAdmin(t);
+  const health = watch(await admin.as('viewer'), rpc.watchHealth, EVERYTHING);
+  const { revision } = await health.next();
+  const EVENTS = 1_100;
+  for (let event = 0; event < EVENTS; event++) admin.health.turn('web', SERVER, event % 2 === 0 ? 'healthy' : 'unhealthy');
+  const told = await health.take(EVENTS);
+  assert.deepEqual(
+    told.map((event) => event.revision),
+    Array.from({ length: EVENTS }, (_, index) => revision + BigInt(index + 1)),
+  );
+  await health.cancel();
+});
+
+test('a reader that is dropped is told where to go on, and misses nothing there', async (t) => {
+  const admin = await startAdmin(t);
+  const as = await admin.certificate('viewer');
+  const session = await StalledSession.open(t, { target: admin.target, ca: admin.ca.caPem, as, windowBytes: 2_000 });
+  const stalled = await session.watch(rpc.watchHealth, EVERYTHING);
+  for (let event = 0; event < 1_450; event++) admin.health.turn('web', SERVER, event % 2 === 0 ? 'healthy' : 'unhealthy');
+  const told = Array.fromAsync(stalled.messages());
+  await session.read();
+  const last = (await told).at(-1)?.revision ?? assert.fail();
+  const { reason, message } = refusalIn(await stalled.ended);
+  assert.equal(reason, 'SLOW_READER');
+  const sinceRevision = BigInt(/since_revision=(\d+)$/.exec(message)?.[1] ?? assert.fail(message));
+  assert.equal(sinceRevision, last, 'what was told last');
+  const again = watch(await admin.as('viewer'), rpc.watchHealth, WatchHealthRequest.fromPartial({ sinceRevision }));
+  assert.equal((await again.next()).revision, last + 1n);
+  await again.cancel();
+});
+
 test('a state larger than what may wait arrives in full', async (t) => {
   const admin = await startAdmin(t);
   for (let server = 0; server < 3000; server++) admin.health.turn('web', `10.0.${server >> 8}.${server & 255}:80`, 'healthy');
@@ -173,4 +207,31 @@ test('a state larger than what may wait arrives in full', async (t) => {
   assert.equal(messages.at(-1)?.kind, Kind.SYNCED);
   assert.equal(new Set(messages.map(({ server }) => server)).size, 3001);
   await health.cancel();
+});
+
+test('readers that stall at the beginning keep the states of the servers once, not each', async (t) => {
+  const admin = await startAdmin(t);
+  const SERVERS = 500;
+  const READERS = 20;
+  for (let server = 0; server < SERVERS; server++) admin.health.turn('web', `10.0.${server >> 8}.${server & 255}:80`, 'healthy');
+  class Probed {}
+  const scripted = admin.health.list();
+  // As the real checker does, which puts each answer together anew.
+  admin.health.list = () => scripted.map((state) => Object.assign(new Probed(), { ...state, lastProbeMs: Math.random() }));
+  const as = await admin.certificate('viewer');
+  const session = await StalledSession.open(t, { target: admin.target, ca: admin.ca.caPem, as, windowBytes: 0 });
+  const stalled = await Promise.all(Array.from({ length: READERS }, () => session.watch(rpc.watchHealth, EVERYTHING)));
+  assert.ok(queryObjects(Probed, { format: 'count' }) <= 2 * SERVERS);
+
+  const statesTold = async (reader: (typeof stalled)[number]) => {
+    let told = 0;
+    for await (const { kind } of reader.messages()) {
+      if (kind === Kind.SYNCED) break;
+      told++;
+    }
+    return told;
+  };
+  const told = Promise.all(stalled.map(statesTold));
+  await session.read();
+  assert.deepEqual(await told, Array(READERS).fill(SERVERS));
 });

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { status as Code } from '@grpc/grpc-js';
-import { HealthState, AdminServiceService as rpc, WatchStatsRequest } from '../../src/gen/lb/admin/v1/admin.ts';
-import { refusalIn, startAdmin, watch } from '../support/admin-server.ts';
+import { HealthState, ListTargetGroupsRequest, AdminServiceService as rpc, WatchStatsRequest } from '../../src/gen/lb/admin/v1/admin.ts';
+import { ask, refusalIn, startAdmin, watch } from '../support/admin-server.ts';
 
 const ms = (count: number) => ({ seconds: BigInt(Math.trunc(count / 1000)), nanos: (count % 1000) * 1e6 });
 
@@ -29,8 +29,8 @@ test('the counters come at once and then every interval, fresh each time', async
   assert.equal(latest.accepted, 1n);
   assert.equal(latest.refused, 1n);
   assert.deepEqual(latest.byReason, [
-    { reason: 'client_closed', count: 1n },
-    { reason: 'rate_limited', count: 1n },
+    { reason: 'client_closed', count: 1n, refused: false },
+    { reason: 'rate_limited', count: 1n, refused: true },
   ]);
   assert.deepEqual(
     latest.servers.map((each) => [each.targetGroup, each.server, each.counters?.active, each.health]),
@@ -45,6 +45,26 @@ test('the counters come at once and then every interval, fresh each time', async
     [['clientA', 1n]],
   );
   assert.equal((await stats.cancel()).code, Code.CANCELLED);
+});
+
+test('connections that wait are told by group', async (t) => {
+  const admin = await startAdmin(t);
+  const viewer = await admin.as('viewer');
+  const group = admin.slots.groupSlot('web') ?? assert.fail();
+  const row = admin.worker.queue.join(group, 0, 10) ?? assert.fail();
+  admin.worker.queue.join(group, 1, 10);
+  const told = async () => (await watch(viewer, rpc.watchStats, WatchStatsRequest.create()).next()).groups;
+  assert.deepEqual(await told(), [{ targetGroup: 'web', waiting: 2, rebalancing: undefined }]);
+  const { statuses } = await ask(viewer, rpc.listTargetGroups, ListTargetGroupsRequest.create());
+  assert.deepEqual(
+    statuses.map(({ targetGroup, waiting }) => [targetGroup, waiting]),
+    [
+      ['db', 0],
+      ['web', 2],
+    ],
+  );
+  admin.worker.queue.leave(group, row);
+  assert.equal((await told())[0]?.waiting, 1);
 });
 
 test('an interval under 100 ms is refused', async (t) => {

@@ -102,7 +102,7 @@ test('connections go to the server that holds the fewest, as both workers see it
     for (const line of await balancer.nextLines(9)) {
       assert.partialDeepStrictEqual(line, {
         reason: 'no_healthy_upstream',
-        detail: 'bounded: 0 of 3 servers are unhealthy, the others are full, drained or of weight 0',
+        detail: 'bounded: no server takes a connection: 3 full',
       });
     }
     const served = outcomes.filter((outcome) => outcome.served).map(({ client }) => client);

@@ -60,7 +60,10 @@ test('the daemon logs each connection once, and lbctl shows the same in its coun
     ask('get-failed-connections', '--server', dead),
     ask('get-state'),
   ]);
-  const once = (...reasons: string[]) => ({ total: reasons.length, byReason: reasons.map((reason) => ({ reason, count: 1 })) });
+  const once = (...reasons: string[]) => ({
+    total: reasons.length,
+    byReason: reasons.map((reason) => ({ reason, count: 1, refused: true })),
+  });
   assert.deepEqual(ofAlice, once('rate_limited', 'too_many_connections'));
   assert.deepEqual(ofAll, once('rate_limited', 'too_many_connections', 'unknown_client', 'upstream_connect_failed'));
   assert.deepEqual(failed, { total: 1, servers: [{ targetGroup: 'dead', server: dead, count: 1 }] });

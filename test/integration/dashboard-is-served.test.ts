@@ -57,6 +57,10 @@ test('the daemon shows what happens on real connections, and nothing of files or
     moreTargetGroups: 0,
     rate: { limit: 3, windowMs: 86_400_000, algorithm: client?.rate?.algorithm },
     headroom: 2,
+    shadow: false,
+    shadowed: [],
+    upload: null,
+    download: null,
     concurrentConnections: null,
     active: 1,
     accepted: 1,
@@ -80,7 +84,7 @@ test('the page, its script and its style come from here and may use nothing else
     ['/dashboard.css', 'GET', 200, 'text/css; charset=utf-8'],
     ['/api/state', 'GET', 200, 'application/json'],
     ['/', 'POST', 405, 'text/plain; charset=utf-8'],
-    ['/', 'HEAD', 405, 'text/plain; charset=utf-8'],
+    ['/', 'HEAD', 200, 'text/html; charset=utf-8'],
     ['/api/state', 'PUT', 405, 'text/plain; charset=utf-8'],
     ['/api/state', 'DELETE', 405, 'text/plain; charset=utf-8'],
     ['/dashboard.html', 'GET', 404, 'text/plain; charset=utf-8'],
@@ -93,6 +97,7 @@ test('the page, its script and its style come from here and may use nothing else
     const text = await response.text();
     const headers = Object.fromEntries(response.headers);
     assert.deepEqual([response.status, headers['content-type']], [status, type], `${method} ${path}`);
+    if (method === 'HEAD') assert.deepEqual([text, Number(headers['content-length']) > 0], ['', true]);
     assert.equal(headers['x-content-type-options'], 'nosniff');
     assert.equal(headers['referrer-policy'], 'no-referrer');
     const policy = headers['content-security-policy'] ?? '';

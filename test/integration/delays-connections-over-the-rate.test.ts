@@ -24,13 +24,11 @@ test('a client whose limit says delay waits for its turn', async (t) => {
   const balancer = await startBalancer(t, {
     ca,
     config: {
-      // Each worker has a line of its own: one of them, so that there is one order.
-      workers: 1,
       targetGroups: [uncheckedGroup('web', [upstream.address])],
       clients: [
         delayed('patient', { window: `${INTERVAL_MS}ms`, maxDelay: '1m' }),
         delayed('hasty', { window: '1d', maxDelay: '1m' }),
-        delayed('leaving', { window: '1m', maxDelay: '1m' }, { concurrentConnections: 2 }),
+        delayed('leaving', { window: '20s', maxDelay: '1m' }, { concurrentConnections: 2 }),
       ],
     },
   });
@@ -94,4 +92,52 @@ test('a client whose limit says delay waits for its turn', async (t) => {
   });
 
   assert.equal(upstream.accepted, 6, 'no refused connection reached a server');
+});
+
+test('how many wait in a leaky bucket is bounded over both workers, and they leave it one interval apart', async (t) => {
+  const arrivals: number[] = [];
+  const upstream = await startUpstream(t, (socket) => {
+    arrivals.push(performance.now());
+    socket.resume();
+    socket.end('welcome');
+  });
+  const ca = await createTestCa();
+  const leaky = (clientId: string, window: string, burst: number) => ({
+    clientId,
+    allowedTargetGroup: 'web',
+    limits: { connectionRate: { algorithm: 'leakyBucket', limit: 1, window, burst, action: 'delay', maxDelay: '1m' } },
+  });
+  const balancer = await startBalancer(t, {
+    ca,
+    config: {
+      targetGroups: [uncheckedGroup('web', [upstream.address])],
+      clients: [leaky('many', '15s', 3), leaky('spaced', '100ms', 20)],
+    },
+  });
+
+  await t.test('bounded', async (t) => {
+    const certificate = await ca.issue({ cn: 'many' });
+    const clients = Array.from({ length: 12 }, () => balancer.connect(t, { certificate }));
+    const lines = await balancer.nextLines(9);
+    const served = lines.filter(({ reason }) => reason === 'upstream_closed');
+    const refused = lines.filter(({ reason }) => reason === 'rate_limited');
+    assert.deepEqual([served.length, refused.length], [1, 8]);
+    for (const { detail } of refused) assert.equal(detail, 'too many are waiting already');
+    assert.equal(balancer.lb.stats.client('many').active, 3);
+    for (const { tcp } of clients) tcp.resetAndDestroy();
+    for (const { reason } of await balancer.nextLines(3)) assert.equal(reason, 'client_gone');
+    balancer.assertIdle();
+  });
+
+  await t.test('one interval apart', async (t) => {
+    arrivals.length = 0;
+    const certificate = await ca.issue({ cn: 'spaced' });
+    const startedMs = performance.now();
+    const clients = Array.from({ length: 8 }, () => balancer.connect(t, { certificate }));
+    for (const client of clients) assert.equal((await client.readAll()).toString(), 'welcome');
+    // Each may be late by itself, and none early: the first comes at the start at the earliest, the next an interval later.
+    for (const [index, atMs] of arrivals.entries()) assert.ok(atMs >= startedMs + index * 100, `${index} came at ${atMs - startedMs} ms`);
+    await balancer.nextLines(8);
+    balancer.assertIdle();
+  });
 });

@@ -12,8 +12,10 @@ const ROUNDS = 200;
 /** Rounds of so many state files take turns: while one starts, the other writes. */
 const FILES = 2;
 const WRITER = path.join(import.meta.dirname, '../support/change-stream-writer.ts');
-/** From a kill before anything is written to one after some hundred changes. */
-const LONGEST_LIFE_MS = 40;
+/** From a kill before anything is written to one after so many changes: counted, since a slow machine makes few of them in a time. */
+const MOST_CHANGES = 8;
+/** So long after that: in the middle of the next one, or of one of those after it. */
+const LONGEST_DELAY_MS = 4;
 
 test('200 kills at random moments lose no acknowledged change and leave a state that loads', { timeout: 240_000 }, async (t) => {
   const folder = await temporaryFolder(t);
@@ -26,7 +28,7 @@ test('200 kills at random moments lose no acknowledged change and leave a state 
 async function survive(file: string, rounds: number): Promise<number> {
   let known: Snapshot = EMPTY_SNAPSHOT;
   for (let round = 0; round < rounds; round++) {
-    const acknowledged = Math.max(await writeUntilKilled(file, Math.random() * LONGEST_LIFE_MS), known.revision);
+    const acknowledged = Math.max(await writeUntilKilled(file), known.revision);
     const store = await SqliteStore.open(file);
     const { snapshot } = (await store.load()) ?? { snapshot: EMPTY_SNAPSHOT };
     assert.ok(
@@ -45,17 +47,19 @@ async function survive(file: string, rounds: number): Promise<number> {
   return known.revision;
 }
 
-/** Starts a writer, kills it so long after it is ready, and gives the last revision that it acknowledged; 0 for none. */
-async function writeUntilKilled(file: string, livesMs: number): Promise<number> {
+/** Starts a writer, kills it at a random moment after it is ready, and gives the last revision that it acknowledged; 0 for none. */
+async function writeUntilKilled(file: string): Promise<number> {
   // Most of a short life is reading the program: that is done once.
   const env = { ...process.env, NODE_COMPILE_CACHE: path.join(path.dirname(file), 'compiled') };
   const writer = spawn(process.execPath, [WRITER, file], { env, stdio: ['ignore', 'pipe', 'inherit'] });
   const ended = new Promise<string | null>((resolve, reject) => writer.once('error', reject).once('close', (_, signal) => resolve(signal)));
+  const changes = Math.floor(Math.random() * (MOST_CHANGES + 1));
+  const delayMs = Math.random() * LONGEST_DELAY_MS;
   let last = 0;
-  let ready = false;
+  let lines = 0;
   for await (const line of createInterface({ input: writer.stdout })) {
-    if (!ready) setTimeout(() => writer.kill('SIGKILL'), livesMs);
-    ready = true;
+    // The first says that it is ready.
+    if (lines++ === changes) setTimeout(() => writer.kill('SIGKILL'), delayMs);
     last = Number(line);
   }
   assert.equal(await ended, 'SIGKILL');

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
-import { status as Code } from '@grpc/grpc-js';
 import {
   AddClientRequest,
   AdminServiceClient,
@@ -97,6 +96,33 @@ test('a drained removal that was undone meanwhile ends nothing, and another one 
   await assertReset(held);
 });
 
+test('a revocation in drain mode can be made immediate, without another revision and without touching other drains', async (t) => {
+  const running = await startTwoGroups(t);
+  const { admin, hold, certificate } = running;
+  const revoked = await hold('clientB', 'web', 4);
+  const removed = await hold('clientA', 'db', 2);
+  const [mode, deadline] = [CloseMode.DRAIN, { seconds: 3600n, nanos: 0 }];
+  const narrowed = { client: { clientId: 'clientA', allowedTargetGroups: ['web'] }, mode, deadline };
+  assert.equal((await ask(admin, rpc.updateClient, UpdateClientRequest.fromPartial(narrowed))).connectionsClosed, 2n);
+  const value = (await certificate('clientB')).certPem;
+  const request = RevokeCertificateRequest.fromPartial({ certificateId: { $case: 'certificate', value }, mode, deadline });
+
+  const first = await ask(admin, rpc.revokeCertificate, request);
+  assert.deepEqual([first.connectionsClosed, first.alreadyRevokedAt], [4n, undefined]);
+  await assertServed(revoked, 'until the deadline');
+  const again = await ask(admin, rpc.revokeCertificate, { ...request, mode: CloseMode.RESET, deadline: undefined });
+  assert.deepEqual([again.revision, again.connectionsClosed], [first.revision, 4n]);
+  assert.ok(again.alreadyRevokedAt instanceof Date);
+  await assertReset(revoked);
+  await assertServed(removed, 'has its own deadline');
+
+  // The same of a permission: asked for again with another mode, it is that from now on.
+  const reset = UpdateClientRequest.fromPartial({ ...narrowed, mode: CloseMode.RESET, deadline: undefined });
+  const ended = await ask(admin, rpc.updateClient, reset);
+  assert.deepEqual([ended.nothingToChange, ended.connectionsClosed, ended.revision], [true, 2n, again.revision]);
+  await assertReset(removed);
+});
+
 test('a revoked certificate is refused by every worker, and its connections are ended, whoever else is that client', async (t) => {
   const running = await startTwoGroups(t);
   const { admin, hold, ca, certificate } = running;
@@ -109,7 +135,8 @@ test('a revoked certificate is refused by every worker, and its connections are 
   await assertReset(revoked);
   await assertServed(others, 'not revoked');
   await assertRefusedEverywhere(running, 'clientB', 'web', 'certificate_revoked');
-  assert.equal((await refused(ask(admin, rpc.revokeCertificate, request))).code, Code.ALREADY_EXISTS);
+  const again = await ask(admin, rpc.revokeCertificate, request);
+  assert.deepEqual([again.connectionsClosed, again.alreadyRevokedAt instanceof Date], [0n, true]);
 
   // The client itself goes on with another certificate.
   const options = { servername: 'web.test', tls: { checkServerIdentity: () => undefined } };

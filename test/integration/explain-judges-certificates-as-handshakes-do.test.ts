@@ -21,6 +21,8 @@ interface Case {
   readonly crl?: string;
   /** The code that Node.js gives OpenSSL's verdict (UNSPECIFIED where it has none); empty: it is trusted. */
   readonly expected: string;
+  /** What the detail says besides. */
+  readonly says?: RegExp;
 }
 
 const { keyCertSign, cRLSign, digitalSignature, keyEncipherment } = KeyUsageFlags;
@@ -84,8 +86,24 @@ async function cases(): Promise<Readonly<Record<string, Case>>> {
       expected: 'CRL_SIGNATURE_FAILURE',
     },
     'beside a list that has ended': { presented: [plain], crl: await revocationList(top, top, [], [-3, -1]), expected: 'CRL_HAS_EXPIRED' },
-    'with a list of another CA': { presented: [plain], crl: await revocationList(stranger, stranger, []), expected: 'UNABLE_TO_GET_CRL' },
-    'of an intermediate without a list of its own': { presented: [underMiddle, middle], crl: list, expected: 'UNABLE_TO_GET_CRL' },
+    'with a list of another CA': {
+      presented: [plain],
+      crl: await revocationList(stranger, stranger, []),
+      expected: 'UNABLE_TO_GET_CRL',
+      says: /; crl has no list of a CA that it leads to$/,
+    },
+    'of an intermediate without a list of its own': {
+      presented: [underMiddle, middle],
+      crl: list,
+      expected: 'UNABLE_TO_GET_CRL',
+      says: /; crl has no list of a CA that it leads to$/,
+    },
+    'with the root of somebody else, where there is a list': {
+      presented: [await leaf(stranger), stranger],
+      crl: list,
+      expected: 'UNABLE_TO_GET_CRL',
+      says: /; it leads to no CA of caCert: its CA is another one, or an intermediate that the client does not send$/,
+    },
     'of an intermediate that is revoked': {
       presented: [underMiddle, middle],
       crl: (await revocationList(top, top, [middle])) + (await revocationList(middle, middle, [])),
@@ -134,7 +152,7 @@ test('the verdict on a certificate is what its handshake comes to, whatever is w
   const { certPem, keyPem } = await serving.issueServer();
   const table = await cases();
   for (const [minVersion, ciphers] of VERSIONS) {
-    for (const [name, { presented, ca, crl, expected }] of Object.entries(table)) {
+    for (const [name, { presented, ca, crl, expected, says }] of Object.entries(table)) {
       const [leaf, ...rest] = presented.map((each) => new X509Certificate(each.certPem));
       assert.ok(leaf !== undefined);
       const authorities = ca ?? [table['a CA itself']?.presented[0] ?? assert.fail()];
@@ -142,7 +160,7 @@ test('the verdict on a certificate is what its handshake comes to, whatever is w
         certificatePem: certPem,
         privateKeyPem: keyPem,
         certificates: [],
-        sessionTickets: false,
+        sessionTickets: undefined,
         caPem: authorities.map((each) => each.certPem).join(''),
         crlPem: crl,
         minVersion,
@@ -152,6 +170,7 @@ test('the verdict on a certificate is what its handshake comes to, whatever is w
       const real = await handshakeVerdict(t, front, presented, serving);
       assert.deepEqual(said(await certificateVerdict([leaf, ...rest], material)), real, `${name}, ${minVersion}`);
       assert.equal(real === 'trusted' ? '' : real[1].split(':')[0], expected, name);
+      if (says !== undefined) assert.match(real[1] ?? '', says, name);
     }
   }
 });
@@ -163,7 +182,7 @@ test('a chain that no handshake would read is refused as one', async () => {
     certificatePem: certPem,
     privateKeyPem: keyPem,
     certificates: [],
-    sessionTickets: false,
+    sessionTickets: undefined,
     caPem: certPem,
     crlPem: undefined,
     minVersion: 'TLSv1.3',

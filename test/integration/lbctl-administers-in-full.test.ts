@@ -126,7 +126,7 @@ test('an updated target group keeps of its check what is not said', async (t) =>
 const plan = {
   revision: 7n,
   differences: [{ kind: Difference_Kind.CHANGED, path: 'targetGroups/web/algorithm', before: '"random"', after: '"roundRobin"' }],
-  blastRadius: { connectionsClosing: 1n, lostAccess: [{ clientId: 'c', targetGroup: 'web', connections: 1n }] },
+  blastRadius: { connectionsDraining: 3n, connectionsClosing: 1n, lostAccess: [{ clientId: 'c', targetGroup: 'web', connections: 1n }] },
 };
 
 test('a plan is read, applied, and is drift until then', async (t) => {
@@ -134,19 +134,22 @@ test('a plan is read, applied, and is drift until then', async (t) => {
   await writeFile(file, 'targetGroups: []\n');
   const { asked, run } = await start(t, {
     planConfig: PlanConfigResponse.fromPartial(plan),
-    applyConfig: ApplyConfigResponse.fromPartial({ revision: 8n, differences: plan.differences, connectionsClosed: 1n }),
+    applyConfig: ApplyConfigResponse.fromPartial({ revision: 8n, differences: plan.differences, connectionsClosed: 1n, connectionsDraining: 3n }),
   });
   const planned = await run('plan', '-f', file);
   assert.equal(planned.code, 0);
   assert.equal(
     planned.stdout,
-    '1 change to revision 7:\n~ targetGroups/web/algorithm  random -> roundRobin\n\nBlast radius: 0 connections would drain, 1 would close\n  c loses web (1 live connection)\n',
+    '1 change to revision 7:\n~ targetGroups/web/algorithm  random -> roundRobin\n\nBlast radius: 1 connection would close, 3 connections to removed servers or listeners go on until they end\n  c loses web (1 live connection)\n',
   );
   const drifted = await run('drift', '-f', file);
   assert.equal(drifted.code, 1);
   assert.match(drifted.stdout, /^~ targetGroups\/web\/algorithm {2}random -> roundRobin\n$/);
   const applied = await run('apply', '-f', file, '--expected-revision', '7');
-  assert.match(applied.stdout, /\n\napplied 1 change, 1 connection closed \(revision 8\)\n$/);
+  assert.match(
+    applied.stdout,
+    /\n\napplied 1 change, 1 connection closed, 3 connections to removed servers or listeners go on until they end \(revision 8\)\n$/,
+  );
   assert.partialDeepStrictEqual(asked.at(-1), { config: 'targetGroups: []\n', expectedRevision: 7n });
 });
 

@@ -46,6 +46,10 @@ test('a reply is proto3 JSON on one line', async (t) => {
         lastProbe: 'connected',
         lastProbeLatency: '0.001500s',
         since: '2026-06-01T00:00:00Z',
+        cause: 'connected',
+        lastProbeAt: '2026-06-01T00:00:01Z',
+        nextProbeAt: '2026-06-01T00:00:06Z',
+        inPanic: false,
         counters: { active: '0', connected: '0', failed: '0', bytesToUpstream: '0', bytesFromUpstream: '0' },
       },
     ],
@@ -74,6 +78,8 @@ test('a stream of requests, and a service other than AdminService', async (t) =>
   assert.match(file.fileDescriptorResponse.fileDescriptorProto[0], /^[A-Za-z0-9+/]+=*$/);
   assert.equal(code, 0);
   assert.equal((await lbctl(['call', 'Check'], { env })).stdout, '{"status":"SERVING"}\n');
+  const { statuses } = JSON.parse((await lbctl(['call', 'grpc.health.v1.Health/List'], { env })).stdout);
+  assert.deepEqual(statuses['lb.admin.v1.AdminService'], { status: 'SERVING' });
 });
 
 test('a refusal is told as for any command', async (t) => {

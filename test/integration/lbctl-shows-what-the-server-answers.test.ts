@@ -8,6 +8,7 @@ import {
   ListClientsResponse,
   type RemoveUpstreamServerRequest,
   RemoveUpstreamServerResponse,
+  RollbackConfigResponse,
 } from '../../src/gen/lb/admin/v1/admin.ts';
 import { lbctl } from '../support/lbctl.ts';
 import { startScriptedAdmin } from '../support/scripted-admin.ts';
@@ -28,6 +29,15 @@ test('each field at fault is named with its problem', async (t) => {
   const { code, stderr } = await lbctl(['add-client', '--client', 'c', '--target-group', 'g'], { env });
   assert.equal(stderr, 'lbctl: refused (INVALID_ARGUMENT): client.client_id: is empty; client.allowed_target_groups: names no group\n');
   assert.equal(code, 1);
+});
+
+test('a request that was accepted before is told by what it made then', async (t) => {
+  const env = await startScriptedAdmin(t, {
+    rollbackConfig: (_call: unknown, callback: sendUnaryData<RollbackConfigResponse>) =>
+      callback(null, RollbackConfigResponse.fromPartial({ revision: 7n, alreadyApplied: true })),
+  });
+  const { code, stdout } = await lbctl(['rollback', '--to', '3', '--request-id', 'once'], { env });
+  assert.deepEqual([code, stdout], [0, 'this request was accepted before: gone back at revision 7, and nothing was changed now\n']);
 });
 
 test('what the server sends cannot steer the terminal', async (t) => {
@@ -77,11 +87,31 @@ test('a drain tells its progress until it is done', async (t) => {
   assert.deepEqual([asked?.deadline?.seconds, asked?.resetAtDeadline], [90n, true]);
 });
 
+test('a removal that leaves connections at its deadline is exit code 1, and says what ends them', async (t) => {
+  const env = await startScriptedAdmin(t, {
+    removeUpstreamServer: (call: ServerWritableStream<RemoveUpstreamServerRequest, RemoveUpstreamServerResponse>) => {
+      call.write(RemoveUpstreamServerResponse.fromPartial({ revision: 12n, connectionsLeft: 3n }));
+      call.write(RemoveUpstreamServerResponse.fromPartial({ revision: 12n, connectionsLeft: 2n, done: true }));
+      call.end();
+    },
+  });
+  const command = 'remove-upstream-server --target-group g --server a:1 --deadline 3s'.split(' ');
+  assert.deepEqual(await lbctl(command, { env }), {
+    code: 1,
+    stdout: 'removed a:1 from g (revision 12)\n3 connections left\n2 connections left\n',
+    stderr:
+      'lbctl: 2 connections left after 3s; the server is removed and they go on until they end, or lbctl close-connections --target-group g --server a:1\n',
+  });
+});
+
 test('a server that is older than lbctl, and one that never answers', async (t) => {
   const env = await startScriptedAdmin(t, { getLogLevel: () => {} });
   const older = await lbctl(['list-clients'], { env });
   assert.match(older.stderr, /^lbctl: refused \(UNIMPLEMENTED\): .*is lbd older than this lbctl\?\n$/);
   assert.equal(older.code, 1);
+  const hasty = await lbctl(['get-log-level', '--timeout', '1ms'], { env });
+  assert.match(hasty.stderr, /^lbctl: cannot reach \S+: it answers, but not within 1ms; give it longer with --timeout\n$/);
+  assert.equal(hasty.code, 3);
   const silent = await lbctl(['get-log-level', '--timeout', '2s'], { env });
   assert.match(silent.stderr, /^lbctl: cannot reach \S+: it did not answer within 2s; try again, or give it longer with --timeout\n$/);
   assert.equal(silent.code, 3);

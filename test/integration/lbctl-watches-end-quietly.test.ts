@@ -23,10 +23,12 @@ test('Ctrl-C ends a watch with exit code 0', async (t) => {
 });
 
 test('--count ends a watch by itself', async (t) => {
-  const { env } = await start(t);
+  const { admin, env } = await start(t);
+  for (const reason of ['client_closed', 'rate_limited', 'rate_limited', 'no_route'] as const) admin.worker.countReason(reason);
   const table = await lbctl(['watch-stats', '--interval', '100ms', '--count', '2'], { env });
   assert.equal(table.code, 0);
-  assert.match(table.stdout, /^TIME +ACTIVE +ACCEPTED .*\n(?:\d\d:\d\d:\d\dZ +0 +0 .*\n){2}$/);
+  assert.match(table.stdout, /^the whole load balancer, since lbd started\nTIME +ACTIVE +ACCEPTED .*\n(?:\d\d:\d\d:\d\dZ +0 +0 .*\n){2}$/);
+  assert.match(table.stdout, / refused: rate_limited 2, no_route 1; ended: client_closed 1$/m);
   const json = await lbctl(['watch-stats', '--interval', '100ms', '--count', '2', '-o', 'json'], { env });
   const messages = json.stdout
     .trim()
@@ -36,6 +38,11 @@ test('--count ends a watch by itself', async (t) => {
     messages.map(({ activeConnections }) => activeConnections),
     [0, 0],
   );
+  admin.worker.countAccepted(admin.slots.clientSlot('clientA') ?? assert.fail());
+  const other = await lbctl(['watch-stats', '--target-group', 'web', '--count', '1'], { env });
+  assert.match(other.stdout, /^target group web, all its servers, since lbd started\nTIME .*\n\S+ +0 +0 /);
+  const client = await lbctl(['watch-stats', '--client', 'clientA', '--count', '1'], { env });
+  assert.match(client.stdout, /^client clientA, since lbd started\nTIME .*\n\S+ +0 +1 /);
 });
 
 test('a health watch resumes after a revision it has seen', async (t) => {

@@ -6,6 +6,9 @@ import { AdminServer } from '../../src/admin/server.ts';
 import {
   HealthState,
   WatchHealthResponse_Kind as Kind,
+  type RemoveUpstreamServerRequest,
+  RemoveUpstreamServerResponse,
+  type WatchConnectionsRequest,
   WatchConnectionsResponse,
   WatchConnectionsResponse_Kind,
   type WatchHealthRequest,
@@ -92,6 +95,72 @@ test('watches of counters and connections begin again, and say what they have mi
     assert.equal(again.endsWith(missed), command === 'watch-connections', again);
     assert.equal(await running.exited, 0, command);
   }
+});
+
+const REMOVE = ['remove-upstream-server', '--target-group', 'web', '--server', 'a:1', '--deadline', '5m', '--reset'];
+
+test('a removal whose connection is lost says that it is made, and goes on to watch what is left', async (t) => {
+  const removed: RemoveUpstreamServerRequest[] = [];
+  const filters: unknown[] = [];
+  const event = (kind: WatchConnectionsResponse_Kind, id: string) => WatchConnectionsResponse.fromPartial({ kind, connection: { id } });
+  const handlers: Handlers = {
+    removeUpstreamServer: (call: ServerWritableStream<RemoveUpstreamServerRequest, RemoveUpstreamServerResponse>) => {
+      removed.push(call.request);
+      call.write(RemoveUpstreamServerResponse.fromPartial({ revision: 12n, connectionsLeft: 3n }));
+    },
+    watchConnections: (call: ServerWritableStream<WatchConnectionsRequest, WatchConnectionsResponse>) => {
+      filters.push(call.request.filter);
+      for (const id of ['1', '2']) call.write(event(WatchConnectionsResponse_Kind.STATE, id));
+      call.write(WatchConnectionsResponse.fromPartial({ kind: WatchConnectionsResponse_Kind.SYNCED }));
+      for (const id of ['2', '1']) call.write(event(WatchConnectionsResponse_Kind.CLOSED, id));
+    },
+  };
+  const { link, running, stderr } = await start(t, handlers, ...REMOVE);
+  assert.equal(await running.nextLine(), 'removed a:1 from web (revision 12)');
+  assert.equal(await running.nextLine(), '3 connections left');
+  link.resetAll();
+  assert.match(
+    await stderr(),
+    /^lbctl: a:1 is removed from web already \(revision 12\); its connections are looked for as soon as lbd answers$/,
+  );
+  assert.deepEqual(
+    [await running.nextLine(), await running.nextLine(), await running.nextLine()],
+    ['2 connections left', '1 connection left', 'done: no connections left'],
+  );
+  assert.equal(await running.exited, 0);
+  assert.equal(removed.length, 1);
+  assert.partialDeepStrictEqual(filters.at(-1), { targetGroup: 'web', server: 'a:1' });
+});
+
+test('a removal whose report ends because lbd stops is not taken for done', async (t) => {
+  const handlers: Handlers = {
+    removeUpstreamServer: (call: ServerWritableStream<unknown, RemoveUpstreamServerResponse>) => {
+      call.write(RemoveUpstreamServerResponse.fromPartial({ revision: 12n, connectionsLeft: 3n }));
+      call.end();
+    },
+    watchConnections: (call: ServerWritableStream<unknown, WatchConnectionsResponse>) =>
+      call.write(WatchConnectionsResponse.fromPartial({ kind: WatchConnectionsResponse_Kind.SYNCED })),
+  };
+  const { running, stderr } = await start(t, handlers, ...REMOVE);
+  for (let line = 0; line < 2; line++) await running.nextLine();
+  assert.match(await stderr(), /a:1 is removed from web already \(revision 12\)/);
+  assert.equal(await running.nextLine(), 'done: no connections left');
+  assert.equal(await running.exited, 0);
+});
+
+test('without reconnecting, a removal whose connection is lost says what is made and how to see the rest', async (t) => {
+  const handlers: Handlers = {
+    removeUpstreamServer: (call: ServerWritableStream<unknown, RemoveUpstreamServerResponse>) =>
+      call.write(RemoveUpstreamServerResponse.fromPartial({ revision: 12n, connectionsLeft: 3n })),
+  };
+  const { link, running, stderr } = await start(t, handlers, ...REMOVE, '--no-reconnect');
+  for (let line = 0; line < 2; line++) await running.nextLine();
+  link.resetAll();
+  const list = 'lbctl list-connections --target-group web --server a:1 shows what is left';
+  const said = await stderr();
+  assert.match(said, /^lbctl: lost the connection to \S+; is lbd still running\?; a:1 is removed from web already \(revision 12\): /);
+  assert.ok(said.endsWith(list), said);
+  assert.equal(await running.exited, 3);
 });
 
 test('a health watch misses nothing while the admin server is stopped and started again', async (t) => {

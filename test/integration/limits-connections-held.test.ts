@@ -38,7 +38,7 @@ test('a client holds exactly as many connections as it may, over both workers', 
       assert.partialDeepStrictEqual(line, {
         reason: 'too_many_connections',
         client: 'alice',
-        detail: `alice holds ${LIMIT} connections already`,
+        detail: `alice holds ${LIMIT} connections; its limit is ${LIMIT}`,
       });
     }
     for (const { client, outcome } of outcomes) if (outcome === 'not served') assert.deepEqual(await client.ending, { how: 'reset' });

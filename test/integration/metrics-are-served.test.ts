@@ -88,12 +88,15 @@ test('the endpoint answers nothing but GET /metrics, and many at once get the sa
     ['/metrics/../etc/passwd', 'GET', 404],
     ['/metrics', 'POST', 405],
     ['/metrics', 'DELETE', 405],
+    ['/metrics', 'HEAD', 200],
+    ['/', 'HEAD', 404],
     ['/metrics?x=y', 'GET', 200],
   ];
   for (const [path, method, status] of answers) {
     const response = await fetch(new URL(path, url), { method });
-    await response.text();
+    const text = await response.text();
     assert.equal(response.status, status, `${method} ${path}`);
+    if (method === 'HEAD') assert.equal(text, '');
   }
   const all = await Promise.all(Array.from({ length: 20 }, () => fetch(url).then((response) => response.status)));
   assert.deepEqual(new Set(all), new Set([200]));

@@ -15,13 +15,14 @@ test('a client whose group has no server for it is refused with a reset, and tol
     uncheckedGroup('empty', []),
     { name: 'unhealthy', upstreamServers: [refusing, alsoRefusing], healthCheck: { interval: '1h', maxInterval: '1h' } },
     uncheckedGroup('unweighted', [{ address: echo.address, weight: 0 }]),
+    uncheckedGroup('resting', [echo.address, refusing, { address: alsoRefusing, weight: 0 }]),
     uncheckedGroup('refusing', [refusing]),
     uncheckedGroup('all-refusing', [refusing, alsoRefusing]),
     uncheckedGroup('not-retried', [refusing, alsoRefusing], { retries: 0 }),
     uncheckedGroup('stalled', [stalled], { connectTimeout: '100ms' }),
     uncheckedGroup('stalled-for-long', [stalled], { connectTimeout: '10m' }),
   ];
-  const groups = ['empty', 'unhealthy', 'unweighted', 'refusing', 'all-refusing', 'not-retried', 'stalled', 'stalled-for-long'];
+  const groups = ['empty', 'unhealthy', 'unweighted', 'resting', 'refusing', 'all-refusing', 'not-retried', 'stalled', 'stalled-for-long'];
   const balancer = await startBalancer(t, {
     ca,
     config: { targetGroups, clients: groups.map((name) => ({ clientId: name, allowedTargetGroup: name })) },
@@ -38,10 +39,15 @@ test('a client whose group has no server for it is refused with a reset, and tol
   };
   const failed = (group: string, address: string) => balancer.lb.stats.server(group, address).failed;
 
+  for (const address of [echo.address, refusing]) {
+    const server = { address, weight: 1, maxConnections: undefined, backup: false, mode: 'maintenance' } as const;
+    await balancer.lb.execute({ kind: 'setUpstreamServer', group: 'resting', server });
+  }
   for (const [group, detail] of [
     ['empty', 'empty has no servers'],
-    ['unhealthy', 'unhealthy: 2 of 2 servers are unhealthy, the others are full, drained or of weight 0'],
-    ['unweighted', 'unweighted: 0 of 1 servers are unhealthy, the others are full, drained or of weight 0'],
+    ['unhealthy', 'unhealthy: no server takes a connection: 2 unhealthy'],
+    ['unweighted', 'unweighted: no server takes a connection: 1 of weight 0'],
+    ['resting', 'resting: no server takes a connection: 2 in maintenance, 1 of weight 0'],
   ] as const) {
     await t.test(`no healthy upstream: ${group}`, async (t) => {
       assert.partialDeepStrictEqual(await refusedOf(t, group), { reason: 'no_healthy_upstream', detail });

@@ -58,7 +58,8 @@ test('new connections get the new certificate and are held to the new CA, on eve
   const former = grpcClient(t, AdminServiceClient, daemon, { caPem: after.caPem });
   await assert.rejects(ask(former, rpc.getLogLevel, {}), /UNAVAILABLE/);
 
-  await roundTrip(live, 'after');
+  assert.equal((await live.ending).how, 'reset', 'the new CA knows nothing of the certificate that let it in');
+  await daemon.waitForLog(({ reason }) => reason === 'certificate_withdrawn');
 });
 
 test('broken files leave the old ones serving, each with one line that names the file', async (t) => {

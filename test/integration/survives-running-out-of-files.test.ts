@@ -40,7 +40,7 @@ test('more connections than files: what does not fit is turned away at once, the
   const probes = echo.accepted;
   await echo.acceptedAtLeast(probes + 5);
   const dropped = await ask(adminOf(t, daemon), rpc.getDroppedRequests, { clientId: '' });
-  assert.deepEqual(dropped, { total: BigInt(expected), byReason: [{ reason: 'overloaded', count: BigInt(expected) }] });
+  assert.deepEqual(dropped, { total: BigInt(expected), byReason: [{ reason: 'overloaded', count: BigInt(expected), refused: true }] });
 
   for (const socket of flood) socket.destroy();
   await Promise.all(ended);

@@ -8,7 +8,7 @@ import { AdminServer } from '../../src/admin/server.ts';
 import type { Config } from '../../src/config/config.ts';
 import { parseConfig } from '../../src/config/parse.ts';
 import { Authority } from '../../src/controlplane/authority.ts';
-import type { ConnectionFacts } from '../../src/controlplane/connection-list.ts';
+import type { ConnectionFacts, ConnectionSelector } from '../../src/controlplane/connection-list.ts';
 import type { WatchItem } from '../../src/controlplane/connection-watch.ts';
 import { HealthJournal, type ServerHealth } from '../../src/controlplane/health-journal.ts';
 import { Slots } from '../../src/controlplane/slots.ts';
@@ -26,7 +26,7 @@ import { LaneWriter } from '../../src/shared/memory/lane-writer.ts';
 import { createSharedBuffers, type HealthCode } from '../../src/shared/memory/layout.ts';
 import { SharedLedger } from '../../src/shared/memory/ledger.ts';
 import { createTestCa, type TestCa } from './certificates.ts';
-import { sampleClient, sampleGroup, sampleListener } from './sample-state.ts';
+import { sampleClient, sampleGroup } from './sample-state.ts';
 
 interface KeyAndCertificate {
   readonly certPem: string;
@@ -99,6 +99,7 @@ export interface CloseRequest {
 export interface EnforceRequest {
   readonly mode: 'reset' | 'drain';
   readonly deadlineMs: number;
+  readonly anew?: ConnectionSelector;
 }
 
 export interface TestAdmin {
@@ -163,7 +164,7 @@ export async function startAdmin(t: Pick<TestContext, 'after'>, options: AdminOp
   await authority.execute(
     {
       kind: 'replaceAll',
-      listeners: [sampleListener('main')],
+      listeners: RUNNING.listeners,
       targetGroups: [sampleGroup('web', ['127.0.0.1:8082', '127.0.0.1:8081']), sampleGroup('db', ['127.0.0.1:8085'])],
       clients: [sampleClient('clientA', ['web'])],
       revocations: [],
@@ -187,6 +188,7 @@ export async function startAdmin(t: Pick<TestContext, 'after'>, options: AdminOp
     authority,
     stats: new Stats(ledger, slots),
     agents: { answerOf: () => undefined },
+    upstreams: { ejectionOf: () => undefined, resolutionOf: () => undefined, isInPanic: () => false, rebalancing: () => undefined },
     health,
     journal,
     connections: {
@@ -194,14 +196,14 @@ export async function startAdmin(t: Pick<TestContext, 'after'>, options: AdminOp
         closed.push({ selector, reason });
         return admin.onClose({ selector, reason });
       },
-      enforce: async (mode, deadlineMs) => {
-        enforced.push({ mode, deadlineMs });
+      enforce: async (mode, deadlineMs, anew) => {
+        enforced.push({ mode, deadlineMs, ...(anew && { anew }) });
         return admin.onEnforce();
       },
       list: async () => ({ connections: admin.live, next: undefined }),
       watch: () => emptyWatch(),
     },
-    certificates: { served: () => [], reload: async () => undefined },
+    certificates: { served: () => [], inUse: () => [], reload: async () => undefined },
     explain: async () => undefined,
     planner: {
       plan: async (goal, state) => {
@@ -232,7 +234,7 @@ export async function startAdmin(t: Pick<TestContext, 'after'>, options: AdminOp
       certificatePem: certPem,
       privateKeyPem: keyPem,
       certificates: [],
-      sessionTickets: false,
+      sessionTickets: undefined,
       caPem: from.caPem,
       crlPem: undefined,
       minVersion: 'TLSv1.2',

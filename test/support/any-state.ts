@@ -41,6 +41,11 @@ const entryName = fc.oneof(
 const words = fc
   .oneof(fc.string({ unit: 'grapheme', minLength: 1, maxLength: 20 }), fc.constantFrom('yes', ' a ', '#', '"', "'", ': ', '- ', '\u2028'))
   .filter((text) => !/\p{Cc}/u.test(text) && text.isWellFormed());
+/** What holds a wildcard must be a pattern; anything else is compared as it is. */
+const uris = fc.oneof(
+  words.filter((text) => !text.includes('*')),
+  fc.constantFrom('spiffe://example.org/team/*', 'spiffe://example.org/**/web', 'spiffe://example.org/a/*/c/**'),
+);
 /** Line ends and other control characters included. */
 const probeText = fc
   .oneof(fc.string({ unit: 'binary', maxLength: 20 }), fc.constantFrom('PING\r\n', '\0', ' ', '\n', '\t', '\u0085', '\ufeff', 'null'))
@@ -110,7 +115,7 @@ export const anyTargetGroup: fc.Arbitrary<TargetGroup> = record<TargetGroup>({
     maxEjectionMs: whole(1, DAY_MS),
     maxEjectionPercent: whole(0, 100),
   }),
-  queue: orNone(record<NonNullable<TargetGroup['queue']>>({ maxLength: whole(1, 1_000_000), timeoutMs: whole(1, 600_000) })),
+  queue: orNone(record<NonNullable<TargetGroup['queue']>>({ maxLength: whole(1, 16_384), timeoutMs: whole(1, 600_000) })),
   hashBalanceFactor: fc.oneof(fc.constant(0), whole(101, 10_000)),
   agentCheck: orNone(agentCheck),
   rebalance: orNone(record<NonNullable<TargetGroup['rebalance']>>({ perSecond: whole(1, 10_000) })),
@@ -131,7 +136,7 @@ const match: fc.Arbitrary<IdentityMatch> = fc.oneof(
   record<IdentityMatch>({
     cn: orNone(words),
     dns: orNone(words.map((text) => text.toLowerCase())),
-    uri: orNone(words),
+    uri: orNone(uris),
     ou: orNone(words),
     fingerprint: orNone(fingerprint),
     cidr: orNone(network),

@@ -51,8 +51,20 @@ export async function certificate(wanted: Wanted): Promise<Issued> {
       await x509.AuthorityKeyIdentifierExtension.create((issuer?.keys ?? keys).publicKey),
     ],
   });
-  const der = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey);
-  return { certificate: made, keys, certPem: pem('CERTIFICATE', made.rawData), keyPem: pem('PRIVATE KEY', der) };
+  return issued(made, keys);
+}
+
+/** What the certificate (PEM) says, word for word, with another key and without the signature of its issuer. */
+export async function forgery(certPem: string): Promise<Issued> {
+  const { serialNumber, subjectName, issuerName, notBefore, notAfter, extensions } = new x509.X509Certificate(certPem);
+  const keys = await webcrypto.subtle.generateKey(P256, true, ['sign', 'verify']);
+  const made = await x509.X509CertificateGenerator.create({
+    ...{ serialNumber, subject: subjectName, issuer: issuerName, notBefore, notAfter, extensions: [...extensions] },
+    publicKey: keys.publicKey,
+    signingKey: keys.privateKey,
+    signingAlgorithm: P256,
+  });
+  return issued(made, keys);
 }
 
 /** A root that may sign certificates and revocation lists. */
@@ -72,6 +84,11 @@ export async function revocationList(issuer: Issued, signer: Issued, revoked: re
     signingKey: signer.keys.privateKey,
   });
   return pem('X509 CRL', list.rawData);
+}
+
+async function issued(made: x509.X509Certificate, keys: webcrypto.CryptoKeyPair): Promise<Issued> {
+  const der = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey);
+  return { certificate: made, keys, certPem: pem('CERTIFICATE', made.rawData), keyPem: pem('PRIVATE KEY', der) };
 }
 
 function pem(label: string, der: ArrayBuffer): string {

@@ -63,6 +63,7 @@ export function scriptedDashboard(first: Snapshot): ScriptedDashboard {
       const metrics = new Metrics({
         snapshot: () => snapshot,
         stats,
+        rebalancing: () => undefined,
         isHealthy: () => true,
         storeWrites: () => ({ kept: 0, failed: 0, lastSeconds: 0 }),
         adminCalls: () => [],

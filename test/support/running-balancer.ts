@@ -6,6 +6,7 @@ import type { TestContext } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { pino } from 'pino';
 import { parseConfig } from '../../src/config/parse.ts';
+import type { Resolve } from '../../src/controlplane/host-resolver.ts';
 import type { Reason } from '../../src/domain/reasons.ts';
 import { LoadBalancer } from '../../src/load-balancer.ts';
 import { createTestCa, type TestCa } from './certificates.ts';
@@ -30,6 +31,7 @@ export interface ConnectionLine {
   readonly client?: string;
   readonly sni?: string;
   readonly alpn?: string;
+  readonly resumed?: true;
   readonly group?: string;
   readonly server?: string;
   readonly attempts?: number;
@@ -44,6 +46,8 @@ export interface RunningBalancerOptions {
   readonly ca?: TestCa;
   /** PEM of a revocation list, for every listener. */
   readonly crl?: string;
+  /** In place of the system's resolver. */
+  readonly resolve?: Resolve;
 }
 
 export interface RunningBalancer {
@@ -71,7 +75,7 @@ export function uncheckedGroup(name: string, upstreamServers: readonly unknown[]
   return { name, upstreamServers, healthCheck: { type: 'none' }, ...changes };
 }
 
-export async function startBalancer(t: Cleanup, { config, ca, crl }: RunningBalancerOptions): Promise<RunningBalancer> {
+export async function startBalancer(t: Cleanup, { config, ca, crl, resolve }: RunningBalancerOptions): Promise<RunningBalancer> {
   const root = ca ?? (await createTestCa());
   const folder = await temporaryFolder(t);
   const { caCert, loadbalancer } = await root.writeTo(folder, { loadbalancer: await root.issueServer() });
@@ -86,6 +90,7 @@ export async function startBalancer(t: Cleanup, { config, ca, crl }: RunningBala
   const lb = await LoadBalancer.start(parseConfig(JSON.stringify({ ...defaults, ...config }), path.join(folder, 'lb.yaml')), {
     log: pino({ level: 'error' }, { write: (line) => alarms.push(line) }),
     writeLogLines: (lines) => log.write(lines),
+    ...(resolve === undefined ? {} : { resolve }),
   });
   t.after(() => lb.stop(0));
 

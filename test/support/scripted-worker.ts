@@ -24,9 +24,9 @@ function obey(order: string | undefined, birth: WorkerBirth): number {
       return new LaneWriter(birth.memory, birth.lane).reserveServer(birth.slots.servers.get('web/127.0.0.1:8081') ?? -1, 0) ? 1 : 0;
     case 'die in the lock':
       // process.exit ends the thread where it stands, with the lock in its hand.
-      return lockOf(birth).withLock(birth.lane, () => process.exit());
+      return lockOf(birth).withLock(birth.lane, () => process.exit()) ?? 0;
     case 'take the lock':
-      return lockOf(birth).withLock(birth.lane, () => 1);
+      return lockOf(birth).withLock(birth.lane, () => 1) ?? 0;
     default:
       return 0;
   }

@@ -26,7 +26,9 @@ export class Story {
     const folder = await realpath(await mkdtemp(path.join(tmpdir(), 'portcullis-readme-')));
     const story = new Story(folder, await freePortBlock(PORTS.length));
     await copyCheckout(folder);
-    for (const file of await readdir(path.join(folder, 'examples'))) {
+    for (const entry of await readdir(path.join(folder, 'examples'), { withFileTypes: true })) {
+      if (!entry.isFile()) continue;
+      const file = entry.name;
       const example = path.join(folder, 'examples', file);
       // The sample leaves the admin API where it is by default, a port that may be taken here.
       const admin = file === 'sample.yaml' ? 'admin: { address: "127.0.0.1:9000" }\n' : '';

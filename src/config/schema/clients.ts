@@ -14,7 +14,7 @@ import {
   oneOf,
   wholeNumber,
 } from './fields.ts';
-import { fingerprint, name, network, plainText } from './text-fields.ts';
+import { fingerprint, name, network, plainText, uriOrPattern } from './text-fields.ts';
 
 export const matchShape = {
   cn: documented(
@@ -30,7 +30,7 @@ export const matchShape = {
     'a.bardomain.com',
   ),
   uri: documented(
-    plainText('a URI of a certificate').optional(),
+    uriOrPattern().optional(),
     'A URI alternative name of the certificate, such as a SPIFFE ID; in its path * stands for one segment, ** for one or more.',
     'any',
     'spiffe://bardomain.com/a',

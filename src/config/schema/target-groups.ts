@@ -1,6 +1,7 @@
 /** Target groups, their servers and health checks. */
 import { z } from 'zod';
 import { ALGORITHMS, CHECK_TYPES, PROXY_PROTOCOL_VERSIONS, SERVER_MODES } from '../../domain/model.ts';
+import { MOST_WAITING } from '../../domain/queue.ts';
 import {
   DAY_MS,
   documented,
@@ -122,7 +123,7 @@ const outlierDetection = mapping({
 });
 
 const queue = mapping({
-  maxLength: documented(wholeNumber(1, 1_000_000, 'connections'), 'Connections that may wait.', undefined, 100),
+  maxLength: documented(wholeNumber(1, MOST_WAITING, 'connections'), 'Connections that may wait.', undefined, 100),
   timeout: documented(duration(1, 600_000).prefault('5s'), 'A connection that has waited so long is refused.', '5s', '2s'),
 });
 

@@ -1,8 +1,10 @@
 /** The kinds of text that a config key can have. Each says in words what it expects, and reads the text into the domain's form. */
+
 import { z } from 'zod';
 import { parseAddress } from '../../domain/address.ts';
 import { parseCidr } from '../../domain/cidr.ts';
 import { type Address, formatAddress } from '../../domain/model.ts';
+import { hasWildcard, parseUriPattern } from '../../domain/uri-pattern.ts';
 import { SUITE_NAMES, suiteName } from '../ciphers.ts';
 import { found } from '../problems.ts';
 import { expecting, isRefused, measured, parsed, type Refused } from './fields.ts';
@@ -68,6 +70,16 @@ export function network() {
     return 'problem' in cidr ? { problem: cidr.problem.startsWith('expected') ? '' : cidr.problem } : text.toLowerCase();
   };
   return measured(parsed<string>('a network such as "10.0.0.0/8" or "2001:db8::/32"', read), 'CIDR', 'IPv4 to /32, IPv6 to /128');
+}
+
+/** A URI of a certificate; with a star in it, a pattern. */
+export function uriOrPattern() {
+  const read = (text: string) => {
+    if (text === '' || text.length > 1000 || /\p{Cc}/u.test(text)) return { problem: '' };
+    const pattern = hasWildcard(text) ? parseUriPattern(text) : undefined;
+    return pattern !== undefined && 'problem' in pattern ? pattern : text;
+  };
+  return measured(parsed<string>('a URI of a certificate', read), 'text', '1 to 1000 characters, no control characters');
 }
 
 /** A moment in ISO 8601, in milliseconds since 1970. */

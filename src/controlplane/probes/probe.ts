@@ -2,7 +2,6 @@
 import { createSecureContext } from 'node:tls';
 import type { HealthCheck } from '../../domain/model.ts';
 import type { OpeningTls } from '../../shared/upstream-socket.ts';
-import { probeGrpc } from './grpc.ts';
 import { probeHttp } from './http.ts';
 import { look, type ProbeResult, type ProbeTarget } from './look.ts';
 import { probeSendExpect } from './send-expect.ts';
@@ -21,8 +20,11 @@ export const probe: Probe = async (target, check, signal) => {
       return probeTls(target, signal);
     case 'http':
       return probeHttp(target, check, signal);
-    case 'grpc':
+    case 'grpc': {
+      // What speaks HTTP/2 and protobuf is for those who check by it.
+      const { probeGrpc } = await import('./grpc.ts');
       return probeGrpc(target, check, signal);
+    }
     case 'sendExpect':
       return probeSendExpect(target, check, signal);
   }

@@ -255,10 +255,12 @@ const COMMANDS: { readonly [K in Kind]: Decode<CommandOf<K>> } = {
   }),
   replaceSome: object<CommandOf<'replaceSome'>>({
     kind: oneOf(['replaceSome']),
+    listeners: optional(list(listener)),
     targetGroups: replacement(group),
     clients: replacement(client),
     revocations: list(revocation),
     makes: object<CommandOf<'replaceSome'>['makes']>({ targetGroups: whole, servers: whole, clients: whole }),
+    backTo: optional(whole),
   }),
   setListeners: object<CommandOf<'setListeners'>>({ kind: oneOf(['setListeners']), listeners: list(listener) }),
   addTargetGroup: object<CommandOf<'addTargetGroup'>>({ kind: oneOf(['addTargetGroup']), group }),

@@ -3,11 +3,13 @@ import { inTurns } from '../turns.ts';
 import { encodeCommand, snapshotParts } from './codec.ts';
 import type { Recorded } from './replay.ts';
 import {
+  ADMINISTRATORS_KEPT,
   type AuditEntry,
   type AuditQuery,
   type AuditRecord,
   changedAtRunTimeAfter,
   DEFAULT_RETENTION,
+  type KnownAdministrator,
   type Retention,
   RevisionConflictError,
   type Store,
@@ -28,6 +30,9 @@ export class MemoryStore implements Store {
   /** Oldest first. */
   #audit: AuditEntry[] = [];
   #nextAuditId = 1;
+  /** Of requests that had nothing to change, oldest first. */
+  readonly #unchanged = new Map<string, StoredRequest>();
+  readonly #administrators = new Map<string, KnownAdministrator>();
 
   constructor(retention: Retention = DEFAULT_RETENTION) {
     this.#retention = retention;
@@ -49,7 +54,13 @@ export class MemoryStore implements Store {
   }
 
   async findRequest(requestId: string): Promise<StoredRequest | undefined> {
-    return this.#requests.get(requestId);
+    return this.#requests.get(requestId) ?? this.#unchanged.get(requestId);
+  }
+
+  async keepRequest(requestId: string, request: StoredRequest): Promise<void> {
+    this.#unchanged.set(requestId, request);
+    const [oldest] = this.#unchanged.keys();
+    if (oldest !== undefined && this.#unchanged.size > this.#retention.changesKept) this.#unchanged.delete(oldest);
   }
 
   async history(limit: number, before: Revision = Number.POSITIVE_INFINITY): Promise<readonly StoredChange[]> {
@@ -79,6 +90,15 @@ export class MemoryStore implements Store {
     return found;
   }
 
+  async recordAdministrators(seen: readonly KnownAdministrator[]): Promise<void> {
+    for (const administrator of seen) this.#administrators.set(administrator.fingerprint, administrator);
+    for (const { fingerprint } of lastSeenFirst(this.#administrators).slice(ADMINISTRATORS_KEPT)) this.#administrators.delete(fingerprint);
+  }
+
+  async administrators(): Promise<readonly KnownAdministrator[]> {
+    return lastSeenFirst(this.#administrators);
+  }
+
   watch(): () => void {
     return () => undefined;
   }
@@ -103,6 +123,10 @@ export class MemoryStore implements Store {
     for (const { revision, requestId } of this.#changes) if (revision <= oldest) this.#requests.delete(requestId);
     this.#changes = this.#changes.filter(({ revision }) => revision > oldest);
   }
+}
+
+function lastSeenFirst(administrators: ReadonlyMap<string, KnownAdministrator>): readonly KnownAdministrator[] {
+  return [...administrators.values()].sort((a, b) => b.seenAtMs - a.seenAtMs);
 }
 
 function fits(entry: AuditEntry, { sinceMs, untilMs, actor, method, beforeId }: Omit<AuditQuery, 'limit'>): boolean {

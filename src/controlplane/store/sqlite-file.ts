@@ -9,7 +9,7 @@ export type OpenDatabase = (path: string) => DatabaseSync;
 
 /** "Port", so that `file` and the daemon tell a state file from other SQLite files. */
 const APPLICATION_ID = 0x506f7274;
-const LAYOUT_VERSION = 2;
+const LAYOUT_VERSION = 3;
 
 /** Version 1, and then what each later version adds to the one before. */
 const LAYOUT = `
@@ -49,6 +49,23 @@ const SINCE_VERSION_1 = `
   CREATE INDEX audit_by_method ON audit (method);
 `;
 
+const SINCE_VERSION_2 = `
+  CREATE TABLE unchanged (
+    id INTEGER PRIMARY KEY,
+    request_id TEXT NOT NULL UNIQUE,
+    revision INTEGER NOT NULL,
+    request_digest TEXT NOT NULL
+  ) STRICT;
+  CREATE TABLE administrators (
+    fingerprint TEXT PRIMARY KEY,
+    certificate TEXT NOT NULL,
+    seen_at_ms INTEGER NOT NULL
+  ) STRICT;
+`;
+
+/** What takes a file of this version to the present one. */
+const MIGRATIONS: Readonly<Record<number, string>> = { 1: SINCE_VERSION_1 + SINCE_VERSION_2, 2: SINCE_VERSION_2 };
+
 export const openDatabaseSync: OpenDatabase = (path) => new DatabaseSync(path, { timeout: 0 });
 
 /** A state file in use. */
@@ -72,7 +89,7 @@ export function createIfMissing(path: string): void {
     const database = new DatabaseSync(unfinished);
     try {
       database.exec(
-        `BEGIN; ${LAYOUT} ${SINCE_VERSION_1} PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${LAYOUT_VERSION}; COMMIT`,
+        `BEGIN; ${LAYOUT} ${MIGRATIONS[1]} PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${LAYOUT_VERSION}; COMMIT`,
       );
     } finally {
       database.close();
@@ -109,8 +126,8 @@ export function openStateFile(path: string, openDatabase: OpenDatabase): StateFi
       .all()
       .flatMap((row) => Object.values(row));
     if (findings.length !== 1 || findings[0] !== 'ok') throw corrupt(path, `damaged: ${String(findings[0]).slice(0, 200)}`);
-    if (pragma(database, 'user_version') === 1)
-      database.exec(`BEGIN IMMEDIATE; ${SINCE_VERSION_1} PRAGMA user_version = ${LAYOUT_VERSION}; COMMIT`);
+    const migration = MIGRATIONS[Number(pragma(database, 'user_version'))];
+    if (migration !== undefined) database.exec(`BEGIN IMMEDIATE; ${migration} PRAGMA user_version = ${LAYOUT_VERSION}; COMMIT`);
   } catch (error) {
     database.close();
     throw error;
@@ -128,7 +145,7 @@ function checkKind(path: string, database: DatabaseSync): void {
   const applicationId = pragma(database, 'application_id');
   if (applicationId !== APPLICATION_ID) throw corrupt(path, 'it is a SQLite database, but not one of lbd');
   const version = pragma(database, 'user_version');
-  if (version !== 1 && version !== LAYOUT_VERSION)
+  if (version !== LAYOUT_VERSION && MIGRATIONS[Number(version)] === undefined)
     throw corrupt(path, `its layout is version ${version}; this lbd reads versions up to ${LAYOUT_VERSION}`);
 }
 

@@ -1,15 +1,17 @@
 import { EMPTY_SNAPSHOT, type Revision, type Snapshot } from '../../domain/model.ts';
-import { DecodeError, object, text, whole } from './decode.ts';
+import { DecodeError, object, whole } from './decode.ts';
 import type { Recorded } from './replay.ts';
 import { deleteAuditOf, insertAudit, selectAudit } from './sqlite-audit.ts';
 import { isPassing, storeErrorOf } from './sqlite-errors.ts';
 import { createIfMissing, type OpenDatabase, openDatabaseSync, openStateFile, type StateFile } from './sqlite-file.ts';
+import { insertAdministrators, insertUnchanged, selectAdministrators, selectRequest } from './sqlite-memos.ts';
 import { type ChangeRow, changeOf, changeRowOf, readChange, readSnapshot, readSnapshotRow, replay, snapshotRowOf } from './sqlite-rows.ts';
 import {
   type AuditEntry,
   type AuditQuery,
   type AuditRecord,
   DEFAULT_RETENTION,
+  type KnownAdministrator,
   type Retention,
   RevisionConflictError,
   type Store,
@@ -80,14 +82,11 @@ export class SqliteStore implements Store {
 
   async findRequest(requestId: string): Promise<StoredRequest | undefined> {
     if (requestId === '') return undefined;
-    return this.#using(({ database }) => {
-      const found = database.prepare('SELECT revision, request_digest FROM changes WHERE request_id = ?').get(requestId);
-      if (found === undefined) return undefined;
-      return {
-        revision: whole(found['revision'], 'changes.revision'),
-        digest: text(found['request_digest'], 'changes.request_digest'),
-      };
-    });
+    return this.#using(({ database }) => selectRequest(database, requestId));
+  }
+
+  async keepRequest(requestId: string, request: StoredRequest): Promise<void> {
+    this.#write((database) => insertUnchanged(database, requestId, request, this.#retention.changesKept));
   }
 
   async history(limit: number, before: Revision = Number.MAX_SAFE_INTEGER): Promise<readonly StoredChange[]> {
@@ -104,16 +103,19 @@ export class SqliteStore implements Store {
   }
 
   async recordAudit(records: readonly AuditRecord[]): Promise<void> {
-    this.#using((file) => {
-      this.#refuseIfMoved(file);
-      file.database.exec('BEGIN IMMEDIATE');
-      insertAudit(file.database, records, this.#retention.auditEntriesKept);
-      file.database.exec('COMMIT');
-    });
+    this.#write((database) => insertAudit(database, records, this.#retention.auditEntriesKept));
   }
 
   async auditEntries(query: AuditQuery): Promise<readonly AuditEntry[]> {
     return this.#using(({ database }) => selectAudit(database, query));
+  }
+
+  async recordAdministrators(seen: readonly KnownAdministrator[]): Promise<void> {
+    this.#write((database) => insertAdministrators(database, seen));
+  }
+
+  async administrators(): Promise<readonly KnownAdministrator[]> {
+    return this.#using(({ database }) => selectAdministrators(database));
   }
 
   watch(): () => void {
@@ -123,6 +125,16 @@ export class SqliteStore implements Store {
   async close(): Promise<void> {
     this.#file?.database.close();
     this.#file = undefined;
+  }
+
+  /** One transaction beside the log of changes. */
+  #write(work: (database: StateFile['database']) => void): void {
+    this.#using((file) => {
+      this.#refuseIfMoved(file);
+      file.database.exec('BEGIN IMMEDIATE');
+      work(file.database);
+      file.database.exec('COMMIT');
+    });
   }
 
   /** Runs `work` on the open file, opening it first where need be. What fails is rolled back and thrown as the store's error. */

@@ -85,6 +85,19 @@ export interface Retention {
 
 export const DEFAULT_RETENTION: Retention = { snapshotEvery: 1000, changesKept: 10_000, auditEntriesKept: 100_000 };
 
+/** Somebody who has called the admin API with a role. */
+export interface KnownAdministrator {
+  /** Of the certificate: SHA-256, hex digits. */
+  readonly fingerprint: string;
+  /** DER, in base64. */
+  readonly certificate: string;
+  /** Milliseconds since 1970. */
+  readonly seenAtMs: number;
+}
+
+/** So many administrators are remembered, those who called last. */
+export const ADMINISTRATORS_KEPT = 256;
+
 /** What the store remembers besides the state: how it came to be, and who tried what. */
 export interface Archive {
   /** The newest `limit` changes, newest first; with `before`, of those below that revision. */
@@ -95,6 +108,10 @@ export interface Archive {
   recordAudit(records: readonly AuditRecord[]): Promise<void>;
   /** Newest first. */
   auditEntries(query: AuditQuery): Promise<readonly AuditEntry[]>;
+  /** Remembers whose certificates have been seen, in the place of what was known of them; {@link ADMINISTRATORS_KEPT} of all stay. */
+  recordAdministrators(seen: readonly KnownAdministrator[]): Promise<void>;
+  /** Those who called last come first. */
+  administrators(): Promise<readonly KnownAdministrator[]>;
 }
 
 /**
@@ -106,7 +123,8 @@ export interface Archive {
  *   `next` is the state that the change makes. A request id that has made a revision already is a defect of the caller: it
  *   rejects with a plain Error, having written nothing. What the audit trail is to say of the change is kept with it, or
  *   neither is.
- * - `findRequest` gives what a request id made, if it did within the kept history.
+ * - `findRequest` gives what a request id made, if it did within the kept history; or what `keepRequest` was given for one that had
+ *   nothing to change, of the newest `changesKept` of these.
  * - `recorded` gives every revision of the kept history back.
  * - `watch` calls back for changes that OTHERS made to the same store; a driver with one writer never calls.
  * - Each of them rejects with a StoreUnavailableError while the store cannot do its work; nothing has changed then, and the
@@ -116,6 +134,7 @@ export interface Store extends Archive {
   load(): Promise<StoredState | undefined>;
   compareAndSet(expected: Revision, change: StoredChange, next: Snapshot, audit?: AuditRecord): Promise<void>;
   findRequest(requestId: string): Promise<StoredRequest | undefined>;
+  keepRequest(requestId: string, request: StoredRequest): Promise<void>;
   watch(listener: (change: StoredChange) => void): () => void;
   close(): Promise<void>;
 }

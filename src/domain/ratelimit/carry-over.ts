@@ -1,5 +1,6 @@
 import { limiterFor } from './algorithms.ts';
 import type { Cells } from './limiter.ts';
+import type { Past } from './past.ts';
 import type { RateRule } from './rate-rule.ts';
 
 /**
@@ -14,8 +15,22 @@ import type { RateRule } from './rate-rule.ts';
  * than it may have admitted is shut for at most one of its windows.
  */
 export function carryOver(from: RateRule, cells: Cells, to: RateRule, nowMs: number): Float64Array {
+  return resumed(to, limiterFor(from).past(cells, nowMs));
+}
+
+/**
+ * {@link carryOver} for cells that may be in the middle of a change: beside what is seen in them, all that `to` allows counts as used up
+ * now, so `to` admits nobody before the first of it comes back.
+ */
+export function carryOverUnseen(from: RateRule, cells: Cells, to: RateRule, nowMs: number): Float64Array {
+  const seen = limiterFor(from).past(cells, nowMs);
+  const newestMs = Math.max(nowMs, seen[0]?.newestMs ?? 0);
+  return resumed(to, [{ count: Math.max(to.limit, to.burst), newestMs, spacingMs: 0 }, ...seen]);
+}
+
+function resumed(to: RateRule, past: Past): Float64Array {
   const limiter = limiterFor(to);
-  const carried = limiter.resume(limiterFor(from).past(cells, nowMs));
+  const carried = limiter.resume(past);
   const complete = new Float64Array(Math.max(limiter.words, carried.length));
   complete.set(carried);
   return complete;

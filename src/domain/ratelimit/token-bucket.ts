@@ -56,7 +56,8 @@ export function tokenBucket({ limit, windowMs, burst }: Pick<RateRule, 'limit' |
       // the rest no faster than it was refilled.
       const together = Math.min(taken, Math.max(0, Math.floor((refilledTo(cells, 0) - nowMs) / tokenMs)));
       const runs = [
-        { count: together, newestMs: nowMs, spacingMs: 0 },
+        // Of departures given ahead of time (departure.ts) the bucket knows the last.
+        { count: together, newestMs: Math.max(nowMs, fullMs), spacingMs: 0 },
         { count: taken - together, newestMs: Math.max(fullMs, Math.min(nowMs, refilledTo(cells, together + 1))), spacingMs: tokenMs },
         { count: beyond, newestMs: fullMs, spacingMs: 0 },
       ];

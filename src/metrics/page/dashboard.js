@@ -10,6 +10,18 @@ const HEALTH = {
   unknown: { text: '○ unknown', look: 'unsure' },
 };
 
+/** What happens to a server while its health stays the same. */
+const EVENT = {
+  removed: { text: '– removed', look: false },
+  ejected: { text: '▲ EJECTED', look: 'bad' },
+  returned: { text: '● no longer ejected', look: 'good' },
+};
+
+/** Ejected, or else what its checks say. */
+function healthOf({ health, isEjected }) {
+  return isEjected ? EVENT.ejected : HEALTH[health];
+}
+
 /**
  * A column: its heading, the text of a row in it, how that looks, and whether it needs the whole width where there is little.
  * The first column is the heading of the row.
@@ -18,7 +30,7 @@ const TABLES = {
   servers: [
     { heading: 'Server', text: ({ address }) => address },
     { heading: 'Group', text: ({ group }) => group, long: true },
-    { heading: 'Health', text: ({ health }) => HEALTH[health].text, look: ({ health }) => HEALTH[health].look },
+    { heading: 'Health', text: (server) => healthOf(server).text, look: (server) => healthOf(server).look },
     { heading: 'Since', text: ({ sinceMs }) => (sinceMs === 0 ? '–' : since(sinceMs)) },
     { heading: 'Last probe', text: ({ lastProbe }) => lastProbe || '–', long: true },
     { heading: 'Mode', text: ({ mode, backup }) => (backup ? `${mode}, backup` : mode), look: ({ mode }) => mode !== 'ready' && 'unsure' },
@@ -49,6 +61,13 @@ const TABLES = {
       look: ({ headroom }) => headroom === 0 && 'bad',
     },
     { heading: 'Active', text: ({ active, concurrentConnections }) => ofLimit(active, concurrentConnections), numeric: true },
+    {
+      heading: 'Bandwidth',
+      text: bandwidthText,
+      long: true,
+      look: ({ upload, download }) => (isSlowed(upload) || isSlowed(download)) && 'unsure',
+    },
+    { heading: 'Shadow', text: shadowText, long: true, look: ({ shadow }) => shadow && 'unsure' },
     { heading: 'Accepted', text: ({ accepted }) => number(accepted), numeric: true },
     { heading: 'Refused', text: refusedText, long: true, look: ({ refused }) => refused.length > 0 && 'bad' },
   ],
@@ -61,8 +80,8 @@ const TABLES = {
     { heading: 'When', text: ({ atMs }) => moment(atMs) },
     {
       heading: 'Now',
-      text: ({ kind, to }) => (kind === 'removed' ? '– removed' : HEALTH[to].text),
-      look: ({ kind, to }) => kind !== 'removed' && HEALTH[to].look,
+      text: ({ kind, to }) => EVENT[kind]?.text ?? HEALTH[to].text,
+      look: ({ kind, to }) => (EVENT[kind] ?? HEALTH[to]).look,
     },
     { heading: 'Before', text: ({ from }) => from },
     { heading: 'Server', text: ({ server }) => server, long: true },
@@ -220,6 +239,24 @@ function refusedText({ refused }) {
 function rateText(rate) {
   if (rate === null) return 'none';
   return `${number(rate.limit)} in ${duration(rate.windowMs)}, ${rate.algorithm}`;
+}
+
+function bandwidthText({ upload, download }) {
+  const parts = [
+    ['up', upload],
+    ['down', download],
+  ].flatMap(([way, bound]) => (bound === null ? [] : [`${way} ${bytes(bound.bytesPerSecond)}/s${isSlowed(bound) ? ', all in use' : ''}`]));
+  return parts.join('; ') || '–';
+}
+
+function isSlowed(bound) {
+  return bound !== null && bound.headroom === 0;
+}
+
+/** What the limits of the client would have done, had they not only looked on. */
+function shadowText({ shadow, shadowed }) {
+  const counts = shadowed.map(({ outcome, count }) => `${outcome} ${number(count)}`).join(', ');
+  return shadow ? `only counted: ${counts || 'nothing so far'}` : counts === '' ? '–' : `before: ${counts}`;
 }
 
 function ofLimit(count, limit) {

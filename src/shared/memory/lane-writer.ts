@@ -1,13 +1,19 @@
+import { DIRECTIONS, type Direction } from '../../domain/ratelimit/byte-line.ts';
 import { type Reason, type RefusalReason, reasonIndex } from '../../domain/reasons.ts';
+import { SHADOW_OUTCOMES, type ShadowOutcome } from '../../domain/shadow.ts';
 import { countLatency } from '../latency.ts';
 import { ChangeLog } from './change-log.ts';
-import { CLIENT, HEALTH_CODES, type HealthCode, LANE, SERVER, type SharedBuffers, TOTAL } from './layout.ts';
+import { CLIENT, HEALTH_CODES, type HealthCode, LANE, MAX_GROUPS, SERVER, type SharedBuffers, TOTAL } from './layout.ts';
+import { OutlierCells } from './outlier-cells.ts';
 import { ServerFacts } from './server-facts.ts';
+import { WaitingQueue } from './waiting-queue.ts';
 
 /** Where one worker writes: its own lane, and its part in the shared totals. */
 export class LaneWriter {
   readonly lane: number;
   readonly facts: ServerFacts;
+  readonly outliers: OutlierCells;
+  readonly queue: WaitingQueue;
   /** What happens to servers, whichever thread does it. */
   readonly changes: ChangeLog;
   readonly #totals: Int32Array;
@@ -20,6 +26,8 @@ export class LaneWriter {
     this.#totals = new Int32Array(buffers.totals);
     this.#own = new Float64Array(own);
     this.facts = new ServerFacts(buffers);
+    this.outliers = new OutlierCells(buffers.outliers);
+    this.queue = new WaitingQueue(buffers.queue, lane, MAX_GROUPS);
     this.changes = new ChangeLog(buffers);
   }
 
@@ -92,6 +100,11 @@ export class LaneWriter {
     return this.lastNumber;
   }
 
+  /** A client has taken up a TLS session of before. */
+  countResumed(): void {
+    this.#add(LANE.resumed, 1);
+  }
+
   /** `seconds` from accept to a verified handshake. */
   countHandshake(seconds: number): void {
     countLatency(this.#own, LANE.handshake, seconds);
@@ -100,6 +113,11 @@ export class LaneWriter {
   /** `seconds` from the first dial to a connected upstream server, retries included. */
   countConnect(seconds: number): void {
     countLatency(this.#own, LANE.connect, seconds);
+  }
+
+  /** `seconds` in the queue, of a connection that got a place. */
+  countQueued(seconds: number): void {
+    countLatency(this.#own, LANE.queued, seconds);
   }
 
   countEnded(): void {
@@ -130,6 +148,18 @@ export class LaneWriter {
   countBytesDown(clientSlot: number, serverSlot: number, bytes: number): void {
     this.#add(LANE.clients + clientSlot * CLIENT.width + CLIENT.bytesTo, bytes);
     this.#add(LANE.servers + serverSlot * SERVER.width + SERVER.bytesFrom, bytes);
+  }
+
+  /** Bytes of the client wait for its bandwidth from now on; a negative number: so many no longer do. */
+  countHeld(clientSlot: number, direction: Direction, bytes: number): void {
+    const word = LANE.clients + clientSlot * CLIENT.width + DIRECTIONS.indexOf(direction);
+    this.#add(word + CLIENT.held, bytes);
+    if (bytes > 0) this.#add(word + CLIENT.paced, bytes);
+  }
+
+  /** What a limit in shadow would have done. */
+  countShadow(clientSlot: number, outcome: ShadowOutcome): void {
+    this.#add(LANE.clients + clientSlot * CLIENT.width + CLIENT.shadow + SHADOW_OUTCOMES.indexOf(outcome), 1);
   }
 
   #add(word: number, amount: number): void {

@@ -10,8 +10,12 @@
  * The buffers have a fixed capacity; the system commits a page only when it is first written.
  */
 import { REASONS, REFUSAL_REASONS } from '../../domain/reasons.ts';
+import { SHADOW_OUTCOMES } from '../../domain/shadow.ts';
 import { LATENCY_WORDS } from '../latency.ts';
 import { type AddressMemory, createAddressMemory } from './address-table.ts';
+import { type ByteLineMemory, createByteLineMemory } from './byte-lines.ts';
+import { createOutlierMemory, type OutlierMemory } from './outlier-cells.ts';
+import { createQueueMemory, type QueueMemory } from './waiting-queue.ts';
 
 export const MAX_SERVERS = 16_384;
 export const MAX_CLIENTS = 16_384;
@@ -28,6 +32,12 @@ export interface SharedBuffers {
   readonly lanes: readonly SharedMemory[];
   /** What source addresses hold: address-table.ts. */
   readonly addresses: AddressMemory;
+  /** Which servers fail: outlier-cells.ts. */
+  readonly outliers: OutlierMemory;
+  /** Where connections wait for a place on a server: waiting-queue.ts. */
+  readonly queue: QueueMemory;
+  /** Where the bytes of clients with a bandwidth wait: byte-lines.ts. */
+  readonly byteLines: ByteLineMemory;
 }
 
 /** The log of changes (change-log.ts): its head, then its entries. */
@@ -40,9 +50,21 @@ export type HealthCode = (typeof HEALTH_CODES)[number];
 /** A server's row in a lane, in 64-bit words. */
 export const SERVER = { active: 0, connected: 1, failed: 2, bytesTo: 3, bytesFrom: 4, width: 5 } as const;
 /** A client's row in a lane, in 64-bit words. */
-export const CLIENT = { active: 0, accepted: 1, bytesFrom: 2, bytesTo: 3, refused: 4, width: 4 + REFUSAL_REASONS.length } as const;
+export const CLIENT = {
+  active: 0,
+  accepted: 1,
+  bytesFrom: 2,
+  bytesTo: 3,
+  /** Bytes that have waited for the client's bandwidth, from it and to it. */
+  paced: 4,
+  /** Bytes that wait for it now. */
+  held: 6,
+  refused: 8,
+  shadow: 8 + REFUSAL_REASONS.length,
+  width: 8 + REFUSAL_REASONS.length + SHADOW_OUTCOMES.length,
+} as const;
 /** What a lane has once, before its rows. */
-const HEAD_WORDS = 3 + REASONS.length + 2 * LATENCY_WORDS;
+const HEAD_WORDS = 4 + REASONS.length + 3 * LATENCY_WORDS;
 /** Where things are in a lane, in 64-bit words. */
 export const LANE = {
   accepted: 0,
@@ -51,6 +73,9 @@ export const LANE = {
   reasons: 3,
   handshake: 3 + REASONS.length,
   connect: 3 + REASONS.length + LATENCY_WORDS,
+  queued: 3 + REASONS.length + 2 * LATENCY_WORDS,
+  /** TLS sessions of before that were taken up again. */
+  resumed: 3 + REASONS.length + 3 * LATENCY_WORDS,
   servers: HEAD_WORDS,
   clients: HEAD_WORDS + MAX_SERVERS * SERVER.width,
   width: HEAD_WORDS + MAX_SERVERS * SERVER.width + MAX_CLIENTS * CLIENT.width,
@@ -90,5 +115,8 @@ export function createSharedBuffers(lanes: number): SharedBuffers {
     facts: new SharedArrayBuffer(MAX_SERVERS * FACT.width * Float64Array.BYTES_PER_ELEMENT),
     lanes: Array.from({ length: lanes }, () => new SharedArrayBuffer(LANE.width * Float64Array.BYTES_PER_ELEMENT)),
     addresses: createAddressMemory(lanes),
+    outliers: createOutlierMemory(MAX_SERVERS, MAX_GROUPS),
+    queue: createQueueMemory(MAX_GROUPS, lanes),
+    byteLines: createByteLineMemory(MAX_CLIENTS),
   };
 }

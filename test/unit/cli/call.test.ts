@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
 import { test } from 'node:test';
 import { findMethod, loadContract, readMessages, toJson } from '../../../cli/call.ts';
 import { durationFromJson, durationToJson, timestampFromJson, timestampToJson } from '../../../cli/well-known-json.ts';
+import { temporaryFolder } from '../../support/temp-dir.ts';
 
 const contract = loadContract();
 
@@ -60,6 +63,46 @@ test('takes the field names of the .proto files, numbers for 64 bits, and nothin
     requestId: '',
   });
   assert.deepEqual(roundTrip('GetState', ''), {});
+});
+
+const MAPS = `syntax = "proto3";
+package t;
+message Maps {
+  map<string, int64> by_name = 1;
+  map<int64, string> wide = 2;
+  map<uint64, bool> unsigned = 3;
+  map<bool, In> yes = 4;
+  map<sint32, Kind> kind = 5;
+  map<fixed64, bytes> fixed = 6;
+  repeated In list = 7;
+  message In { string x = 1; }
+  enum Kind { NONE = 0; ONE = 1; }
+}
+service S { rpc Echo(Maps) returns (Maps); }`;
+
+test('maps of every kind of key and value are objects, both ways', async (t) => {
+  const folder = await temporaryFolder(t);
+  await writeFile(path.join(folder, 'maps.proto'), MAPS);
+  const maps = loadContract(folder);
+  const rpc = findMethod(maps, 't.S/Echo');
+  const json = {
+    byName: { a: '-5', 'b c': '9223372036854775807' },
+    wide: { '-7': 'a', '9223372036854775807': 'z', '0': '' },
+    unsigned: { '18446744073709551615': true },
+    yes: { false: { x: 'no' }, true: { x: 'yes' } },
+    kind: { '-4': 'ONE' },
+    fixed: { '1': 'aGk=' },
+    list: [{ x: 'one' }],
+  };
+  const [request = {}] = readMessages(maps, rpc, JSON.stringify(json));
+  assert.deepEqual(toJson(maps, rpc, rpc.responseDeserialize(rpc.requestSerialize(request))), json);
+  const refused: readonly (readonly [string, RegExp])[] = [
+    ['{"byName": []}', /--data: byName: expected an object with the keys of the map/],
+    ['{"byName": {"a": "x"}}', /--data: byName\["a"\]: expected a whole number/],
+    ['{"wide": {"x": "a"}}', /--data: wide\["x"\]: expected a whole number/],
+    ['{"yes": {"maybe": {}}}', /--data: yes\["maybe"\]: expected true or false as the key/],
+  ];
+  for (const [text, why] of refused) assert.throws(() => readMessages(maps, rpc, text), why);
 });
 
 test('a field mask is the paths with commas between them', () => {

@@ -52,6 +52,8 @@ test('bash completes the options of a command and their words', async (t) => {
   assert.deepEqual(await bash(t, ['list-clients', '--output', '=', 'y']), ['yaml']);
   assert.deepEqual(await bash(t, ['list-clients', '-o', 'j']), ['json']);
   assert.deepEqual(await bash(t, ['completion', '']), ['bash', 'zsh', 'fish']);
+  assert.deepEqual(await bash(t, ['audit', '--method', 'AddU']), ['AddUpstreamServer']);
+  assert.deepEqual(await bash(t, ['call', 'WatchS']), ['WatchStats']);
   assert.deepEqual(await bash(t, ['plan', '-f', import.meta.filename.slice(0, -1)]), [import.meta.filename]);
 });
 

@@ -47,8 +47,14 @@ test('the blast radius says whom it touches, or nobody', () => {
         { clientId: 'a', targetGroup: 'web', connections: 2n },
         { clientId: 'b', targetGroup: '', connections: 0n },
       ],
+      revoked: [{ fingerprint: 'ab'.repeat(32), clientId: 'c', connections: 1n }],
     }),
-    'Blast radius: 1 connection would drain, 2 would close\n  a loses web (2 live connections)\n  b is removed (0 live connections)',
+    [
+      'Blast radius: 2 connections would close, 1 connection to removed servers or listeners goes on until it ends',
+      '  a loses web (2 live connections)',
+      '  b is removed (0 live connections)',
+      '  c loses its certificate abababababababab..., which is revoked (1 live connection)',
+    ].join('\n'),
   );
 });
 

@@ -125,6 +125,12 @@ const MISUSE: readonly (readonly [readonly string[], RegExp])[] = [
   [['rollback', '--to', 'yesterday'], /expected a revision/],
   [['audit', '--since', 'yesterday'], /expected how long ago, for example 1h, or a time/],
   [['completion', 'tcsh'], /Allowed choices are bash, zsh, fish/],
+  [['watch-stats', '--client', 'c', '--server', 'a:1'], /give --client, or --target-group and --server/],
+  [['explain', '--cn', 'A', '--cn', 'B'], /--cn is given twice and takes one value; give it once/],
+  [['-o', 'json', 'list-clients', '--output', 'yaml'], /--output is given twice/],
+  [['plan', '-f', 'a', '--file', 'b'], /--file is given twice/],
+  [['update-client', '--client', 'c', '--no-limit', '--limit', '6'], /--no-limit and --limit: give the one or the other/],
+  [['set-upstream-server', '--backup', '--no-backup'], /--backup and --no-backup: give the one or the other/],
   [['set-log-level', '--level', 'loud'], /expected one of trace, debug, info/],
   [['call', 'ListClients', '-d', '@/nonexistent'], /cannot read \/nonexistent: there is no such file/],
   [['list-clients'], /no client certificate: give --cert and --key, or set LBCTL_CERT and LBCTL_KEY/],
@@ -143,6 +149,15 @@ test('bad usage is one line that says what to do, and exit code 2', async () => 
     assert.match(stderr, /^lbctl: [^\n]+\n$/, args.join(' '));
     assert.equal(code, 2, args.join(' '));
     assert.equal(stdout, '');
+  }
+});
+
+test('an option that takes several values, and a switch, may stand there again', async () => {
+  for (const args of [
+    ['add-client', '--client', 'c', '--target-group', 'a', '--target-group', 'b'],
+    ['remove-upstream-server', '--target-group', 'a', '--server', 'a:1', '--reset', '--reset'],
+  ]) {
+    assert.match((await run(...args)).stderr, /no client certificate/);
   }
 });
 

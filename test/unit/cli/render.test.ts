@@ -93,6 +93,8 @@ test('makes plain data of a message: words for enums, numbers for 64 bits, RFC 3
     targetGroup: 'HEALTH_STATE_HEALTHY',
     health: 'healthy',
     lastProbe: '',
+    cause: '',
+    inPanic: false,
     lastProbeLatency: '0.0015s',
     since: '2030-01-31T00:00:00.000Z',
     counters: { active: 3, connected: '1152921504606846976', failed: 0, bytesToUpstream: 0, bytesFromUpstream: 0 },

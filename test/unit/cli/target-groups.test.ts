@@ -24,6 +24,16 @@ test('settings that are the default are not told', () => {
   assert.doesNotMatch(table, /SETTINGS/);
 });
 
+test('what waits and what is moved is told while there is some', () => {
+  const groups = ['a', 'b'].map((name) => targetGroupMessage(sampleGroup(name)));
+  const tableWith = (waiting: number, rebalancing?: number) =>
+    targetGroupTable(groups, (text) => text, [{ targetGroup: 'b', waiting, rebalancing }]);
+  assert.doesNotMatch(tableWith(0), /NOW/);
+  assert.match(tableWith(3), /NOW/);
+  assert.match(tableWith(3), /^b .* 3 waiting\s*$/m);
+  assert.match(tableWith(3, 12), / 3 waiting, 12 to move\s*$/m);
+});
+
 test('each setting that differs is told in the words of the config file', () => {
   assert.equal(textOf({ slowStartMs: 90_000, panicThreshold: 40 }), 'slowStart 1m30s, panicThreshold 40%');
   assert.equal(textOf({ queue: { maxLength: 100, timeoutMs: 2000 }, rebalance: { perSecond: 5 } }), 'queue 100 for 2s, rebalance 5/s');

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { wholeStats } from '../../../cli/paging.ts';
 import { paintFor } from '../../../cli/render.ts';
 import { topFrame } from '../../../cli/top/frame.ts';
 import { counted, FIRST_MODEL, pressed, type TopModel, VIEWS } from '../../../cli/top/model.ts';
@@ -26,8 +27,9 @@ function stats(second: number, { servers, clients, name = (kind, index) => `${ki
     accepted: BigInt(100 * second),
     refused: BigInt(3 * second),
     byReason: [
-      { reason: 'client_closed', count: 0n },
-      { reason: 'rate_limited', count: 5n },
+      { reason: 'client_closed', count: 9n, refused: false },
+      { reason: 'idle_timeout', count: 0n, refused: false },
+      { reason: 'rate_limited', count: 5n, refused: true },
     ],
     servers: Array.from({ length: servers }, (_, index) => ({
       targetGroup: name('group', index % 3),
@@ -74,14 +76,52 @@ test('shows totals, rates, groups and clients in 80 by 24', () => {
   const lines = frame(modelOf({ servers: 4, clients: 2 }));
   assert.equal(lines[0], 'lbctl top  127.0.0.1:9000  revision 7  12:00:02Z');
   assert.equal(lines[1], '42 active  100 new/s  3.0 refused/s  up 6.0 KB/s  down 0 B/s  3/4 healthy');
-  assert.equal(lines[2], 'since the start: rate_limited 5');
+  assert.equal(lines[2], 'since the start, refused: rate_limited 5; ended: client_closed 9');
   const text = lines.join('\n');
   assert.match(text, /^TARGET GROUP +HEALTHY +ACTIVEv +NEW\/S +FAILED +UP\/S +DOWN\/S$/m);
   assert.match(text, /^group0 +1\/2 +3 +3\.0 +1 +3\.0 KB +0 B$/m);
   assert.match(text, /^client1 +- +1 +1\.0 +0 +0 B +0 B$/m);
-  assert.match(text, /^client0 +0 +0 +0\.0 +0 +0 B +0 B$/m);
+  assert.match(text, /^client0 +0 new +0 +0\.0 +0 +0 B +0 B$/m);
   assert.match(lines.at(-2) ?? '', /^q quit .*up\/down scroll$/);
   assert.match(lines.at(-1) ?? '', /^sort: n name .*again: reverse$/);
+});
+
+test('a queue, an ejection and the scarcest limit with its unit are shown in 80 columns', () => {
+  const shown = WatchStatsResponse.fromPartial({
+    ...stats(2, { servers: 2, clients: 0 }),
+    groups: [{ targetGroup: 'group0', waiting: 12 }],
+    clients: [
+      { clientId: 'a', counters: { rateHeadroom: 40, connectionsHeadroom: 3, downloadHeadroom: 5n } },
+      { clientId: 'b', counters: { rateHeadroom: 40, downloadHeadroom: 0n } },
+      { clientId: 'c', counters: { uploadHeadroom: 99_400_000n, downloadHeadroom: 123_400_000_000n } },
+    ],
+  });
+  const [first] = shown.servers;
+  if (first !== undefined) first.ejected = true;
+  const lines = frame(counted(FIRST_MODEL, shown));
+  const text = lines.join('\n');
+  assert.ok(lines.every((line) => line.length <= 80));
+  assert.match(text, /^TARGET GROUP .* DOWN\/S WAITING$/m);
+  assert.match(text, /^group0 .* 12$/m);
+  assert.match(text, /^group1 .* -$/m);
+  assert.match(text, /^a +3 open /m);
+  assert.match(text, /^b +0 B down /m);
+  assert.match(text, /^c +99\.4 MB up /m);
+  assert.match(frame({ ...counted(FIRST_MODEL, shown), view: 'servers' }).join('\n'), /^group0 10\.0\.0\.1:1 +ejected /m);
+  assert.doesNotMatch(frame(modelOf({ servers: 2, clients: 0 })).join('\n'), /WAITING/);
+});
+
+test('a moment that came in several messages is put together whole', async () => {
+  const part = (more: boolean, targetGroup: string) => WatchStatsResponse.fromPartial({ more, groups: [{ targetGroup, waiting: 1 }] });
+  async function* messages() {
+    yield part(true, 'a');
+    yield part(false, 'b');
+  }
+  const [whole] = await Array.fromAsync(wholeStats(messages()));
+  assert.deepEqual(
+    whole?.groups.map(({ targetGroup }) => targetGroup),
+    ['a', 'b'],
+  );
 });
 
 test('a low screen keeps its lines for the tables', () => {

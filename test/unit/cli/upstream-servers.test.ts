@@ -17,3 +17,18 @@ test('a server that is kept from connections says so beside its health', () => {
       shown,
     );
 });
+
+test('a server that is ejected, in panic, or of a host name that cannot be found says so', () => {
+  const table = (status: Parameters<typeof UpstreamServerStatus.fromPartial>[0]) =>
+    upstreamServerTable(
+      [UpstreamServerStatus.fromPartial({ targetGroup: 'web', server: { address: 'a.test:1' }, health: HealthState.HEALTHY, ...status })],
+      0,
+      (text) => text,
+    );
+  assert.match(table({ ejection: { until: new Date(1), ejections: 1n } }), / ejected, healthy /);
+  assert.match(table({ ejection: { ejections: 1n, cause: 'refused' } }), /a\.test:1 {2}healthy /);
+  assert.match(table({ inPanic: true }), / healthy, panic /);
+  assert.doesNotMatch(table({}), /FOUND AT/);
+  assert.match(table({ resolution: { addresses: ['10.0.0.1', '::1'] } }), /FOUND AT[\s\S]* 10\.0\.0\.1 ::1$/m);
+  assert.match(table({ resolution: { addresses: ['10.0.0.1'], error: 'timed out' } }), / timed out: 10\.0\.0\.1$/m);
+});

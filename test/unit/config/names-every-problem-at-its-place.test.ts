@@ -186,7 +186,7 @@ const inBody: Readonly<Record<string, readonly [body: string, ...problems: RegEx
     /targetGroups\[0\]\.agentCheck: missing; expected an agentCheck with algorithm resource, which rests on it$/,
     /^lb\.yaml:7:24: targetGroups\[0\]\.hashBalanceFactor: expected 0, or a whole number from 101 to 10000, found 100$/,
     /^lb\.yaml:8:16: targetGroups\[0\]\.slowStart: expected a time from 0s to 1d with its unit, such as "5s", found 5: add a unit: 5s or 5ms$/,
-    /targetGroups\[0\]\.queue\.maxLength: missing; expected a whole number from 1 to 1000000$/,
+    /targetGroups\[0\]\.queue\.maxLength: missing; expected a whole number from 1 to 16384$/,
     /^lb\.yaml:9:22: targetGroups\[0\]\.queue\.timeout: expected a time from 1ms to 10m with its unit, such as "5s", found "0s"$/,
     /^lb\.yaml:10:24: targetGroups\[0\]\.sendProxyProtocol: expected one of v1, v2, found "v3"$/,
     /^lb\.yaml:11:18: targetGroups\[0\]\.upstreamTls: expected certificate and privateKey together, or neither$/,

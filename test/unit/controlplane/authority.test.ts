@@ -22,6 +22,35 @@ describe('the authority', () => {
     assert.deepEqual([second.snapshot.revision, second.changedAtRunTime], [1, true]);
   });
 
+  it('refuses changes while another process has the state, after the one under way', async () => {
+    const authority = await Authority.open(new SlowStore());
+    const underWay = authority.execute(addGroup('web'), operator);
+    await authority.suspend();
+    assert.deepEqual([...authority.snapshot.targetGroups.keys()], ['web']);
+    await underWay;
+    await assert.rejects(authority.execute(addGroup('late'), operator), StoreUnavailableError);
+    authority.resume();
+    await authority.execute(addGroup('later'), operator);
+    assert.deepEqual([...authority.snapshot.targetGroups.keys()], ['web', 'later']);
+  });
+
+  it('makes ready what a change needs before it is kept, and takes that back when it cannot be', async () => {
+    const told: string[] = [];
+    const store = new MemoryStore();
+    const prepare = async (_: Snapshot, next: Snapshot) => {
+      told.push(`ready for ${next.revision}`);
+      if (next.targetGroups.has('refused')) throw new DomainError('invalid', 'listeners', 'no');
+      return () => void told.push(`back from ${next.revision}`);
+    };
+    const authority = await Authority.open(store, { prepare });
+    await authority.execute(addGroup('web'), operator);
+    await assert.rejects(authority.execute(addGroup('refused'), operator), DomainError);
+    store.compareAndSet = () => Promise.reject(new StoreUnavailableError('full'));
+    await assert.rejects(authority.execute(addGroup('lost'), operator), StoreUnavailableError);
+    assert.deepEqual(told, ['ready for 1', 'ready for 2', 'ready for 2', 'back from 2']);
+    assert.equal(authority.snapshot.revision, 1);
+  });
+
   it('makes changes that come at the same time one after the other, and tells of them in order', async () => {
     const authority = await Authority.open(new SlowStore());
     const told: Change[] = [];
@@ -60,9 +89,9 @@ describe('the authority', () => {
   it('answers a request id that it has accepted with the revision of then, though the state has moved on', async () => {
     const authority = await Authority.open(new MemoryStore());
     const intent = { ...operator, requestId: 'once', expectedRevision: 0 };
-    assert.deepEqual(await authority.execute(addGroup('web'), intent), { revision: 1, replayed: false });
+    assert.deepEqual(await authority.execute(addGroup('web'), intent), { revision: 1, replayed: false, unchanged: false });
     await authority.execute(addGroup('db'), operator);
-    assert.deepEqual(await authority.execute(addGroup('web'), intent), { revision: 1, replayed: true });
+    assert.deepEqual(await authority.execute(addGroup('web'), intent), { revision: 1, replayed: true, unchanged: false });
     assert.equal(authority.snapshot.revision, 2);
   });
 
@@ -70,7 +99,11 @@ describe('the authority', () => {
     const authority = await Authority.open(new MemoryStore());
     await authority.execute(addGroup('web'), operator);
     await assert.rejects(authority.execute(addGroup('web'), { ...operator, requestId: 'again' }), DomainError);
-    assert.deepEqual(await authority.execute(addGroup('db'), { ...operator, requestId: 'again' }), { revision: 2, replayed: false });
+    assert.deepEqual(await authority.execute(addGroup('db'), { ...operator, requestId: 'again' }), {
+      revision: 2,
+      replayed: false,
+      unchanged: false,
+    });
   });
 
   it('changes nothing and tells nobody when the store cannot keep the change, and goes on when it can', async () => {
@@ -85,7 +118,7 @@ describe('the authority', () => {
     assert.equal(authority.snapshot, before);
     assert.equal(told, 0);
     store.full = false;
-    assert.deepEqual(await authority.execute(addGroup('db'), operator), { revision: 2, replayed: false });
+    assert.deepEqual(await authority.execute(addGroup('db'), operator), { revision: 2, replayed: false, unchanged: false });
     assert.equal(told, 1);
   });
 

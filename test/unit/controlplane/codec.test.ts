@@ -21,10 +21,12 @@ const commands: { readonly [K in Command['kind']]: Extract<Command, { readonly k
   },
   replaceSome: {
     kind: 'replaceSome',
+    listeners: [sampleListener('other')],
     targetGroups: { put: [sampleGroup('mail')], removed: [] },
     clients: { put: [sampleClient('a', ['web', 'mail'])], removed: [] },
     revocations: [{ fingerprint: 'ef'.repeat(32), comment: 'x', atMs: 1 }],
     makes: { targetGroups: 2, servers: 1, clients: 1 },
+    backTo: 51,
   },
   setListeners: {
     kind: 'setListeners',

@@ -13,8 +13,13 @@ const event = (server: string): Omit<HealthEvent, 'revision'> => ({
   atMs: STARTED_MS,
 });
 const serversSince = (journal: HealthJournal, revision: number) => {
-  const events = journal.since(revision);
-  return typeof events === 'string' ? events : events.map(({ server }) => server);
+  const servers: string[] = [];
+  for (let at = revision; ; at++) {
+    const next = journal.after(at);
+    if (next === undefined) return servers;
+    if (typeof next === 'string') return next;
+    servers.push(next.server);
+  }
 };
 
 describe('the health journal', () => {

@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { Worker } from 'node:worker_threads';
 import { LimiterCells } from '../../../src/controlplane/limiter-cells.ts';
 import { Slots } from '../../../src/controlplane/slots.ts';
 import { Stats } from '../../../src/controlplane/stats.ts';
@@ -12,6 +15,7 @@ import { monotonicMs } from '../../../src/shared/clock.ts';
 import { CellLock } from '../../../src/shared/memory/cell-lock.ts';
 import { createSharedBuffers, MAX_CLIENTS, type SharedMemory } from '../../../src/shared/memory/layout.ts';
 import { SharedLedger } from '../../../src/shared/memory/ledger.ts';
+import type { Found } from '../../support/lock-waiter.ts';
 import { sampleClient, sampleGroup } from '../../support/sample-state.ts';
 
 const DAY_MS = 86_400_000;
@@ -32,7 +36,7 @@ const clientWith = (clientId: string, connectionRate: ConnectionRate | undefined
 function use(cells: SharedMemory, rate: ConnectionRate, revision: number, arrivals: number, nowMs = monotonicMs()): number {
   const lock = new CellLock(cells);
   const limit = limitAt(revision, ruleOf(rate));
-  const admit = () => lock.withLock(0, (state) => limiterInForce(state, limit, nowMs).admit(state.cells, nowMs).admitted);
+  const admit = () => lock.withLock(0, (state) => limiterInForce(state, limit, nowMs).admit(state.cells, nowMs).admitted) ?? false;
   return Array.from({ length: arrivals }, admit).filter(Boolean).length;
 }
 
@@ -56,13 +60,17 @@ test('what is left of a limit is right from the moment of an edit on, and after 
     const { change, revision, headroom } = follower();
     const update = (rate: ConnectionRate | undefined) => change({ kind: 'updateClient', client: clientWith('a', rate) });
     change({ kind: 'addTargetGroup', group: sampleGroup('web') });
-    const cells = change({ kind: 'addClient', client: clientWith('a', rateOf(10)) }) ?? assert.fail();
+    const first = change({ kind: 'addClient', client: clientWith('a', rateOf(10)) }) ?? assert.fail();
     assert.equal(headroom(), 10);
-    assert.equal(use(cells, rateOf(10), revision(), 6), 6);
+    assert.equal(use(first, rateOf(10), revision(), 6), 6);
     assert.equal(headroom(), 4);
-    assert.equal(update(rateOf(500, algorithm)), undefined, 'everybody has the cells already');
+    const moved = update(rateOf(500, algorithm));
+    assert.equal(moved !== undefined, algorithm === 'slidingWindowLog', 'of the others everybody has the cells already');
     assert.equal(headroom(), 494);
-    assert.equal(use(cells, rateOf(10), revision() - 1, 1), 1, 'a worker that has not heard of it');
+    const isLate = use(first, rateOf(10), revision() - 1, 1);
+    assert.equal(isLate, moved === undefined ? 1 : 0, 'a worker that has not heard of it');
+    const cells = moved ?? first;
+    assert.equal(use(cells, rateOf(500, algorithm), revision(), 1 - isLate), 1 - isLate);
     assert.equal(headroom(), 493);
     update(rateOf(12, algorithm));
     assert.equal(headroom(), 5);
@@ -87,12 +95,56 @@ test('an edit takes effect when it is made, not when the next connection comes',
   assert.equal(use(cells, fast, 2, 1, nowMs), 1);
 });
 
-test('an edit waits for nobody who holds the lock; the first who decides carries the count over', () => {
+test('an edit does not wait for one who keeps the lock; the first who decides carries the count over', () => {
   const limiters = new LimiterCells(monotonicMs);
   const cells = limiters.follow(clientWith('a', rateOf(10)), 1) ?? assert.fail();
   assert.equal(use(cells, rateOf(10), 1, 10), 10);
-  new CellLock(cells).withLock(0, () => limiters.follow(clientWith('a', rateOf(12, 'slidingWindowLog')), 2));
-  assert.equal(use(cells, rateOf(12, 'slidingWindowLog'), 2, 5), 2);
+  new CellLock(cells).withLock(0, () => assert.equal(limiters.follow(clientWith('a', rateOf(12, 'tokenBucket')), 2), undefined));
+  assert.equal(use(cells, rateOf(12, 'tokenBucket'), 2, 5), 2);
+});
+
+test('cells that have moved admit nobody, whoever held or awaits their lock', { timeout: 30_000 }, async (t) => {
+  const [bounded, log] = [rateOf(10), rateOf(12, 'slidingWindowLog')];
+  const limiters = new LimiterCells(monotonicMs);
+  const cells = limiters.follow(clientWith('a', bounded), 1) ?? assert.fail();
+  assert.equal(use(cells, bounded, 1, 4), 4);
+  const underTheLock = () => {
+    const waiter = new Worker(new URL('../../support/lock-waiter.ts', import.meta.url), { workerData: cells });
+    t.after(() => waiter.terminate());
+    return { found: once(waiter, 'message'), moved: limiters.follow(clientWith('a', log), 2) ?? assert.fail('a log has no room in them') };
+  };
+  const { found, moved } = new CellLock(cells).withLock(0, underTheLock) ?? assert.fail();
+  new CellLock(cells).releaseIfHeldBy(0);
+  assert.deepEqual(await found, ['moved' satisfies Found]);
+  assert.equal(use(cells, bounded, 1, 10), 0, 'the one who held the lock gave it back');
+  assert.equal(use(moved, log, 2, 5), 0, 'what was counted meanwhile is not known, so nothing is left');
+  assert.equal(limiters.all().get('a'), moved);
+  const again = limiters.follow(clientWith('a', rateOf(20, 'slidingWindowLog')), 3) ?? assert.fail();
+  assert.equal(use(moved, log, 2, 10), 0);
+  assert.equal(use(again, rateOf(20, 'slidingWindowLog'), 3, 10), 20 - 12 - 4);
+});
+
+test('the cells of a limit that was removed move too when it is set again as a longer log', () => {
+  const limiters = new LimiterCells(monotonicMs);
+  const cells = limiters.follow(clientWith('a', rateOf(10)), 1) ?? assert.fail();
+  assert.equal(use(cells, rateOf(10), 1, 4), 4);
+  limiters.release('a');
+  const moved = limiters.follow(clientWith('a', rateOf(12, 'slidingWindowLog')), 2) ?? assert.fail();
+  assert.notEqual(moved, cells);
+  assert.equal(use(cells, rateOf(10), 1, 6), 0);
+  assert.equal(use(moved, rateOf(12, 'slidingWindowLog'), 2, 12), 8);
+  assert.equal(limiters.all().get('a'), moved);
+});
+
+test('ten thousand limited clients take next to no memory mappings', { skip: process.platform !== 'linux' }, () => {
+  const mappings = () => readFileSync('/proc/self/maps', 'utf8').split('\n').length;
+  const limiters = new LimiterCells(monotonicMs);
+  const before = mappings();
+  for (let index = 0; index < 10_000; index++) {
+    limiters.follow(clientWith(`client-${index}`, rateOf(100, RATE_ALGORITHMS[index % RATE_ALGORITHMS.length])), 1);
+  }
+  assert.equal(limiters.all().size, 10_000);
+  assert.ok(mappings() - before < 1000, `${mappings() - before} mappings`);
 });
 
 test('cells of removed limits are kept until they are as good as new', () => {

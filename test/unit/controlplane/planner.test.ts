@@ -30,7 +30,7 @@ describe('the planner', () => {
     assert.deepEqual('differences' in same && same.differences, []);
     const update: Command = { kind: 'updateClient', client: sampleClient('alice', ['web'], { limits: limits(5) }) };
     const later = apply(STATE, update);
-    const back = { kind: 'recorded', recorded: { snapshot: undefined, commands: [encodeCommand(TAKE_IN)] } } as const;
+    const back = { kind: 'recorded', revision: 1, recorded: { snapshot: undefined, commands: [encodeCommand(TAKE_IN)] } } as const;
     const plan = await planner.plan(back, later);
     assert.ok('command' in plan);
     assert.deepEqual(apply(later, plan.command).clients, STATE.clients);

@@ -2,12 +2,18 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { Slots } from '../../../src/controlplane/slots.ts';
+import { Stats } from '../../../src/controlplane/stats.ts';
+import { SILENT_AGENT } from '../../../src/domain/agent-report.ts';
 import { NO_LIMITS } from '../../../src/domain/defaults.ts';
 import { type ConnectionRate, EMPTY_SNAPSHOT, serverKey } from '../../../src/domain/model.ts';
-import { apply } from '../../../src/domain/state.ts';
+import { joinLine } from '../../../src/domain/ratelimit/byte-line.ts';
+import { apply, type Command } from '../../../src/domain/state.ts';
+import { monotonicMs } from '../../../src/shared/clock.ts';
+import { ByteLines } from '../../../src/shared/memory/byte-lines.ts';
+import { LaneWriter } from '../../../src/shared/memory/lane-writer.ts';
 import { createSharedBuffers } from '../../../src/shared/memory/layout.ts';
 import { SharedLedger } from '../../../src/shared/memory/ledger.ts';
-import { sampleClient, sampleGroup } from '../../support/sample-state.ts';
+import { sampleClient, sampleGroup, sampleServer } from '../../support/sample-state.ts';
 
 const RATE: ConnectionRate = { algorithm: 'fixedWindow', limit: 10, windowMs: 1000, burst: 10, action: 'reset', maxDelayMs: 0 };
 
@@ -52,4 +58,95 @@ test('after any changes each server, group and client has a row of its own, and 
     }),
     { numRuns: 60 },
   );
+});
+
+test('a server that is added again has its old connections, and nothing else of what it had', () => {
+  const buffers = createSharedBuffers(2);
+  const ledger = new SharedLedger(buffers);
+  const [one, other] = [new LaneWriter(buffers, 0), new LaneWriter(buffers, 1)];
+  const slots = new Slots(ledger);
+  const stats = new Stats(ledger, slots);
+  const slotOf = (address: string) => slots.serverSlot('web', address) ?? assert.fail(`${address} has no row`);
+  let snapshot = EMPTY_SNAPSHOT;
+  const change = (command: Command) => {
+    snapshot = apply(snapshot, command);
+    slots.follow(snapshot);
+  };
+  change({ kind: 'addTargetGroup', group: sampleGroup('web', ['h:1', 'h:2']) });
+  const slot = slotOf('h:1');
+  for (const worker of [one, one, other]) {
+    assert.ok(worker.reserveServer(slot, worker.serverActive(slot)));
+    worker.countConnected(slot);
+    worker.countFailed(slot);
+    worker.countBytesUp(0, slot, 10);
+    worker.observeLatency(slot, 5, 1000);
+    worker.outliers.countFailure(slot);
+  }
+  ledger.setHealth(slot, 'healthy', 1000);
+  ledger.setAgent(slot, { percent: 50, maxConnections: 1, standing: 'up' });
+  ledger.setEjected(slot, 5000);
+
+  change({ kind: 'removeUpstreamServer', group: 'web', address: 'h:1' });
+  one.releaseServer(slot);
+  change({ kind: 'addUpstreamServer', group: 'web', server: sampleServer('h:3') });
+  assert.deepEqual(stats.server('web', 'h:3').active, 0);
+  change({ kind: 'addUpstreamServer', group: 'web', server: sampleServer('h:1') });
+  assert.deepEqual(stats.server('web', 'h:1'), { active: 2, connected: 0, failed: 0, bytesToUpstream: 0, bytesFromUpstream: 0 });
+  assert.equal(ledger.health(slotOf('h:1')), 'unknown');
+  assert.deepEqual(stats.balance('web', 'h:1', 1000), {
+    connectMs: undefined,
+    agent: SILENT_AGENT,
+    slowStartShare: 1,
+    isEjected: false,
+    ejections: 0,
+  });
+  assert.equal(ledger.outliers.failures(slotOf('h:1')), 0);
+
+  other.countBytesUp(0, slot, 7);
+  one.countConnected(slot);
+  one.releaseServer(slot);
+  const counted = stats.server('web', 'h:1');
+  assert.deepEqual([counted.active, counted.connected, counted.bytesToUpstream], [1, 1, 7]);
+  ledger.releaseLane(1);
+  assert.equal(stats.activeOn('web', 'h:1'), 0, 'what a dead worker held is given back');
+});
+
+test('a client that is added again has its old connections and the bytes that they are owed, and nothing else', () => {
+  const buffers = createSharedBuffers(1);
+  const ledger = new SharedLedger(buffers);
+  const worker = new LaneWriter(buffers, 0);
+  const slots = new Slots(ledger);
+  const stats = new Stats(ledger, slots);
+  const limits = { ...NO_LIMITS, concurrentConnections: 2, bandwidth: { uploadBytesPerSecond: 2000, downloadBytesPerSecond: undefined } };
+  const client = sampleClient('x', ['web'], { limits });
+  let snapshot = EMPTY_SNAPSHOT;
+  const change = (command: Command) => {
+    snapshot = apply(snapshot, command);
+    slots.follow(snapshot);
+  };
+  change({ kind: 'addTargetGroup', group: sampleGroup('web', ['h:1']) });
+  change({ kind: 'addClient', client });
+  const slot = slots.clientSlot('x') ?? assert.fail();
+  for (const _held of [1, 2]) {
+    assert.ok(worker.reserveClient(slot, 2));
+    worker.countAccepted(slot);
+  }
+  worker.countRefused(slot, 'rate_limited');
+  worker.countShadow(slot, 'delayed');
+  worker.countHeld(slot, 'upload', 4000);
+  const line = new ByteLines(buffers.byteLines).line(0, slot, 'upload');
+  const rule = { revision: snapshot.revision, bytesPerSecond: 2000 };
+  line.withLock((cells) => joinLine(cells, rule, 1_000_000, monotonicMs()));
+
+  change({ kind: 'removeClient', clientId: 'x' });
+  change({ kind: 'addClient', client: sampleClient('y', ['web'], { limits }) });
+  change({ kind: 'addClient', client });
+  const nothing = { accepted: 0, bytesFromClient: 0, bytesToClient: 0, refused: new Map(), shadow: new Map() };
+  assert.deepEqual(stats.client('x'), { active: 2, ...nothing, paced: { upload: 0, download: 0 } });
+  assert.equal(stats.headroom(client).connections, 0);
+  assert.equal(stats.headroom(client).upload, 0);
+  assert.equal(worker.reserveClient(slots.clientSlot('x') ?? assert.fail(), 2), false);
+  assert.equal(stats.client('y').active, 0);
+  worker.releaseClient(slot);
+  assert.equal(stats.client('x').active, 1);
 });

@@ -25,7 +25,7 @@ class Ground {
       const lane = new LaneWriter(buffers, number);
       const views = servers.map((changes, slot) => {
         const target = { host: '10.0.0.1', port: 1 + slot };
-        return new ServerView({ address: `10.0.0.1:${target.port}`, ...DEFAULT_SERVER, ...changes }, target, slot, lane);
+        return new ServerView({ address: `10.0.0.1:${target.port}`, ...DEFAULT_SERVER, ...changes }, target, slot, 0, lane);
       });
       const whole: TargetGroup = { ...DEFAULT_GROUP, name: 'g', servers: [], ...group };
       const pool = new ServerPool(whole, new PoolFollower(lane));

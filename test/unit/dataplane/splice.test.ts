@@ -3,11 +3,33 @@ import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
-import { Splice } from '../../../src/dataplane/splice.ts';
+import { Worker } from 'node:worker_threads';
+import { type Pace, Splice, TURN_BYTES } from '../../../src/dataplane/splice.ts';
 import type { Timeouts } from '../../../src/domain/model.ts';
 import { monotonicMs } from '../../../src/shared/clock.ts';
 
 const DAY_MS = 86_400_000;
+
+/** A thread that sends as fast as it can: it shares no turns with the splice. */
+const POUR = `
+  const { workerData } = require('node:worker_threads');
+  const socket = require('node:net').connect(workerData.port, '127.0.0.1');
+  const chunk = Buffer.alloc(1024 * 1024);
+  let left = workerData.total;
+  const fill = () => {
+    for (; left > 0; left -= chunk.length) if (!socket.write(chunk)) { left -= chunk.length; return; }
+    socket.end();
+  };
+  socket.on('drain', fill);
+  socket.resume();
+  fill();
+`;
+const POURED = 64 * 1024 * 1024;
+
+const atOnce: Pace = (_direction, _bytes, pass) => {
+  pass();
+  return undefined;
+};
 
 /** Both ends of one TCP connection on loopback. */
 async function socketPair(t: TestContext): Promise<{ near: Socket; far: Socket }> {
@@ -46,6 +68,7 @@ async function spliced(t: TestContext, timeouts: Partial<Timeouts> = {}): Promis
     timeouts: { idleMs: DAY_MS, halfCloseMs: DAY_MS, maxDurationMs: undefined, ...timeouts },
     nowMs: monotonicMs,
     resetClient: () => one.near.resetAndDestroy(),
+    pace: atOnce,
     onBytesUp: (count) => {
       bytes.up += count;
     },
@@ -153,5 +176,41 @@ describe('a splice', () => {
     upstream.resume();
     await gone;
     assert.equal(await reason, 'client_reset');
+  });
+
+  it('lets others have their turn, however much one side sends', async (t) => {
+    const server = createServer({ allowHalfOpen: true }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const address = server.address();
+    assert.ok(address !== null && typeof address === 'object');
+    const pouring = new Worker(POUR, { eval: true, workerData: { port: address.port, total: POURED } });
+    const [client] = await once(server, 'connection');
+    server.close();
+    const { near, far } = await socketPair(t);
+    far.resume();
+    let passed = 0;
+    const splice = new Splice({
+      client,
+      upstream: near,
+      timeouts: { idleMs: DAY_MS, halfCloseMs: DAY_MS, maxDurationMs: undefined },
+      nowMs: monotonicMs,
+      resetClient: () => client.resetAndDestroy(),
+      onBytesUp: (count) => {
+        passed += count;
+      },
+      onBytesDown: () => undefined,
+      pace: atOnce,
+    });
+    const ended = splice.run();
+    let most = 0;
+    for (let before = 0; passed < POURED; before = passed) {
+      await setImmediate();
+      most = Math.max(most, passed - before);
+    }
+    // What is read before the pause holds is a chunk or two more.
+    assert.ok(most <= TURN_BYTES + 2 * 64 * 1024, `${most} bytes in one turn`);
+    far.end();
+    assert.equal(await ended, 'client_closed');
+    await pouring.terminate();
   });
 });

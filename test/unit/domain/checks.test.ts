@@ -56,7 +56,7 @@ describe('a target group', () => {
 
   bounded('slowStart', 0, DAY_MS, (slowStartMs) => group({ slowStartMs }));
   bounded('panicThreshold', 0, 100, (panicThreshold) => group({ panicThreshold }));
-  bounded('queue.maxLength', 1, 1_000_000, (maxLength) => group({ queue: { maxLength, timeoutMs: 1 } }));
+  bounded('queue.maxLength', 1, 16_384, (maxLength) => group({ queue: { maxLength, timeoutMs: 1 } }));
   bounded('queue.timeout', 1, 600_000, (timeoutMs) => group({ queue: { maxLength: 1, timeoutMs } }));
   bounded('agentCheck.port', 1, 65_535, (port) => group({ agentCheck: { ...AGENT, port } }));
   bounded('agentCheck.interval', 10, DAY_MS, (intervalMs) => group({ agentCheck: { ...AGENT, intervalMs } }));

@@ -206,6 +206,7 @@ describe('the blast radius of a change', () => {
     fingerprint,
     group,
     server,
+    listener: 'main',
   });
 
   test('counts who drains, who closes and who loses what', () => {
@@ -229,11 +230,12 @@ describe('the blast radius of a change', () => {
         { clientId: 'alice', targetGroup: 'db', connections: 2 },
         { clientId: 'bob', targetGroup: undefined, connections: 1 },
       ],
+      revoked: [{ fingerprint: REVOKED.fingerprint, clientId: 'alice', connections: 1 }],
     });
   });
 
   test('is nothing when nothing changes', () => {
     const live = [connection('alice', 'web', '10.0.0.1:80'), connection('bob', 'db', '10.0.0.5:5432')];
-    assert.deepEqual(blastRadius(BEFORE, BEFORE, live), { connectionsDraining: 0, connectionsClosing: 0, lostAccess: [] });
+    assert.deepEqual(blastRadius(BEFORE, BEFORE, live), { connectionsDraining: 0, connectionsClosing: 0, lostAccess: [], revoked: [] });
   });
 });

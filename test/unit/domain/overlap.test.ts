@@ -22,6 +22,8 @@ describe('two clients', () => {
     ['an id that is the common name of the other', client('a', { cn: 'b' }), client('b')],
     ['an id that is a DNS name of the other', client('a', { dns: 'B', ou: 'u' }), client('b')],
     ['a match that asks more than the other', client('a', { cn: 'x', ou: 'u' }), client('b', { cn: 'x' })],
+    ['a URI that the pattern of the other takes', client('a', { uri: 'spiffe://x/a/b' }), client('b', { uri: 'spiffe://X/*/b' })],
+    ['a pattern that the other takes in', client('a', { uri: 'spiffe://x/a/*' }), client('b', { uri: 'spiffe://x/**' })],
     ['one of a unit beside the whole unit', client('a', { uri: 'spiffe://x', ou: 'u' }), client('b', { ou: 'u' })],
   ];
   for (const [what, narrow, wide] of always) {
@@ -35,6 +37,8 @@ describe('two clients', () => {
 
   const maybe: readonly [string, Client, Client][] = [
     ['one DNS name and something else each', client('a', { dns: 'x', uri: 'spiffe://a' }), client('b', { dns: 'x', cn: 'b' })],
+    ['patterns that some URI is of', client('a', { uri: 'spiffe://x/a/*' }), client('b', { uri: 'spiffe://x/*/b' })],
+    ['an id that is a URI of the pattern', client('spiffe://x/a'), client('b', { uri: 'spiffe://x/*' })],
     ['ids that differ in case, as DNS names', client('a', {}), client('A', {})],
   ];
   for (const [what, one, other] of maybe) {
@@ -51,6 +55,7 @@ describe('two clients', () => {
     ['other ids', client('a'), client('b')],
     ['other common names beside one unit', client('a', { cn: 'x', ou: 'u' }), client('b', { cn: 'y', ou: 'u' })],
     ['other units of one DNS name', client('a', { dns: 'x', ou: 'u' }), client('b', { dns: 'x', ou: 'v' })],
+    ['patterns of other lengths', client('a', { uri: 'spiffe://x/*' }), client('b', { uri: 'spiffe://x/*/*' })],
     ['the same id', client('a', { cn: 'x' }), client('a', { cn: 'x' })],
   ];
   for (const [what, one, other] of apart) {
@@ -62,17 +67,19 @@ describe('two clients', () => {
 });
 
 const NAME = fc.constantFrom('a', 'b', 'B');
+const PATHS = ['a', 'a/b', 'b/a', 'a/b/c'].map((path) => `spiffe://x/${path}`);
+const URI = fc.constantFrom(...PATHS, ...['*', '**', 'a/*', '*/b', 'a/**', '**/a', '*/*/c'].map((path) => `spiffe://x/${path}`));
 const MATCH = fc.record({
   cn: fc.option(NAME, { nil: undefined }),
   dns: fc.option(NAME, { nil: undefined }),
-  uri: fc.option(NAME, { nil: undefined }),
+  uri: fc.option(fc.oneof(NAME, URI), { nil: undefined }),
   ou: fc.option(NAME, { nil: undefined }),
   fingerprint: fc.option(fc.constantFrom('1', '2'), { nil: undefined }),
 });
 const IDENTITY: fc.Arbitrary<Identity> = fc.record({
   commonName: fc.option(NAME, { nil: undefined }),
   dnsNames: fc.subarray(['a', 'b']),
-  uriNames: fc.subarray(['a', 'b', 'B']),
+  uriNames: fc.subarray(['a', 'b', 'B', ...PATHS]),
   organizationalUnits: fc.subarray(['a', 'b', 'B']),
   fingerprint: fc.constantFrom('1', '2'),
 });

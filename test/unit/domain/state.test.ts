@@ -16,6 +16,7 @@ const SETUP: readonly Command[] = [
 ];
 const REPLACE_SOME = {
   kind: 'replaceSome',
+  listeners: undefined,
   targetGroups: { put: [], removed: [] },
   clients: { put: [], removed: [] },
   revocations: [],

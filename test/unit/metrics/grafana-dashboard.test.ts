@@ -25,6 +25,7 @@ test('the dashboard asks for metrics that there are, and shows every one of ours
   const metrics = new Metrics({
     snapshot: () => EMPTY_SNAPSHOT,
     stats: new Stats(ledger, new Slots(ledger)),
+    rebalancing: () => undefined,
     isHealthy: () => true,
     storeWrites: () => ({ kept: 0, failed: 0, lastSeconds: 0 }),
     adminCalls: () => [],

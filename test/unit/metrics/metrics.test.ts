@@ -37,6 +37,7 @@ function sourcesOf(snapshot: Snapshot) {
   const metrics = new Metrics({
     snapshot: () => snapshot,
     stats: new Stats(ledger, slots),
+    rebalancing: () => 4,
     isHealthy: (_, server) => server.endsWith('1'),
     storeWrites: () => ({ kept: 3, failed: 1, lastSeconds: 0.004 }),
     adminCalls: () => [{ method: 'lb.admin.v1.AdminService/GetState', code: 'OK', count: 7 }],
@@ -50,7 +51,12 @@ function snapshotOf(clientIds: readonly string[]): Snapshot {
   return {
     ...EMPTY_SNAPSHOT,
     revision: 5,
-    targetGroups: new Map([['web', sampleGroup('web', ['127.0.0.1:8081', '127.0.0.1:8082'])]]),
+    targetGroups: new Map([
+      [
+        'web',
+        sampleGroup('web', ['127.0.0.1:8081', '127.0.0.1:8082'], { queue: { maxLength: 9, timeoutMs: 1 }, rebalance: { perSecond: 1 } }),
+      ],
+    ]),
     clients: new Map(clientIds.map((clientId) => [clientId, { ...sampleClient('x', ['web']), clientId }])),
   };
 }
@@ -81,6 +87,8 @@ describe('the metrics', () => {
       lane.countBytesDown(client, slot, 1_000);
       lane.countReason('no_route');
       lane.countHandshake(0.02);
+      lane.queue.join(slots.groupSlot('web') ?? assert.fail(), client, 9);
+      lane.countQueued(3);
     }
     lanes[1].countHandshake(99);
     lanes[1].countConnect(0.001);
@@ -90,6 +98,9 @@ describe('the metrics', () => {
       ['portcullis_connections_active', server, 2],
       ['portcullis_connections_active', { server: '127.0.0.1:8082' }, 0],
       ['portcullis_connections_total', {}, 2],
+      ['portcullis_queue_length', { target_group: 'web' }, 2],
+      ['portcullis_queue_wait_duration_seconds_sum', {}, 6],
+      ['portcullis_rebalance_remaining', { target_group: 'web' }, 4],
       ['portcullis_upstream_connections_total', server, 2],
       ['portcullis_upstream_connect_failures_total', server, 2],
       ['portcullis_upstream_sent_bytes_total', server, 200],
@@ -152,14 +163,16 @@ describe('clients in the metrics', () => {
     bytesFromClient: 10,
     bytesToClient: 20,
     refused: new Map([['rate_limited' as const, 1]]),
-    headroom: 4,
+    paced: { upload: 1, download: 2 },
+    shadow: new Map([['paced' as const, 1]]),
+    headroom: { rate: 4, connections: 3, upload: 2, download: 1 },
   });
   const read = (rows: ClientRows, snapshot: Snapshot) => rows.read(snapshot.clients, () => countersOf(3));
 
   test('beyond the bound are shown together', async () => {
     const rows = await read(new ClientRows(2), snapshotOf(['a', 'b', 'c', 'd', 'e']));
     assert.deepEqual(
-      rows.map(({ label, accepted, headroom }) => ({ label, accepted, headroom })),
+      rows.map(({ label, accepted, headroom }) => ({ label, accepted, headroom: headroom?.rate })),
       [
         { label: 'a', accepted: 3, headroom: 4 },
         { label: 'b', accepted: 3, headroom: 4 },
@@ -167,6 +180,8 @@ describe('clients in the metrics', () => {
       ],
     );
     assert.deepEqual(rows.at(-1)?.refused, new Map([['rate_limited', 3]]));
+    assert.deepEqual(rows.at(-1)?.shadow, new Map([['paced', 3]]));
+    assert.deepEqual(rows.at(-1)?.paced, { upload: 3, download: 6 });
   });
 
   test('keep their place, and one that is called like the rest is of the rest', async () => {

@@ -1028,7 +1028,50 @@ export interface UpstreamServerStatus {
     | Duration
     | undefined;
   /** How much of its share the server gets in slow start. Left out: all of it. */
-  slowStartPercent?: number | undefined;
+  slowStartPercent?:
+    | number
+    | undefined;
+  /** Why the health is what it is: what was seen when it changed. */
+  cause: string;
+  lastProbeAt:
+    | Date
+    | undefined;
+  /** Left out: a probe is under way, or none will come. */
+  nextProbeAt: Date | undefined;
+  ejection:
+    | Ejection
+    | undefined;
+  /** Left out: the server's address is an IP address. */
+  resolution:
+    | HostResolution
+    | undefined;
+  /** So few servers of the group are healthy (panic_threshold) that health and ejections are not looked at. */
+  inPanic: boolean;
+}
+
+/** Whether connections to a server fail so often that it gets none for a while (outlier_detection). */
+export interface Ejection {
+  /** Left out: it is not ejected. */
+  until:
+    | Date
+    | undefined;
+  /** Since the server was added, or lbd was started. */
+  ejections: bigint;
+  /** Why it was ejected last. Empty: it never was. */
+  cause: string;
+  /** Connects that have failed in a row, over all workers. */
+  failuresInARow: number;
+}
+
+/** Where the server of a host name is. */
+export interface HostResolution {
+  addresses: string[];
+  /** When they were found, or confirmed. Left out: never yet. */
+  resolvedAt:
+    | Date
+    | undefined;
+  /** Why the last lookup failed; the addresses from before hold. Empty: it did not. */
+  error: string;
 }
 
 /** What a server's agent says. */
@@ -1076,13 +1119,31 @@ export interface ClientCounters {
   bytesFromClient: bigint;
   bytesToClient: bigint;
   /** How many connections the rate limit would admit now. Left out: no rate limit. */
-  rateHeadroom?: number | undefined;
+  rateHeadroom?:
+    | number
+    | undefined;
+  /** How many more connections it may hold. Left out: no limit. */
+  connectionsHeadroom?:
+    | number
+    | undefined;
+  /** Bytes that would pass now without waiting, at most a tenth of what passes in a second. Left out: no bandwidth limit. */
+  uploadHeadroom?: bigint | undefined;
+  downloadHeadroom?:
+    | bigint
+    | undefined;
+  /** Bytes that have waited for its bandwidth, from it and to it. */
+  pacedBytesFromClient: bigint;
+  pacedBytesToClient: bigint;
+  /** What its limits would have done while they were in shadow: rate_limited, too_many_connections, delayed, paced. */
+  shadowRefused: ReasonCount[];
 }
 
 export interface ReasonCount {
   /** A code of the closed list of reasons, for example rate_limited. */
   reason: string;
   count: bigint;
+  /** True: these connections were refused and never reached an upstream server. False: they were served, and ended so. */
+  refused: boolean;
 }
 
 export interface GetStateRequest {
@@ -1160,6 +1221,8 @@ export interface UpdateTargetGroupRequest {
 
 export interface UpdateTargetGroupResponse {
   revision: bigint;
+  /** It was so already: there is no new revision. */
+  nothingToChange: boolean;
 }
 
 export interface SetUpstreamServerRequest {
@@ -1182,7 +1245,11 @@ export interface SetUpstreamServerRequest {
 
 export interface SetUpstreamServerResponse {
   revision: bigint;
-  server: UpstreamServer | undefined;
+  server:
+    | UpstreamServer
+    | undefined;
+  /** It was so already: there is no new revision. */
+  nothingToChange: boolean;
 }
 
 export interface ListTargetGroupsRequest {
@@ -1197,6 +1264,17 @@ export interface ListTargetGroupsResponse {
   revision: bigint;
   /** Empty: this is the last page. */
   nextPageToken: string;
+  /** How each of target_groups is now, in the same order. */
+  statuses: TargetGroupStatus[];
+}
+
+/** How a target group is now. */
+export interface TargetGroupStatus {
+  targetGroup: string;
+  /** Connections that wait in its queue, over all workers. */
+  waiting: number;
+  /** Connections that are still to move after a recovery (rebalance). Left out: none are being moved. */
+  rebalancing?: number | undefined;
 }
 
 export interface AddUpstreamServerRequest {
@@ -1294,6 +1372,8 @@ export interface UpdateClientResponse {
   connectionsClosed: bigint;
   /** What was accepted and may not be what was meant: clients that a certificate could belong to both of. */
   warnings: string[];
+  /** It was so already: there is no new revision. Connections that are not allowed are ended all the same. */
+  nothingToChange: boolean;
 }
 
 export interface ListClientsRequest {
@@ -1378,13 +1458,15 @@ export interface WatchStatsResponse {
   activeConnections: bigint;
   accepted: bigint;
   refused: bigint;
-  /** Refusals and closes since the start. */
+  /** Refusals and ends since the start; ReasonCount.refused tells them apart. */
   byReason: ReasonCount[];
   /** At most 500 servers and clients together come in one message. */
   servers: ServerStats[];
   clients: ClientStats[];
-  /** Further servers and clients of the same moment follow in the next message, which has the same time and totals. */
+  /** Further servers, clients and groups of the same moment follow in the next message, which has the same time and totals. */
   more: boolean;
+  /** Those that have a queue or move connections. They count among the 500. */
+  groups: TargetGroupStatus[];
 }
 
 export interface ServerStats {
@@ -1392,6 +1474,11 @@ export interface ServerStats {
   server: string;
   counters: ServerCounters | undefined;
   health: HealthState;
+  ejected: boolean;
+  /** The following as in UpstreamServerStatus. */
+  inPanic: boolean;
+  agent: AgentStatus | undefined;
+  slowStartPercent?: number | undefined;
 }
 
 export interface ClientStats {
@@ -1427,6 +1514,8 @@ export interface WatchHealthResponse {
    * after SYNCED.
    */
   revision: bigint;
+  /** In EJECTED, and in STATE of a server that is ejected. */
+  ejectedUntil: Date | undefined;
 }
 
 export const WatchHealthResponse_Kind = {
@@ -1438,6 +1527,10 @@ export const WatchHealthResponse_Kind = {
   CHANGED: "KIND_CHANGED",
   /** REMOVED - The server was removed. */
   REMOVED: "KIND_REMOVED",
+  /** EJECTED - Connections to the server fail: it gets none for a while. Its health, in from and to, stays what it is. */
+  EJECTED: "KIND_EJECTED",
+  /** RETURNED - The ejection is over. */
+  RETURNED: "KIND_RETURNED",
   UNRECOGNIZED: "UNRECOGNIZED",
 } as const;
 
@@ -1449,6 +1542,8 @@ export namespace WatchHealthResponse_Kind {
   export type SYNCED = typeof WatchHealthResponse_Kind.SYNCED;
   export type CHANGED = typeof WatchHealthResponse_Kind.CHANGED;
   export type REMOVED = typeof WatchHealthResponse_Kind.REMOVED;
+  export type EJECTED = typeof WatchHealthResponse_Kind.EJECTED;
+  export type RETURNED = typeof WatchHealthResponse_Kind.RETURNED;
   export type UNRECOGNIZED = typeof WatchHealthResponse_Kind.UNRECOGNIZED;
 }
 
@@ -1469,6 +1564,12 @@ export function watchHealthResponse_KindFromJSON(object: any): WatchHealthRespon
     case 4:
     case "KIND_REMOVED":
       return WatchHealthResponse_Kind.REMOVED;
+    case 5:
+    case "KIND_EJECTED":
+      return WatchHealthResponse_Kind.EJECTED;
+    case 6:
+    case "KIND_RETURNED":
+      return WatchHealthResponse_Kind.RETURNED;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -1488,6 +1589,10 @@ export function watchHealthResponse_KindToJSON(object: WatchHealthResponse_Kind)
       return "KIND_CHANGED";
     case WatchHealthResponse_Kind.REMOVED:
       return "KIND_REMOVED";
+    case WatchHealthResponse_Kind.EJECTED:
+      return "KIND_EJECTED";
+    case WatchHealthResponse_Kind.RETURNED:
+      return "KIND_RETURNED";
     case WatchHealthResponse_Kind.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
@@ -1506,6 +1611,10 @@ export function watchHealthResponse_KindToNumber(object: WatchHealthResponse_Kin
       return 3;
     case WatchHealthResponse_Kind.REMOVED:
       return 4;
+    case WatchHealthResponse_Kind.EJECTED:
+      return 5;
+    case WatchHealthResponse_Kind.RETURNED:
+      return 6;
     case WatchHealthResponse_Kind.UNRECOGNIZED:
     default:
       return -1;
@@ -1629,11 +1738,19 @@ export function difference_KindToNumber(object: Difference_Kind): number {
 
 /** Whom a change would touch, counted now. */
 export interface BlastRadius {
-  /** Live connections to servers that would go: they go on until they end. */
+  /** Live connections to servers or on listeners that would go: they go on until they end. */
   connectionsDraining: bigint;
   /** Live connections that would not be allowed any more: they are closed. */
   connectionsClosing: bigint;
   lostAccess: LostAccess[];
+  /** Those of connections_closing whose certificates would be revoked. */
+  revoked: RevokedConnections[];
+}
+
+export interface RevokedConnections {
+  fingerprint: string;
+  clientId: string;
+  connections: bigint;
 }
 
 export interface LostAccess {
@@ -1661,6 +1778,8 @@ export interface ApplyConfigResponse {
   warnings: string[];
   /** This request id was accepted before, and made `revision` then: nothing was changed now, and there are no differences to tell. */
   alreadyApplied: boolean;
+  /** Live connections to servers or on listeners that are gone: they go on until they end. */
+  connectionsDraining: bigint;
 }
 
 export interface RollbackConfigRequest {
@@ -1680,6 +1799,8 @@ export interface RollbackConfigResponse {
   warnings: string[];
   /** As in ApplyConfigResponse. */
   alreadyApplied: boolean;
+  /** Live connections to servers or on listeners that are gone: they go on until they end. */
+  connectionsDraining: bigint;
 }
 
 export interface ListRevisionsRequest {
@@ -1908,7 +2029,7 @@ export interface ExplainResponse {
 }
 
 export interface ExplainStep {
-  /** address, certificate, identity, client, route, connections, rate, server */
+  /** address, certificate, identity, client, route, connections, rate, bandwidth, server */
   name: string;
   passed: boolean;
   detail: string;
@@ -1917,7 +2038,7 @@ export interface ExplainStep {
 export interface ExplainCandidate {
   server: string;
   usable: boolean;
-  /** "healthy", "unhealthy", "weight 0", "full (200 of 200)", "drain", "backup" */
+  /** "healthy", "unhealthy", "ejected for another 12 s", "unhealthy, but the group is in panic", "weight 0", "full (200 of 200)", "drain", "backup" */
   why: string;
   health: HealthState;
   active: bigint;
@@ -1928,7 +2049,7 @@ export interface ListAuditEntriesRequest {
   since: Date | undefined;
   until: Date | undefined;
   actor: string;
-  /** AddClient */
+  /** AddClient, or in full lb.admin.v1.AdminService/AddClient */
   method: string;
   /** 0: 100, at most 1,000. */
   pageSize: number;
@@ -1965,6 +2086,8 @@ export interface AuditEntry {
 }
 
 export interface ReloadCertificatesRequest {
+  /** The files may refuse the certificate that this call is made with. */
+  allowSelf: boolean;
 }
 
 export interface ReloadCertificatesResponse {
@@ -2023,6 +2146,8 @@ export interface RevokeCertificateRequest {
 export interface RevokeCertificateResponse {
   revision: bigint;
   connectionsClosed: bigint;
+  /** The certificate was revoked then, and nothing was changed now. Left out: this call has revoked it, or nobody knows since when. */
+  alreadyRevokedAt: Date | undefined;
 }
 
 function createBaseTargetGroup(): TargetGroup {
@@ -4339,6 +4464,12 @@ function createBaseUpstreamServerStatus(): UpstreamServerStatus {
     agent: undefined,
     connectLatency: undefined,
     slowStartPercent: undefined,
+    cause: "",
+    lastProbeAt: undefined,
+    nextProbeAt: undefined,
+    ejection: undefined,
+    resolution: undefined,
+    inPanic: false,
   };
 }
 
@@ -4373,6 +4504,24 @@ export const UpstreamServerStatus: MessageFns<UpstreamServerStatus> = {
     }
     if (message.slowStartPercent !== undefined) {
       writer.uint32(80).uint32(message.slowStartPercent);
+    }
+    if (message.cause !== "") {
+      writer.uint32(90).string(message.cause);
+    }
+    if (message.lastProbeAt !== undefined) {
+      Timestamp.encode(toTimestamp(message.lastProbeAt), writer.uint32(98).fork()).join();
+    }
+    if (message.nextProbeAt !== undefined) {
+      Timestamp.encode(toTimestamp(message.nextProbeAt), writer.uint32(106).fork()).join();
+    }
+    if (message.ejection !== undefined) {
+      Ejection.encode(message.ejection, writer.uint32(114).fork()).join();
+    }
+    if (message.resolution !== undefined) {
+      HostResolution.encode(message.resolution, writer.uint32(122).fork()).join();
+    }
+    if (message.inPanic !== false) {
+      writer.uint32(128).bool(message.inPanic);
     }
     return writer;
   },
@@ -4470,6 +4619,54 @@ export const UpstreamServerStatus: MessageFns<UpstreamServerStatus> = {
             message.slowStartPercent = reader.uint32();
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.cause = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.lastProbeAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.nextProbeAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.ejection = Ejection.decode(reader, reader.uint32());
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.resolution = HostResolution.decode(reader, reader.uint32());
+            continue;
+          }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.inPanic = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4514,6 +4711,24 @@ export const UpstreamServerStatus: MessageFns<UpstreamServerStatus> = {
         : isSet(object.slow_start_percent)
         ? globalThis.Number(object.slow_start_percent)
         : undefined,
+      cause: isSet(object.cause) ? globalThis.String(object.cause) : "",
+      lastProbeAt: isSet(object.lastProbeAt)
+        ? fromJsonTimestamp(object.lastProbeAt)
+        : isSet(object.last_probe_at)
+        ? fromJsonTimestamp(object.last_probe_at)
+        : undefined,
+      nextProbeAt: isSet(object.nextProbeAt)
+        ? fromJsonTimestamp(object.nextProbeAt)
+        : isSet(object.next_probe_at)
+        ? fromJsonTimestamp(object.next_probe_at)
+        : undefined,
+      ejection: isSet(object.ejection) ? Ejection.fromJSON(object.ejection) : undefined,
+      resolution: isSet(object.resolution) ? HostResolution.fromJSON(object.resolution) : undefined,
+      inPanic: isSet(object.inPanic)
+        ? globalThis.Boolean(object.inPanic)
+        : isSet(object.in_panic)
+        ? globalThis.Boolean(object.in_panic)
+        : false,
     };
   },
 
@@ -4549,6 +4764,24 @@ export const UpstreamServerStatus: MessageFns<UpstreamServerStatus> = {
     if (message.slowStartPercent !== undefined) {
       obj.slowStartPercent = Math.round(message.slowStartPercent);
     }
+    if (message.cause !== "") {
+      obj.cause = message.cause;
+    }
+    if (message.lastProbeAt !== undefined) {
+      obj.lastProbeAt = message.lastProbeAt.toISOString();
+    }
+    if (message.nextProbeAt !== undefined) {
+      obj.nextProbeAt = message.nextProbeAt.toISOString();
+    }
+    if (message.ejection !== undefined) {
+      obj.ejection = Ejection.toJSON(message.ejection);
+    }
+    if (message.resolution !== undefined) {
+      obj.resolution = HostResolution.toJSON(message.resolution);
+    }
+    if (message.inPanic !== false) {
+      obj.inPanic = message.inPanic;
+    }
     return obj;
   },
 
@@ -4577,6 +4810,247 @@ export const UpstreamServerStatus: MessageFns<UpstreamServerStatus> = {
       ? Duration.fromPartial(object.connectLatency)
       : undefined;
     message.slowStartPercent = object.slowStartPercent ?? undefined;
+    message.cause = object.cause ?? "";
+    message.lastProbeAt = object.lastProbeAt ?? undefined;
+    message.nextProbeAt = object.nextProbeAt ?? undefined;
+    message.ejection = (object.ejection !== undefined && object.ejection !== null)
+      ? Ejection.fromPartial(object.ejection)
+      : undefined;
+    message.resolution = (object.resolution !== undefined && object.resolution !== null)
+      ? HostResolution.fromPartial(object.resolution)
+      : undefined;
+    message.inPanic = object.inPanic ?? false;
+    return message;
+  },
+};
+
+function createBaseEjection(): Ejection {
+  return { until: undefined, ejections: 0n, cause: "", failuresInARow: 0 };
+}
+
+export const Ejection: MessageFns<Ejection> = {
+  encode(message: Ejection, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.until !== undefined) {
+      Timestamp.encode(toTimestamp(message.until), writer.uint32(10).fork()).join();
+    }
+    if (message.ejections !== 0n) {
+      if (BigInt.asUintN(64, message.ejections) !== message.ejections) {
+        throw new globalThis.Error("value provided for field message.ejections of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.ejections);
+    }
+    if (message.cause !== "") {
+      writer.uint32(26).string(message.cause);
+    }
+    if (message.failuresInARow !== 0) {
+      writer.uint32(32).uint32(message.failuresInARow);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Ejection {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEjection();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.until = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.ejections = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.cause = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.failuresInARow = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Ejection {
+    return {
+      until: isSet(object.until) ? fromJsonTimestamp(object.until) : undefined,
+      ejections: isSet(object.ejections) ? BigInt(object.ejections) : 0n,
+      cause: isSet(object.cause) ? globalThis.String(object.cause) : "",
+      failuresInARow: isSet(object.failuresInARow)
+        ? globalThis.Number(object.failuresInARow)
+        : isSet(object.failures_in_a_row)
+        ? globalThis.Number(object.failures_in_a_row)
+        : 0,
+    };
+  },
+
+  toJSON(message: Ejection): unknown {
+    const obj: any = {};
+    if (message.until !== undefined) {
+      obj.until = message.until.toISOString();
+    }
+    if (message.ejections !== 0n) {
+      obj.ejections = message.ejections.toString();
+    }
+    if (message.cause !== "") {
+      obj.cause = message.cause;
+    }
+    if (message.failuresInARow !== 0) {
+      obj.failuresInARow = Math.round(message.failuresInARow);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Ejection>): Ejection {
+    return Ejection.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Ejection>): Ejection {
+    const message = createBaseEjection();
+    message.until = object.until ?? undefined;
+    message.ejections = (object.ejections !== undefined && object.ejections !== null) ? BigInt(object.ejections) : 0n;
+    message.cause = object.cause ?? "";
+    message.failuresInARow = object.failuresInARow ?? 0;
+    return message;
+  },
+};
+
+function createBaseHostResolution(): HostResolution {
+  return { addresses: [], resolvedAt: undefined, error: "" };
+}
+
+export const HostResolution: MessageFns<HostResolution> = {
+  encode(message: HostResolution, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.addresses) {
+      writer.uint32(10).string(v!);
+    }
+    if (message.resolvedAt !== undefined) {
+      Timestamp.encode(toTimestamp(message.resolvedAt), writer.uint32(18).fork()).join();
+    }
+    if (message.error !== "") {
+      writer.uint32(26).string(message.error);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HostResolution {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHostResolution();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.addresses.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.resolvedAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.error = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HostResolution {
+    return {
+      addresses: globalThis.Array.isArray(object?.addresses)
+        ? object.addresses.map((e: any) => globalThis.String(e))
+        : [],
+      resolvedAt: isSet(object.resolvedAt)
+        ? fromJsonTimestamp(object.resolvedAt)
+        : isSet(object.resolved_at)
+        ? fromJsonTimestamp(object.resolved_at)
+        : undefined,
+      error: isSet(object.error) ? globalThis.String(object.error) : "",
+    };
+  },
+
+  toJSON(message: HostResolution): unknown {
+    const obj: any = {};
+    if (message.addresses?.length) {
+      obj.addresses = message.addresses;
+    }
+    if (message.resolvedAt !== undefined) {
+      obj.resolvedAt = message.resolvedAt.toISOString();
+    }
+    if (message.error !== "") {
+      obj.error = message.error;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<HostResolution>): HostResolution {
+    return HostResolution.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HostResolution>): HostResolution {
+    const message = createBaseHostResolution();
+    message.addresses = object.addresses?.map((e) => e) || [];
+    message.resolvedAt = object.resolvedAt ?? undefined;
+    message.error = object.error ?? "";
     return message;
   },
 };
@@ -4992,6 +5466,12 @@ function createBaseClientCounters(): ClientCounters {
     bytesFromClient: 0n,
     bytesToClient: 0n,
     rateHeadroom: undefined,
+    connectionsHeadroom: undefined,
+    uploadHeadroom: undefined,
+    downloadHeadroom: undefined,
+    pacedBytesFromClient: 0n,
+    pacedBytesToClient: 0n,
+    shadowRefused: [],
   };
 }
 
@@ -5032,6 +5512,36 @@ export const ClientCounters: MessageFns<ClientCounters> = {
     }
     if (message.rateHeadroom !== undefined) {
       writer.uint32(56).uint32(message.rateHeadroom);
+    }
+    if (message.connectionsHeadroom !== undefined) {
+      writer.uint32(64).uint32(message.connectionsHeadroom);
+    }
+    if (message.uploadHeadroom !== undefined) {
+      if (BigInt.asUintN(64, message.uploadHeadroom) !== message.uploadHeadroom) {
+        throw new globalThis.Error("value provided for field message.uploadHeadroom of type uint64 too large");
+      }
+      writer.uint32(72).uint64(message.uploadHeadroom);
+    }
+    if (message.downloadHeadroom !== undefined) {
+      if (BigInt.asUintN(64, message.downloadHeadroom) !== message.downloadHeadroom) {
+        throw new globalThis.Error("value provided for field message.downloadHeadroom of type uint64 too large");
+      }
+      writer.uint32(80).uint64(message.downloadHeadroom);
+    }
+    if (message.pacedBytesFromClient !== 0n) {
+      if (BigInt.asUintN(64, message.pacedBytesFromClient) !== message.pacedBytesFromClient) {
+        throw new globalThis.Error("value provided for field message.pacedBytesFromClient of type uint64 too large");
+      }
+      writer.uint32(88).uint64(message.pacedBytesFromClient);
+    }
+    if (message.pacedBytesToClient !== 0n) {
+      if (BigInt.asUintN(64, message.pacedBytesToClient) !== message.pacedBytesToClient) {
+        throw new globalThis.Error("value provided for field message.pacedBytesToClient of type uint64 too large");
+      }
+      writer.uint32(96).uint64(message.pacedBytesToClient);
+    }
+    for (const v of message.shadowRefused) {
+      ReasonCount.encode(v!, writer.uint32(106).fork()).join();
     }
     return writer;
   },
@@ -5105,6 +5615,54 @@ export const ClientCounters: MessageFns<ClientCounters> = {
             message.rateHeadroom = reader.uint32();
             continue;
           }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.connectionsHeadroom = reader.uint32();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.uploadHeadroom = reader.uint64() as bigint;
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.downloadHeadroom = reader.uint64() as bigint;
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.pacedBytesFromClient = reader.uint64() as bigint;
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.pacedBytesToClient = reader.uint64() as bigint;
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.shadowRefused.push(ReasonCount.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5142,6 +5700,36 @@ export const ClientCounters: MessageFns<ClientCounters> = {
         : isSet(object.rate_headroom)
         ? globalThis.Number(object.rate_headroom)
         : undefined,
+      connectionsHeadroom: isSet(object.connectionsHeadroom)
+        ? globalThis.Number(object.connectionsHeadroom)
+        : isSet(object.connections_headroom)
+        ? globalThis.Number(object.connections_headroom)
+        : undefined,
+      uploadHeadroom: isSet(object.uploadHeadroom)
+        ? BigInt(object.uploadHeadroom)
+        : isSet(object.upload_headroom)
+        ? BigInt(object.upload_headroom)
+        : undefined,
+      downloadHeadroom: isSet(object.downloadHeadroom)
+        ? BigInt(object.downloadHeadroom)
+        : isSet(object.download_headroom)
+        ? BigInt(object.download_headroom)
+        : undefined,
+      pacedBytesFromClient: isSet(object.pacedBytesFromClient)
+        ? BigInt(object.pacedBytesFromClient)
+        : isSet(object.paced_bytes_from_client)
+        ? BigInt(object.paced_bytes_from_client)
+        : 0n,
+      pacedBytesToClient: isSet(object.pacedBytesToClient)
+        ? BigInt(object.pacedBytesToClient)
+        : isSet(object.paced_bytes_to_client)
+        ? BigInt(object.paced_bytes_to_client)
+        : 0n,
+      shadowRefused: globalThis.Array.isArray(object?.shadowRefused)
+        ? object.shadowRefused.map((e: any) => ReasonCount.fromJSON(e))
+        : globalThis.Array.isArray(object?.shadow_refused)
+        ? object.shadow_refused.map((e: any) => ReasonCount.fromJSON(e))
+        : [],
     };
   },
 
@@ -5168,6 +5756,24 @@ export const ClientCounters: MessageFns<ClientCounters> = {
     if (message.rateHeadroom !== undefined) {
       obj.rateHeadroom = Math.round(message.rateHeadroom);
     }
+    if (message.connectionsHeadroom !== undefined) {
+      obj.connectionsHeadroom = Math.round(message.connectionsHeadroom);
+    }
+    if (message.uploadHeadroom !== undefined) {
+      obj.uploadHeadroom = message.uploadHeadroom.toString();
+    }
+    if (message.downloadHeadroom !== undefined) {
+      obj.downloadHeadroom = message.downloadHeadroom.toString();
+    }
+    if (message.pacedBytesFromClient !== 0n) {
+      obj.pacedBytesFromClient = message.pacedBytesFromClient.toString();
+    }
+    if (message.pacedBytesToClient !== 0n) {
+      obj.pacedBytesToClient = message.pacedBytesToClient.toString();
+    }
+    if (message.shadowRefused?.length) {
+      obj.shadowRefused = message.shadowRefused.map((e) => ReasonCount.toJSON(e));
+    }
     return obj;
   },
 
@@ -5187,12 +5793,26 @@ export const ClientCounters: MessageFns<ClientCounters> = {
       ? BigInt(object.bytesToClient)
       : 0n;
     message.rateHeadroom = object.rateHeadroom ?? undefined;
+    message.connectionsHeadroom = object.connectionsHeadroom ?? undefined;
+    message.uploadHeadroom = (object.uploadHeadroom !== undefined && object.uploadHeadroom !== null)
+      ? BigInt(object.uploadHeadroom)
+      : undefined;
+    message.downloadHeadroom = (object.downloadHeadroom !== undefined && object.downloadHeadroom !== null)
+      ? BigInt(object.downloadHeadroom)
+      : undefined;
+    message.pacedBytesFromClient = (object.pacedBytesFromClient !== undefined && object.pacedBytesFromClient !== null)
+      ? BigInt(object.pacedBytesFromClient)
+      : 0n;
+    message.pacedBytesToClient = (object.pacedBytesToClient !== undefined && object.pacedBytesToClient !== null)
+      ? BigInt(object.pacedBytesToClient)
+      : 0n;
+    message.shadowRefused = object.shadowRefused?.map((e) => ReasonCount.fromPartial(e)) || [];
     return message;
   },
 };
 
 function createBaseReasonCount(): ReasonCount {
-  return { reason: "", count: 0n };
+  return { reason: "", count: 0n, refused: false };
 }
 
 export const ReasonCount: MessageFns<ReasonCount> = {
@@ -5205,6 +5825,9 @@ export const ReasonCount: MessageFns<ReasonCount> = {
         throw new globalThis.Error("value provided for field message.count of type uint64 too large");
       }
       writer.uint32(16).uint64(message.count);
+    }
+    if (message.refused !== false) {
+      writer.uint32(24).bool(message.refused);
     }
     return writer;
   },
@@ -5238,6 +5861,14 @@ export const ReasonCount: MessageFns<ReasonCount> = {
             message.count = reader.uint64() as bigint;
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.refused = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5254,6 +5885,7 @@ export const ReasonCount: MessageFns<ReasonCount> = {
     return {
       reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
       count: isSet(object.count) ? BigInt(object.count) : 0n,
+      refused: isSet(object.refused) ? globalThis.Boolean(object.refused) : false,
     };
   },
 
@@ -5265,6 +5897,9 @@ export const ReasonCount: MessageFns<ReasonCount> = {
     if (message.count !== 0n) {
       obj.count = message.count.toString();
     }
+    if (message.refused !== false) {
+      obj.refused = message.refused;
+    }
     return obj;
   },
 
@@ -5275,6 +5910,7 @@ export const ReasonCount: MessageFns<ReasonCount> = {
     const message = createBaseReasonCount();
     message.reason = object.reason ?? "";
     message.count = (object.count !== undefined && object.count !== null) ? BigInt(object.count) : 0n;
+    message.refused = object.refused ?? false;
     return message;
   },
 };
@@ -6405,7 +7041,7 @@ export const UpdateTargetGroupRequest: MessageFns<UpdateTargetGroupRequest> = {
 };
 
 function createBaseUpdateTargetGroupResponse(): UpdateTargetGroupResponse {
-  return { revision: 0n };
+  return { revision: 0n, nothingToChange: false };
 }
 
 export const UpdateTargetGroupResponse: MessageFns<UpdateTargetGroupResponse> = {
@@ -6415,6 +7051,9 @@ export const UpdateTargetGroupResponse: MessageFns<UpdateTargetGroupResponse> = 
         throw new globalThis.Error("value provided for field message.revision of type uint64 too large");
       }
       writer.uint32(8).uint64(message.revision);
+    }
+    if (message.nothingToChange !== false) {
+      writer.uint32(16).bool(message.nothingToChange);
     }
     return writer;
   },
@@ -6440,6 +7079,14 @@ export const UpdateTargetGroupResponse: MessageFns<UpdateTargetGroupResponse> = 
             message.revision = reader.uint64() as bigint;
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.nothingToChange = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -6453,13 +7100,23 @@ export const UpdateTargetGroupResponse: MessageFns<UpdateTargetGroupResponse> = 
   },
 
   fromJSON(object: any): UpdateTargetGroupResponse {
-    return { revision: isSet(object.revision) ? BigInt(object.revision) : 0n };
+    return {
+      revision: isSet(object.revision) ? BigInt(object.revision) : 0n,
+      nothingToChange: isSet(object.nothingToChange)
+        ? globalThis.Boolean(object.nothingToChange)
+        : isSet(object.nothing_to_change)
+        ? globalThis.Boolean(object.nothing_to_change)
+        : false,
+    };
   },
 
   toJSON(message: UpdateTargetGroupResponse): unknown {
     const obj: any = {};
     if (message.revision !== 0n) {
       obj.revision = message.revision.toString();
+    }
+    if (message.nothingToChange !== false) {
+      obj.nothingToChange = message.nothingToChange;
     }
     return obj;
   },
@@ -6470,6 +7127,7 @@ export const UpdateTargetGroupResponse: MessageFns<UpdateTargetGroupResponse> = 
   fromPartial(object: DeepPartial<UpdateTargetGroupResponse>): UpdateTargetGroupResponse {
     const message = createBaseUpdateTargetGroupResponse();
     message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+    message.nothingToChange = object.nothingToChange ?? false;
     return message;
   },
 };
@@ -6686,7 +7344,7 @@ export const SetUpstreamServerRequest: MessageFns<SetUpstreamServerRequest> = {
 };
 
 function createBaseSetUpstreamServerResponse(): SetUpstreamServerResponse {
-  return { revision: 0n, server: undefined };
+  return { revision: 0n, server: undefined, nothingToChange: false };
 }
 
 export const SetUpstreamServerResponse: MessageFns<SetUpstreamServerResponse> = {
@@ -6699,6 +7357,9 @@ export const SetUpstreamServerResponse: MessageFns<SetUpstreamServerResponse> = 
     }
     if (message.server !== undefined) {
       UpstreamServer.encode(message.server, writer.uint32(18).fork()).join();
+    }
+    if (message.nothingToChange !== false) {
+      writer.uint32(24).bool(message.nothingToChange);
     }
     return writer;
   },
@@ -6732,6 +7393,14 @@ export const SetUpstreamServerResponse: MessageFns<SetUpstreamServerResponse> = 
             message.server = UpstreamServer.decode(reader, reader.uint32());
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.nothingToChange = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -6748,6 +7417,11 @@ export const SetUpstreamServerResponse: MessageFns<SetUpstreamServerResponse> = 
     return {
       revision: isSet(object.revision) ? BigInt(object.revision) : 0n,
       server: isSet(object.server) ? UpstreamServer.fromJSON(object.server) : undefined,
+      nothingToChange: isSet(object.nothingToChange)
+        ? globalThis.Boolean(object.nothingToChange)
+        : isSet(object.nothing_to_change)
+        ? globalThis.Boolean(object.nothing_to_change)
+        : false,
     };
   },
 
@@ -6758,6 +7432,9 @@ export const SetUpstreamServerResponse: MessageFns<SetUpstreamServerResponse> = 
     }
     if (message.server !== undefined) {
       obj.server = UpstreamServer.toJSON(message.server);
+    }
+    if (message.nothingToChange !== false) {
+      obj.nothingToChange = message.nothingToChange;
     }
     return obj;
   },
@@ -6771,6 +7448,7 @@ export const SetUpstreamServerResponse: MessageFns<SetUpstreamServerResponse> = 
     message.server = (object.server !== undefined && object.server !== null)
       ? UpstreamServer.fromPartial(object.server)
       : undefined;
+    message.nothingToChange = object.nothingToChange ?? false;
     return message;
   },
 };
@@ -6869,7 +7547,7 @@ export const ListTargetGroupsRequest: MessageFns<ListTargetGroupsRequest> = {
 };
 
 function createBaseListTargetGroupsResponse(): ListTargetGroupsResponse {
-  return { targetGroups: [], revision: 0n, nextPageToken: "" };
+  return { targetGroups: [], revision: 0n, nextPageToken: "", statuses: [] };
 }
 
 export const ListTargetGroupsResponse: MessageFns<ListTargetGroupsResponse> = {
@@ -6885,6 +7563,9 @@ export const ListTargetGroupsResponse: MessageFns<ListTargetGroupsResponse> = {
     }
     if (message.nextPageToken !== "") {
       writer.uint32(26).string(message.nextPageToken);
+    }
+    for (const v of message.statuses) {
+      TargetGroupStatus.encode(v!, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -6926,6 +7607,14 @@ export const ListTargetGroupsResponse: MessageFns<ListTargetGroupsResponse> = {
             message.nextPageToken = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.statuses.push(TargetGroupStatus.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -6951,6 +7640,9 @@ export const ListTargetGroupsResponse: MessageFns<ListTargetGroupsResponse> = {
         : isSet(object.next_page_token)
         ? globalThis.String(object.next_page_token)
         : "",
+      statuses: globalThis.Array.isArray(object?.statuses)
+        ? object.statuses.map((e: any) => TargetGroupStatus.fromJSON(e))
+        : [],
     };
   },
 
@@ -6965,6 +7657,9 @@ export const ListTargetGroupsResponse: MessageFns<ListTargetGroupsResponse> = {
     if (message.nextPageToken !== "") {
       obj.nextPageToken = message.nextPageToken;
     }
+    if (message.statuses?.length) {
+      obj.statuses = message.statuses.map((e) => TargetGroupStatus.toJSON(e));
+    }
     return obj;
   },
 
@@ -6976,6 +7671,112 @@ export const ListTargetGroupsResponse: MessageFns<ListTargetGroupsResponse> = {
     message.targetGroups = object.targetGroups?.map((e) => TargetGroup.fromPartial(e)) || [];
     message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
     message.nextPageToken = object.nextPageToken ?? "";
+    message.statuses = object.statuses?.map((e) => TargetGroupStatus.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseTargetGroupStatus(): TargetGroupStatus {
+  return { targetGroup: "", waiting: 0, rebalancing: undefined };
+}
+
+export const TargetGroupStatus: MessageFns<TargetGroupStatus> = {
+  encode(message: TargetGroupStatus, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.targetGroup !== "") {
+      writer.uint32(10).string(message.targetGroup);
+    }
+    if (message.waiting !== 0) {
+      writer.uint32(16).uint32(message.waiting);
+    }
+    if (message.rebalancing !== undefined) {
+      writer.uint32(24).uint32(message.rebalancing);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TargetGroupStatus {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTargetGroupStatus();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.targetGroup = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.waiting = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.rebalancing = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TargetGroupStatus {
+    return {
+      targetGroup: isSet(object.targetGroup)
+        ? globalThis.String(object.targetGroup)
+        : isSet(object.target_group)
+        ? globalThis.String(object.target_group)
+        : "",
+      waiting: isSet(object.waiting) ? globalThis.Number(object.waiting) : 0,
+      rebalancing: isSet(object.rebalancing) ? globalThis.Number(object.rebalancing) : undefined,
+    };
+  },
+
+  toJSON(message: TargetGroupStatus): unknown {
+    const obj: any = {};
+    if (message.targetGroup !== "") {
+      obj.targetGroup = message.targetGroup;
+    }
+    if (message.waiting !== 0) {
+      obj.waiting = Math.round(message.waiting);
+    }
+    if (message.rebalancing !== undefined) {
+      obj.rebalancing = Math.round(message.rebalancing);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<TargetGroupStatus>): TargetGroupStatus {
+    return TargetGroupStatus.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TargetGroupStatus>): TargetGroupStatus {
+    const message = createBaseTargetGroupStatus();
+    message.targetGroup = object.targetGroup ?? "";
+    message.waiting = object.waiting ?? 0;
+    message.rebalancing = object.rebalancing ?? undefined;
     return message;
   },
 };
@@ -8357,7 +9158,7 @@ export const UpdateClientRequest: MessageFns<UpdateClientRequest> = {
 };
 
 function createBaseUpdateClientResponse(): UpdateClientResponse {
-  return { revision: 0n, connectionsClosed: 0n, warnings: [] };
+  return { revision: 0n, connectionsClosed: 0n, warnings: [], nothingToChange: false };
 }
 
 export const UpdateClientResponse: MessageFns<UpdateClientResponse> = {
@@ -8376,6 +9177,9 @@ export const UpdateClientResponse: MessageFns<UpdateClientResponse> = {
     }
     for (const v of message.warnings) {
       writer.uint32(26).string(v!);
+    }
+    if (message.nothingToChange !== false) {
+      writer.uint32(32).bool(message.nothingToChange);
     }
     return writer;
   },
@@ -8417,6 +9221,14 @@ export const UpdateClientResponse: MessageFns<UpdateClientResponse> = {
             message.warnings.push(reader.string());
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.nothingToChange = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -8438,6 +9250,11 @@ export const UpdateClientResponse: MessageFns<UpdateClientResponse> = {
         ? BigInt(object.connections_closed)
         : 0n,
       warnings: globalThis.Array.isArray(object?.warnings) ? object.warnings.map((e: any) => globalThis.String(e)) : [],
+      nothingToChange: isSet(object.nothingToChange)
+        ? globalThis.Boolean(object.nothingToChange)
+        : isSet(object.nothing_to_change)
+        ? globalThis.Boolean(object.nothing_to_change)
+        : false,
     };
   },
 
@@ -8452,6 +9269,9 @@ export const UpdateClientResponse: MessageFns<UpdateClientResponse> = {
     if (message.warnings?.length) {
       obj.warnings = message.warnings;
     }
+    if (message.nothingToChange !== false) {
+      obj.nothingToChange = message.nothingToChange;
+    }
     return obj;
   },
 
@@ -8465,6 +9285,7 @@ export const UpdateClientResponse: MessageFns<UpdateClientResponse> = {
       ? BigInt(object.connectionsClosed)
       : 0n;
     message.warnings = object.warnings?.map((e) => e) || [];
+    message.nothingToChange = object.nothingToChange ?? false;
     return message;
   },
 };
@@ -9521,6 +10342,7 @@ function createBaseWatchStatsResponse(): WatchStatsResponse {
     servers: [],
     clients: [],
     more: false,
+    groups: [],
   };
 }
 
@@ -9564,6 +10386,9 @@ export const WatchStatsResponse: MessageFns<WatchStatsResponse> = {
     }
     if (message.more !== false) {
       writer.uint32(72).bool(message.more);
+    }
+    for (const v of message.groups) {
+      TargetGroupStatus.encode(v!, writer.uint32(82).fork()).join();
     }
     return writer;
   },
@@ -9653,6 +10478,14 @@ export const WatchStatsResponse: MessageFns<WatchStatsResponse> = {
             message.more = reader.bool();
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.groups.push(TargetGroupStatus.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -9684,6 +10517,9 @@ export const WatchStatsResponse: MessageFns<WatchStatsResponse> = {
       servers: globalThis.Array.isArray(object?.servers) ? object.servers.map((e: any) => ServerStats.fromJSON(e)) : [],
       clients: globalThis.Array.isArray(object?.clients) ? object.clients.map((e: any) => ClientStats.fromJSON(e)) : [],
       more: isSet(object.more) ? globalThis.Boolean(object.more) : false,
+      groups: globalThis.Array.isArray(object?.groups)
+        ? object.groups.map((e: any) => TargetGroupStatus.fromJSON(e))
+        : [],
     };
   },
 
@@ -9716,6 +10552,9 @@ export const WatchStatsResponse: MessageFns<WatchStatsResponse> = {
     if (message.more !== false) {
       obj.more = message.more;
     }
+    if (message.groups?.length) {
+      obj.groups = message.groups.map((e) => TargetGroupStatus.toJSON(e));
+    }
     return obj;
   },
 
@@ -9735,12 +10574,22 @@ export const WatchStatsResponse: MessageFns<WatchStatsResponse> = {
     message.servers = object.servers?.map((e) => ServerStats.fromPartial(e)) || [];
     message.clients = object.clients?.map((e) => ClientStats.fromPartial(e)) || [];
     message.more = object.more ?? false;
+    message.groups = object.groups?.map((e) => TargetGroupStatus.fromPartial(e)) || [];
     return message;
   },
 };
 
 function createBaseServerStats(): ServerStats {
-  return { targetGroup: "", server: "", counters: undefined, health: HealthState.UNSPECIFIED };
+  return {
+    targetGroup: "",
+    server: "",
+    counters: undefined,
+    health: HealthState.UNSPECIFIED,
+    ejected: false,
+    inPanic: false,
+    agent: undefined,
+    slowStartPercent: undefined,
+  };
 }
 
 export const ServerStats: MessageFns<ServerStats> = {
@@ -9756,6 +10605,18 @@ export const ServerStats: MessageFns<ServerStats> = {
     }
     if (message.health !== HealthState.UNSPECIFIED) {
       writer.uint32(32).int32(healthStateToNumber(message.health));
+    }
+    if (message.ejected !== false) {
+      writer.uint32(40).bool(message.ejected);
+    }
+    if (message.inPanic !== false) {
+      writer.uint32(48).bool(message.inPanic);
+    }
+    if (message.agent !== undefined) {
+      AgentStatus.encode(message.agent, writer.uint32(58).fork()).join();
+    }
+    if (message.slowStartPercent !== undefined) {
+      writer.uint32(64).uint32(message.slowStartPercent);
     }
     return writer;
   },
@@ -9805,6 +10666,38 @@ export const ServerStats: MessageFns<ServerStats> = {
             message.health = healthStateFromJSON(reader.int32());
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.ejected = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.inPanic = reader.bool();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.agent = AgentStatus.decode(reader, reader.uint32());
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.slowStartPercent = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -9827,6 +10720,18 @@ export const ServerStats: MessageFns<ServerStats> = {
       server: isSet(object.server) ? globalThis.String(object.server) : "",
       counters: isSet(object.counters) ? ServerCounters.fromJSON(object.counters) : undefined,
       health: isSet(object.health) ? healthStateFromJSON(object.health) : HealthState.UNSPECIFIED,
+      ejected: isSet(object.ejected) ? globalThis.Boolean(object.ejected) : false,
+      inPanic: isSet(object.inPanic)
+        ? globalThis.Boolean(object.inPanic)
+        : isSet(object.in_panic)
+        ? globalThis.Boolean(object.in_panic)
+        : false,
+      agent: isSet(object.agent) ? AgentStatus.fromJSON(object.agent) : undefined,
+      slowStartPercent: isSet(object.slowStartPercent)
+        ? globalThis.Number(object.slowStartPercent)
+        : isSet(object.slow_start_percent)
+        ? globalThis.Number(object.slow_start_percent)
+        : undefined,
     };
   },
 
@@ -9844,6 +10749,18 @@ export const ServerStats: MessageFns<ServerStats> = {
     if (message.health !== HealthState.UNSPECIFIED) {
       obj.health = healthStateToJSON(message.health);
     }
+    if (message.ejected !== false) {
+      obj.ejected = message.ejected;
+    }
+    if (message.inPanic !== false) {
+      obj.inPanic = message.inPanic;
+    }
+    if (message.agent !== undefined) {
+      obj.agent = AgentStatus.toJSON(message.agent);
+    }
+    if (message.slowStartPercent !== undefined) {
+      obj.slowStartPercent = Math.round(message.slowStartPercent);
+    }
     return obj;
   },
 
@@ -9858,6 +10775,12 @@ export const ServerStats: MessageFns<ServerStats> = {
       ? ServerCounters.fromPartial(object.counters)
       : undefined;
     message.health = object.health ?? HealthState.UNSPECIFIED;
+    message.ejected = object.ejected ?? false;
+    message.inPanic = object.inPanic ?? false;
+    message.agent = (object.agent !== undefined && object.agent !== null)
+      ? AgentStatus.fromPartial(object.agent)
+      : undefined;
+    message.slowStartPercent = object.slowStartPercent ?? undefined;
     return message;
   },
 };
@@ -10077,6 +11000,7 @@ function createBaseWatchHealthResponse(): WatchHealthResponse {
     cause: "",
     at: undefined,
     revision: 0n,
+    ejectedUntil: undefined,
   };
 }
 
@@ -10108,6 +11032,9 @@ export const WatchHealthResponse: MessageFns<WatchHealthResponse> = {
         throw new globalThis.Error("value provided for field message.revision of type uint64 too large");
       }
       writer.uint32(64).uint64(message.revision);
+    }
+    if (message.ejectedUntil !== undefined) {
+      Timestamp.encode(toTimestamp(message.ejectedUntil), writer.uint32(74).fork()).join();
     }
     return writer;
   },
@@ -10189,6 +11116,14 @@ export const WatchHealthResponse: MessageFns<WatchHealthResponse> = {
             message.revision = reader.uint64() as bigint;
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.ejectedUntil = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -10215,6 +11150,11 @@ export const WatchHealthResponse: MessageFns<WatchHealthResponse> = {
       cause: isSet(object.cause) ? globalThis.String(object.cause) : "",
       at: isSet(object.at) ? fromJsonTimestamp(object.at) : undefined,
       revision: isSet(object.revision) ? BigInt(object.revision) : 0n,
+      ejectedUntil: isSet(object.ejectedUntil)
+        ? fromJsonTimestamp(object.ejectedUntil)
+        : isSet(object.ejected_until)
+        ? fromJsonTimestamp(object.ejected_until)
+        : undefined,
     };
   },
 
@@ -10244,6 +11184,9 @@ export const WatchHealthResponse: MessageFns<WatchHealthResponse> = {
     if (message.revision !== 0n) {
       obj.revision = message.revision.toString();
     }
+    if (message.ejectedUntil !== undefined) {
+      obj.ejectedUntil = message.ejectedUntil.toISOString();
+    }
     return obj;
   },
 
@@ -10260,6 +11203,7 @@ export const WatchHealthResponse: MessageFns<WatchHealthResponse> = {
     message.cause = object.cause ?? "";
     message.at = object.at ?? undefined;
     message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+    message.ejectedUntil = object.ejectedUntil ?? undefined;
     return message;
   },
 };
@@ -10850,7 +11794,7 @@ export const Difference: MessageFns<Difference> = {
 };
 
 function createBaseBlastRadius(): BlastRadius {
-  return { connectionsDraining: 0n, connectionsClosing: 0n, lostAccess: [] };
+  return { connectionsDraining: 0n, connectionsClosing: 0n, lostAccess: [], revoked: [] };
 }
 
 export const BlastRadius: MessageFns<BlastRadius> = {
@@ -10869,6 +11813,9 @@ export const BlastRadius: MessageFns<BlastRadius> = {
     }
     for (const v of message.lostAccess) {
       LostAccess.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.revoked) {
+      RevokedConnections.encode(v!, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -10910,6 +11857,14 @@ export const BlastRadius: MessageFns<BlastRadius> = {
             message.lostAccess.push(LostAccess.decode(reader, reader.uint32()));
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.revoked.push(RevokedConnections.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -10939,6 +11894,9 @@ export const BlastRadius: MessageFns<BlastRadius> = {
         : globalThis.Array.isArray(object?.lost_access)
         ? object.lost_access.map((e: any) => LostAccess.fromJSON(e))
         : [],
+      revoked: globalThis.Array.isArray(object?.revoked)
+        ? object.revoked.map((e: any) => RevokedConnections.fromJSON(e))
+        : [],
     };
   },
 
@@ -10952,6 +11910,9 @@ export const BlastRadius: MessageFns<BlastRadius> = {
     }
     if (message.lostAccess?.length) {
       obj.lostAccess = message.lostAccess.map((e) => LostAccess.toJSON(e));
+    }
+    if (message.revoked?.length) {
+      obj.revoked = message.revoked.map((e) => RevokedConnections.toJSON(e));
     }
     return obj;
   },
@@ -10968,6 +11929,117 @@ export const BlastRadius: MessageFns<BlastRadius> = {
       ? BigInt(object.connectionsClosing)
       : 0n;
     message.lostAccess = object.lostAccess?.map((e) => LostAccess.fromPartial(e)) || [];
+    message.revoked = object.revoked?.map((e) => RevokedConnections.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseRevokedConnections(): RevokedConnections {
+  return { fingerprint: "", clientId: "", connections: 0n };
+}
+
+export const RevokedConnections: MessageFns<RevokedConnections> = {
+  encode(message: RevokedConnections, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.fingerprint !== "") {
+      writer.uint32(10).string(message.fingerprint);
+    }
+    if (message.clientId !== "") {
+      writer.uint32(18).string(message.clientId);
+    }
+    if (message.connections !== 0n) {
+      if (BigInt.asUintN(64, message.connections) !== message.connections) {
+        throw new globalThis.Error("value provided for field message.connections of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.connections);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RevokedConnections {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRevokedConnections();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.fingerprint = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.clientId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.connections = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RevokedConnections {
+    return {
+      fingerprint: isSet(object.fingerprint) ? globalThis.String(object.fingerprint) : "",
+      clientId: isSet(object.clientId)
+        ? globalThis.String(object.clientId)
+        : isSet(object.client_id)
+        ? globalThis.String(object.client_id)
+        : "",
+      connections: isSet(object.connections) ? BigInt(object.connections) : 0n,
+    };
+  },
+
+  toJSON(message: RevokedConnections): unknown {
+    const obj: any = {};
+    if (message.fingerprint !== "") {
+      obj.fingerprint = message.fingerprint;
+    }
+    if (message.clientId !== "") {
+      obj.clientId = message.clientId;
+    }
+    if (message.connections !== 0n) {
+      obj.connections = message.connections.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RevokedConnections>): RevokedConnections {
+    return RevokedConnections.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RevokedConnections>): RevokedConnections {
+    const message = createBaseRevokedConnections();
+    message.fingerprint = object.fingerprint ?? "";
+    message.clientId = object.clientId ?? "";
+    message.connections = (object.connections !== undefined && object.connections !== null)
+      ? BigInt(object.connections)
+      : 0n;
     return message;
   },
 };
@@ -11242,6 +12314,7 @@ function createBaseApplyConfigResponse(): ApplyConfigResponse {
     needsRestart: [],
     warnings: [],
     alreadyApplied: false,
+    connectionsDraining: 0n,
   };
 }
 
@@ -11270,6 +12343,12 @@ export const ApplyConfigResponse: MessageFns<ApplyConfigResponse> = {
     }
     if (message.alreadyApplied !== false) {
       writer.uint32(48).bool(message.alreadyApplied);
+    }
+    if (message.connectionsDraining !== 0n) {
+      if (BigInt.asUintN(64, message.connectionsDraining) !== message.connectionsDraining) {
+        throw new globalThis.Error("value provided for field message.connectionsDraining of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.connectionsDraining);
     }
     return writer;
   },
@@ -11335,6 +12414,14 @@ export const ApplyConfigResponse: MessageFns<ApplyConfigResponse> = {
             message.alreadyApplied = reader.bool();
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.connectionsDraining = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -11369,6 +12456,11 @@ export const ApplyConfigResponse: MessageFns<ApplyConfigResponse> = {
         : isSet(object.already_applied)
         ? globalThis.Boolean(object.already_applied)
         : false,
+      connectionsDraining: isSet(object.connectionsDraining)
+        ? BigInt(object.connectionsDraining)
+        : isSet(object.connections_draining)
+        ? BigInt(object.connections_draining)
+        : 0n,
     };
   },
 
@@ -11392,6 +12484,9 @@ export const ApplyConfigResponse: MessageFns<ApplyConfigResponse> = {
     if (message.alreadyApplied !== false) {
       obj.alreadyApplied = message.alreadyApplied;
     }
+    if (message.connectionsDraining !== 0n) {
+      obj.connectionsDraining = message.connectionsDraining.toString();
+    }
     return obj;
   },
 
@@ -11408,6 +12503,9 @@ export const ApplyConfigResponse: MessageFns<ApplyConfigResponse> = {
     message.needsRestart = object.needsRestart?.map((e) => e) || [];
     message.warnings = object.warnings?.map((e) => e) || [];
     message.alreadyApplied = object.alreadyApplied ?? false;
+    message.connectionsDraining = (object.connectionsDraining !== undefined && object.connectionsDraining !== null)
+      ? BigInt(object.connectionsDraining)
+      : 0n;
     return message;
   },
 };
@@ -11570,7 +12668,14 @@ export const RollbackConfigRequest: MessageFns<RollbackConfigRequest> = {
 };
 
 function createBaseRollbackConfigResponse(): RollbackConfigResponse {
-  return { revision: 0n, differences: [], connectionsClosed: 0n, warnings: [], alreadyApplied: false };
+  return {
+    revision: 0n,
+    differences: [],
+    connectionsClosed: 0n,
+    warnings: [],
+    alreadyApplied: false,
+    connectionsDraining: 0n,
+  };
 }
 
 export const RollbackConfigResponse: MessageFns<RollbackConfigResponse> = {
@@ -11595,6 +12700,12 @@ export const RollbackConfigResponse: MessageFns<RollbackConfigResponse> = {
     }
     if (message.alreadyApplied !== false) {
       writer.uint32(40).bool(message.alreadyApplied);
+    }
+    if (message.connectionsDraining !== 0n) {
+      if (BigInt.asUintN(64, message.connectionsDraining) !== message.connectionsDraining) {
+        throw new globalThis.Error("value provided for field message.connectionsDraining of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.connectionsDraining);
     }
     return writer;
   },
@@ -11652,6 +12763,14 @@ export const RollbackConfigResponse: MessageFns<RollbackConfigResponse> = {
             message.alreadyApplied = reader.bool();
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.connectionsDraining = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -11681,6 +12800,11 @@ export const RollbackConfigResponse: MessageFns<RollbackConfigResponse> = {
         : isSet(object.already_applied)
         ? globalThis.Boolean(object.already_applied)
         : false,
+      connectionsDraining: isSet(object.connectionsDraining)
+        ? BigInt(object.connectionsDraining)
+        : isSet(object.connections_draining)
+        ? BigInt(object.connections_draining)
+        : 0n,
     };
   },
 
@@ -11701,6 +12825,9 @@ export const RollbackConfigResponse: MessageFns<RollbackConfigResponse> = {
     if (message.alreadyApplied !== false) {
       obj.alreadyApplied = message.alreadyApplied;
     }
+    if (message.connectionsDraining !== 0n) {
+      obj.connectionsDraining = message.connectionsDraining.toString();
+    }
     return obj;
   },
 
@@ -11716,6 +12843,9 @@ export const RollbackConfigResponse: MessageFns<RollbackConfigResponse> = {
       : 0n;
     message.warnings = object.warnings?.map((e) => e) || [];
     message.alreadyApplied = object.alreadyApplied ?? false;
+    message.connectionsDraining = (object.connectionsDraining !== undefined && object.connectionsDraining !== null)
+      ? BigInt(object.connectionsDraining)
+      : 0n;
     return message;
   },
 };
@@ -14424,11 +15554,14 @@ export const AuditEntry: MessageFns<AuditEntry> = {
 };
 
 function createBaseReloadCertificatesRequest(): ReloadCertificatesRequest {
-  return {};
+  return { allowSelf: false };
 }
 
 export const ReloadCertificatesRequest: MessageFns<ReloadCertificatesRequest> = {
-  encode(_: ReloadCertificatesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+  encode(message: ReloadCertificatesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.allowSelf !== false) {
+      writer.uint32(8).bool(message.allowSelf);
+    }
     return writer;
   },
 
@@ -14445,6 +15578,14 @@ export const ReloadCertificatesRequest: MessageFns<ReloadCertificatesRequest> = 
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.allowSelf = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -14457,20 +15598,30 @@ export const ReloadCertificatesRequest: MessageFns<ReloadCertificatesRequest> = 
     }
   },
 
-  fromJSON(_: any): ReloadCertificatesRequest {
-    return {};
+  fromJSON(object: any): ReloadCertificatesRequest {
+    return {
+      allowSelf: isSet(object.allowSelf)
+        ? globalThis.Boolean(object.allowSelf)
+        : isSet(object.allow_self)
+        ? globalThis.Boolean(object.allow_self)
+        : false,
+    };
   },
 
-  toJSON(_: ReloadCertificatesRequest): unknown {
+  toJSON(message: ReloadCertificatesRequest): unknown {
     const obj: any = {};
+    if (message.allowSelf !== false) {
+      obj.allowSelf = message.allowSelf;
+    }
     return obj;
   },
 
   create(base?: DeepPartial<ReloadCertificatesRequest>): ReloadCertificatesRequest {
     return ReloadCertificatesRequest.fromPartial(base ?? {});
   },
-  fromPartial(_: DeepPartial<ReloadCertificatesRequest>): ReloadCertificatesRequest {
+  fromPartial(object: DeepPartial<ReloadCertificatesRequest>): ReloadCertificatesRequest {
     const message = createBaseReloadCertificatesRequest();
+    message.allowSelf = object.allowSelf ?? false;
     return message;
   },
 };
@@ -15223,7 +16374,7 @@ export const RevokeCertificateRequest: MessageFns<RevokeCertificateRequest> = {
 };
 
 function createBaseRevokeCertificateResponse(): RevokeCertificateResponse {
-  return { revision: 0n, connectionsClosed: 0n };
+  return { revision: 0n, connectionsClosed: 0n, alreadyRevokedAt: undefined };
 }
 
 export const RevokeCertificateResponse: MessageFns<RevokeCertificateResponse> = {
@@ -15239,6 +16390,9 @@ export const RevokeCertificateResponse: MessageFns<RevokeCertificateResponse> = 
         throw new globalThis.Error("value provided for field message.connectionsClosed of type uint64 too large");
       }
       writer.uint32(16).uint64(message.connectionsClosed);
+    }
+    if (message.alreadyRevokedAt !== undefined) {
+      Timestamp.encode(toTimestamp(message.alreadyRevokedAt), writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -15272,6 +16426,14 @@ export const RevokeCertificateResponse: MessageFns<RevokeCertificateResponse> = 
             message.connectionsClosed = reader.uint64() as bigint;
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.alreadyRevokedAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -15292,6 +16454,11 @@ export const RevokeCertificateResponse: MessageFns<RevokeCertificateResponse> = 
         : isSet(object.connections_closed)
         ? BigInt(object.connections_closed)
         : 0n,
+      alreadyRevokedAt: isSet(object.alreadyRevokedAt)
+        ? fromJsonTimestamp(object.alreadyRevokedAt)
+        : isSet(object.already_revoked_at)
+        ? fromJsonTimestamp(object.already_revoked_at)
+        : undefined,
     };
   },
 
@@ -15302,6 +16469,9 @@ export const RevokeCertificateResponse: MessageFns<RevokeCertificateResponse> = 
     }
     if (message.connectionsClosed !== 0n) {
       obj.connectionsClosed = message.connectionsClosed.toString();
+    }
+    if (message.alreadyRevokedAt !== undefined) {
+      obj.alreadyRevokedAt = message.alreadyRevokedAt.toISOString();
     }
     return obj;
   },
@@ -15315,6 +16485,7 @@ export const RevokeCertificateResponse: MessageFns<RevokeCertificateResponse> = 
     message.connectionsClosed = (object.connectionsClosed !== undefined && object.connectionsClosed !== null)
       ? BigInt(object.connectionsClosed)
       : 0n;
+    message.alreadyRevokedAt = object.alreadyRevokedAt ?? undefined;
     return message;
   },
 };
@@ -15342,8 +16513,8 @@ export const AdminServiceService = {
     responseDeserialize: (value: Buffer): PlanConfigResponse => PlanConfigResponse.decode(value),
   },
   /**
-   * Makes groups and clients those of a configuration, as one change. Listeners, TLS and process settings are read at the start
-   * of lbd only; where they differ, the plan says so. Role: admin.
+   * Makes listeners, groups and clients those of a configuration, as one change: ports are opened and closed, connections go on.
+   * Process settings are read at the start of lbd only; where they differ, the plan says so. Role: admin.
    */
   applyConfig: {
     path: "/lb.admin.v1.AdminService/ApplyConfig" as const,
@@ -15354,7 +16525,10 @@ export const AdminServiceService = {
     responseSerialize: (value: ApplyConfigResponse): Buffer => Buffer.from(ApplyConfigResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ApplyConfigResponse => ApplyConfigResponse.decode(value),
   },
-  /** Makes groups and clients what they were at a kept revision, as a new change. Revoked certificates stay revoked. Role: admin. */
+  /**
+   * Makes groups and clients what they were at a kept revision, as a new change. Revoked certificates stay revoked, and listeners
+   * as they are. Role: admin.
+   */
   rollbackConfig: {
     path: "/lb.admin.v1.AdminService/RollbackConfig" as const,
     requestStream: false as const,
@@ -15607,7 +16781,7 @@ export const AdminServiceService = {
     responseSerialize: (value: WatchStatsResponse): Buffer => Buffer.from(WatchStatsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): WatchStatsResponse => WatchStatsResponse.decode(value),
   },
-  /** The health of every server as it is, then each change. Role: viewer. */
+  /** The health of every server as it is, then each change, ejection and return. Role: viewer. */
   watchHealth: {
     path: "/lb.admin.v1.AdminService/WatchHealth" as const,
     requestStream: false as const,
@@ -15654,7 +16828,11 @@ export const AdminServiceService = {
       Buffer.from(ListAuditEntriesResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListAuditEntriesResponse => ListAuditEntriesResponse.decode(value),
   },
-  /** Reads certificates, keys, CA and CRL again from their files: all of them, or none when one is bad. Role: operator. */
+  /**
+   * Reads certificates, keys, CA and CRL again from their files: all of them, or none when one is bad. Refused with
+   * FAILED_PRECONDITION (ADMIN_LOCKOUT) when the admin API would no longer take the caller's own certificate, unless allow_self
+   * is set. Role: operator.
+   */
   reloadCertificates: {
     path: "/lb.admin.v1.AdminService/ReloadCertificates" as const,
     requestStream: false as const,
@@ -15680,7 +16858,9 @@ export const AdminServiceService = {
   },
   /**
    * From now on nobody is admitted with this certificate, on any listener or on the admin API; its live connections are closed.
-   * Refused with FAILED_PRECONDITION (ADMIN_LOCKOUT) for the caller's own, unless allow_self is set. Role: admin.
+   * One that is revoked already stays so since then: there is no new revision, and what is left of its live connections is ended
+   * as this call says. Refused with FAILED_PRECONDITION for the caller's own, unless allow_self is set (ADMIN_LOCKOUT), for a CA
+   * (CA_CERTIFICATE) and for what lbd serves itself (SERVED_CERTIFICATE): a revocation does nothing about those. Role: admin.
    */
   revokeCertificate: {
     path: "/lb.admin.v1.AdminService/RevokeCertificate" as const,
@@ -15721,11 +16901,14 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
   /** What a configuration would change, and whom that would touch; nothing is changed. Role: viewer. */
   planConfig: handleUnaryCall<PlanConfigRequest, PlanConfigResponse>;
   /**
-   * Makes groups and clients those of a configuration, as one change. Listeners, TLS and process settings are read at the start
-   * of lbd only; where they differ, the plan says so. Role: admin.
+   * Makes listeners, groups and clients those of a configuration, as one change: ports are opened and closed, connections go on.
+   * Process settings are read at the start of lbd only; where they differ, the plan says so. Role: admin.
    */
   applyConfig: handleUnaryCall<ApplyConfigRequest, ApplyConfigResponse>;
-  /** Makes groups and clients what they were at a kept revision, as a new change. Revoked certificates stay revoked. Role: admin. */
+  /**
+   * Makes groups and clients what they were at a kept revision, as a new change. Revoked certificates stay revoked, and listeners
+   * as they are. Role: admin.
+   */
   rollbackConfig: handleUnaryCall<RollbackConfigRequest, RollbackConfigResponse>;
   /** The accepted changes that are still kept, newest first. Role: viewer. */
   listRevisions: handleUnaryCall<ListRevisionsRequest, ListRevisionsResponse>;
@@ -15778,7 +16961,7 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
   closeConnections: handleUnaryCall<CloseConnectionsRequest, CloseConnectionsResponse>;
   /** A snapshot of the counters at once, then one per interval. Role: viewer. */
   watchStats: handleServerStreamingCall<WatchStatsRequest, WatchStatsResponse>;
-  /** The health of every server as it is, then each change. Role: viewer. */
+  /** The health of every server as it is, then each change, ejection and return. Role: viewer. */
   watchHealth: handleServerStreamingCall<WatchHealthRequest, WatchHealthResponse>;
   /** The connections being served as they are, then each that is opened, closed or refused. Role: viewer. */
   watchConnections: handleServerStreamingCall<WatchConnectionsRequest, WatchConnectionsResponse>;
@@ -15789,13 +16972,19 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
   explain: handleUnaryCall<ExplainRequest, ExplainResponse>;
   /** Who changed what, and who was refused, reads included, newest first; kept across restarts. Role: admin. */
   listAuditEntries: handleUnaryCall<ListAuditEntriesRequest, ListAuditEntriesResponse>;
-  /** Reads certificates, keys, CA and CRL again from their files: all of them, or none when one is bad. Role: operator. */
+  /**
+   * Reads certificates, keys, CA and CRL again from their files: all of them, or none when one is bad. Refused with
+   * FAILED_PRECONDITION (ADMIN_LOCKOUT) when the admin API would no longer take the caller's own certificate, unless allow_self
+   * is set. Role: operator.
+   */
   reloadCertificates: handleUnaryCall<ReloadCertificatesRequest, ReloadCertificatesResponse>;
   /** The certificates that the listeners and the admin API serve, and the revoked ones. Role: viewer. */
   listCertificates: handleUnaryCall<ListCertificatesRequest, ListCertificatesResponse>;
   /**
    * From now on nobody is admitted with this certificate, on any listener or on the admin API; its live connections are closed.
-   * Refused with FAILED_PRECONDITION (ADMIN_LOCKOUT) for the caller's own, unless allow_self is set. Role: admin.
+   * One that is revoked already stays so since then: there is no new revision, and what is left of its live connections is ended
+   * as this call says. Refused with FAILED_PRECONDITION for the caller's own, unless allow_self is set (ADMIN_LOCKOUT), for a CA
+   * (CA_CERTIFICATE) and for what lbd serves itself (SERVED_CERTIFICATE): a revocation does nothing about those. Role: admin.
    */
   revokeCertificate: handleUnaryCall<RevokeCertificateRequest, RevokeCertificateResponse>;
   /** Takes effect in every worker at once and is not kept across a restart. Role: operator. */
@@ -15838,8 +17027,8 @@ export interface AdminServiceClient extends Client1 {
     callback: (error: ServiceError | null, response: PlanConfigResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Makes groups and clients those of a configuration, as one change. Listeners, TLS and process settings are read at the start
-   * of lbd only; where they differ, the plan says so. Role: admin.
+   * Makes listeners, groups and clients those of a configuration, as one change: ports are opened and closed, connections go on.
+   * Process settings are read at the start of lbd only; where they differ, the plan says so. Role: admin.
    */
   applyConfig(
     request: ApplyConfigRequest,
@@ -15856,7 +17045,10 @@ export interface AdminServiceClient extends Client1 {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ApplyConfigResponse) => void,
   ): ClientUnaryCall;
-  /** Makes groups and clients what they were at a kept revision, as a new change. Revoked certificates stay revoked. Role: admin. */
+  /**
+   * Makes groups and clients what they were at a kept revision, as a new change. Revoked certificates stay revoked, and listeners
+   * as they are. Role: admin.
+   */
   rollbackConfig(
     request: RollbackConfigRequest,
     callback: (error: ServiceError | null, response: RollbackConfigResponse) => void,
@@ -16188,7 +17380,7 @@ export interface AdminServiceClient extends Client1 {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<WatchStatsResponse>;
-  /** The health of every server as it is, then each change. Role: viewer. */
+  /** The health of every server as it is, then each change, ejection and return. Role: viewer. */
   watchHealth(request: WatchHealthRequest, options?: Partial<CallOptions>): ClientReadableStream<WatchHealthResponse>;
   watchHealth(
     request: WatchHealthRequest,
@@ -16240,7 +17432,11 @@ export interface AdminServiceClient extends Client1 {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListAuditEntriesResponse) => void,
   ): ClientUnaryCall;
-  /** Reads certificates, keys, CA and CRL again from their files: all of them, or none when one is bad. Role: operator. */
+  /**
+   * Reads certificates, keys, CA and CRL again from their files: all of them, or none when one is bad. Refused with
+   * FAILED_PRECONDITION (ADMIN_LOCKOUT) when the admin API would no longer take the caller's own certificate, unless allow_self
+   * is set. Role: operator.
+   */
   reloadCertificates(
     request: ReloadCertificatesRequest,
     callback: (error: ServiceError | null, response: ReloadCertificatesResponse) => void,
@@ -16274,7 +17470,9 @@ export interface AdminServiceClient extends Client1 {
   ): ClientUnaryCall;
   /**
    * From now on nobody is admitted with this certificate, on any listener or on the admin API; its live connections are closed.
-   * Refused with FAILED_PRECONDITION (ADMIN_LOCKOUT) for the caller's own, unless allow_self is set. Role: admin.
+   * One that is revoked already stays so since then: there is no new revision, and what is left of its live connections is ended
+   * as this call says. Refused with FAILED_PRECONDITION for the caller's own, unless allow_self is set (ADMIN_LOCKOUT), for a CA
+   * (CA_CERTIFICATE) and for what lbd serves itself (SERVED_CERTIFICATE): a revocation does nothing about those. Role: admin.
    */
   revokeCertificate(
     request: RevokeCertificateRequest,

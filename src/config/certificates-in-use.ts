@@ -1,0 +1,22 @@
+import { X509Certificate } from 'node:crypto';
+import type { TlsMaterial, TlsParams } from '../domain/model.ts';
+import type { CertificateInUse } from '../domain/useless-revocation.ts';
+import { pemBlocks } from './pem.ts';
+
+/** Every certificate that these files hold: CAs, what is served, and its intermediates. */
+export function certificatesInUse(
+  usedBy: string,
+  params: TlsParams,
+  { certificatePem, certificates, caPem }: Pick<TlsMaterial, 'certificatePem' | 'certificates' | 'caPem'>,
+): readonly CertificateInUse[] {
+  const inUse = (role: CertificateInUse['role'], file: string, pem: string) =>
+    fingerprintsIn(pem).map((fingerprint) => ({ fingerprint, role, usedBy, file }));
+  const byName = certificates.flatMap((pair, index) => inUse('served', params.certificates[index]?.certificate ?? '', pair.certificatePem));
+  return [...inUse('ca', params.caCert, caPem), ...inUse('served', params.certificate, certificatePem), ...byName];
+}
+
+function fingerprintsIn(pem: string): readonly string[] {
+  const blocks = pemBlocks(pem);
+  if ('problem' in blocks) return [];
+  return blocks.map((block) => new X509Certificate(block.pem).fingerprint256.replaceAll(':', '').toLowerCase());
+}

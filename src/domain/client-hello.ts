@@ -1,0 +1,68 @@
+/** The first message of a TLS client (RFC 8446, section 4.1.2), as far as it says which server is asked for (RFC 6066, section 3). */
+
+export type ReadHello =
+  | { readonly state: 'whole'; readonly serverName: string | undefined }
+  /** It is not there in full yet. */
+  | { readonly state: 'more' }
+  /** It is something else, or too long: whoever speaks TLS finds out what is wrong. */
+  | { readonly state: 'other' };
+
+/** Longer than any that browsers send, key shares of post-quantum algorithms included. */
+const LONGEST_HELLO = 32_768;
+const MOST_RECORDS = 16;
+const RECORD_HEADER = 5;
+const MESSAGE_HEADER = 4;
+const HANDSHAKE_RECORD = 22;
+const CLIENT_HELLO = 1;
+const SERVER_NAME = 0;
+const HOST_NAME = 0;
+
+const OTHER: ReadHello = { state: 'other' };
+const MORE: ReadHello = { state: 'more' };
+
+/** Reads what a connection begins with. A hello may come in several records, and these in any pieces. */
+export function readClientHello(bytes: Uint8Array): ReadHello {
+  if (bytes.length > 0 && bytes[0] !== HANDSHAKE_RECORD) return OTHER;
+  if (bytes.length < RECORD_HEADER + MESSAGE_HEADER) return MORE;
+  const length = MESSAGE_HEADER + number(bytes.subarray(RECORD_HEADER + 1, RECORD_HEADER + MESSAGE_HEADER));
+  if (length > LONGEST_HELLO || bytes[RECORD_HEADER] !== CLIENT_HELLO) return OTHER;
+  // Nothing is put together before there is enough, and only a few times then, however small the pieces are.
+  if (bytes.length < RECORD_HEADER + length) return MORE;
+  if (bytes.length > MOST_RECORDS * RECORD_HEADER + length) return OTHER;
+  const message: Uint8Array[] = [];
+  for (let at = 0, missing = length; ; ) {
+    if (at + RECORD_HEADER > bytes.length) return MORE;
+    if (bytes[at] !== HANDSHAKE_RECORD) return OTHER;
+    const content = bytes.subarray(at + RECORD_HEADER, at + RECORD_HEADER + number(bytes.subarray(at + 3, at + RECORD_HEADER)));
+    message.push(content);
+    missing -= content.length;
+    if (missing <= 0)
+      return { state: 'whole', serverName: serverNameIn(message.flatMap((part) => [...part]).slice(MESSAGE_HEADER, length)) };
+    at += RECORD_HEADER + content.length;
+  }
+}
+
+/** undefined: it names none, or is malformed. Lower-case. */
+function serverNameIn(hello: readonly number[]): string | undefined {
+  const random = 34;
+  const afterSession = skip(hello, random, 1);
+  const afterSuites = skip(hello, afterSession, 2);
+  const extensions = skip(hello, afterSuites, 1) + 2;
+  for (let at = extensions; at + 4 <= hello.length; at = skip(hello, at + 2, 2)) {
+    if (number(hello.slice(at, at + 2)) !== SERVER_NAME) continue;
+    const list = at + 6;
+    const length = number(hello.slice(list + 1, list + 3));
+    const name = hello.slice(list + 3, list + 3 + length);
+    return hello[list] === HOST_NAME && name.length === length && length > 0 ? String.fromCharCode(...name).toLowerCase() : undefined;
+  }
+  return undefined;
+}
+
+/** Where that ends which begins with its length, in so many bytes. */
+function skip(bytes: readonly number[], at: number, width: number): number {
+  return at + width + number(bytes.slice(at, at + width));
+}
+
+function number(bytes: Iterable<number>): number {
+  return [...bytes].reduce((sum, byte) => sum * 256 + byte, 0);
+}

@@ -1,0 +1,106 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Logger } from 'pino';
+import { loadTlsMaterial, newTicketKey, TlsFileError, type TlsFileOptions } from './config/tls-files.ts';
+import { DomainError } from './domain/errors.ts';
+import type { Listener, Snapshot, TlsMaterial, TlsParams } from './domain/model.ts';
+import { withKey } from './domain/session-tickets.ts';
+
+/** Listener name -> what its TLS files hold. */
+export type ListenerMaterial = ReadonlyMap<string, TlsMaterial>;
+
+/** What the listeners' TLS files hold, read when settings come into the state and again at each reload; a bad file is refused before. */
+export class ListenerTlsFiles {
+  readonly #options: TlsFileOptions;
+  readonly #log: Pick<Logger, 'warn'>;
+  /** Of settings that were checked; each change of listeners brings other objects. */
+  readonly #checked = new WeakMap<TlsParams, TlsMaterial>();
+  #followed: readonly Listener[];
+  #served: ListenerMaterial;
+
+  /** @throws TlsFileError */
+  constructor(listeners: readonly Listener[], options: TlsFileOptions, log: Pick<Logger, 'warn'>) {
+    this.#options = options;
+    this.#log = log;
+    this.#followed = listeners;
+    this.#served = this.#loadAll(listeners);
+  }
+
+  /** What new connections on each listener are served with. */
+  get served(): ListenerMaterial {
+    return this.#served;
+  }
+
+  /** Reads the files of settings that are new in `next`. @throws DomainError `invalid` when one of them cannot be used */
+  check({ listeners }: Pick<Snapshot, 'listeners'>): void {
+    if (listeners === this.#followed) return;
+    for (const listener of listeners) {
+      const { name, tls } = listener;
+      if (tls === undefined || this.#checked.has(tls) || this.#asBefore(listener) !== undefined) continue;
+      try {
+        this.#checked.set(tls, this.#load(name, tls));
+      } catch (error) {
+        if (!(error instanceof TlsFileError)) throw error;
+        throw new DomainError('invalid', `listeners.${name}.tls.${error.key}`, `listener "${name}": ${error.message}`);
+      }
+    }
+  }
+
+  /** Serves what `next` names, and returns what is new. @throws as check does */
+  follow({ listeners }: Pick<Snapshot, 'listeners'>): ListenerMaterial {
+    if (listeners === this.#followed) return new Map();
+    this.check({ listeners });
+    const served = new Map<string, TlsMaterial>();
+    const fresh = new Map<string, TlsMaterial>();
+    for (const listener of listeners) {
+      if (listener.tls === undefined) continue;
+      const old = this.#asBefore(listener);
+      const material = old ?? this.#checked.get(listener.tls);
+      if (material === undefined) throw new Error(`the TLS files of listener ${listener.name} were not read`);
+      served.set(listener.name, material);
+      if (old === undefined) fresh.set(listener.name, material);
+    }
+    this.#followed = listeners;
+    this.#served = served;
+    return fresh;
+  }
+
+  /** Takes every file anew, all or none: what is returned puts it into force, and returns it. @throws TlsFileError */
+  reread(): () => ListenerMaterial {
+    const listeners = this.#followed;
+    const renewed = this.#loadAll(listeners);
+    return () => {
+      // Settings that changed meanwhile have had their files read since.
+      const still = this.#followed.filter(({ name, tls }) => isDeepStrictEqual(listeners.find((each) => each.name === name)?.tls, tls));
+      const taken = new Map([...renewed].filter(([name]) => still.some((each) => each.name === name)));
+      this.#served = new Map([...this.#served, ...taken]);
+      return taken;
+    };
+  }
+
+  /** Makes new session tickets with another key from now on, and returns what is served with it; tickets of before count on. */
+  rotateTicketKeys(nowMs: number): ListenerMaterial {
+    const rotated = new Map<string, TlsMaterial>();
+    for (const [name, material] of this.#served) {
+      const { sessionTickets } = material;
+      if (sessionTickets !== undefined) rotated.set(name, { ...material, sessionTickets: withKey(sessionTickets, newTicketKey(nowMs)) });
+    }
+    this.#served = new Map([...this.#served, ...rotated]);
+    return rotated;
+  }
+
+  /** What a listener is served with whose settings are those of before. */
+  #asBefore({ name, tls }: Listener): TlsMaterial | undefined {
+    const before = this.#followed.find((each) => each.name === name)?.tls;
+    return before !== undefined && isDeepStrictEqual(before, tls) ? this.#served.get(name) : undefined;
+  }
+
+  #loadAll(listeners: readonly Listener[]): ListenerMaterial {
+    return new Map(listeners.flatMap(({ name, tls }) => (tls === undefined ? [] : [[name, this.#load(name, tls)] as const])));
+  }
+
+  #load(listener: string, params: TlsParams): TlsMaterial {
+    const { material, warnings } = loadTlsMaterial(params, this.#options);
+    for (const warning of warnings) this.#log.warn({ listener }, warning);
+    return material;
+  }
+}

@@ -1,0 +1,121 @@
+/**
+ * How one lbd takes over from another, over a Unix socket whose path both are told. The successor says `take over`; the predecessor
+ * gives up its admin API, its metrics and its stored state, answers `handed over`, and goes on serving connections. The successor starts,
+ * shares the listeners' ports, and says `serving`; the predecessor answers `retiring` and drains.
+ */
+import { chmodSync, lstatSync, rmSync } from 'node:fs';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { createInterface } from 'node:readline';
+
+/** What a running lbd does for one that takes over. */
+export interface Predecessor {
+  /** Gives up what only one of them can have. */
+  handOver(): Promise<void>;
+  /** Has it again: the successor has failed. */
+  takeBack(): Promise<void>;
+  /** Drains and ends. */
+  retire(): void;
+}
+
+/** The takeover failed in a way that is to be told in one line; the other lbd goes on. */
+export class TakeoverError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'TakeoverError';
+  }
+}
+
+type Log = { info(facts: object, message: string): void; error(facts: object, message: string): void };
+
+/** Longer than an lbd takes to end the calls that are under way. */
+const ANSWER_WITHIN_MS = 30_000;
+
+/** A running lbd that is about to be replaced. */
+export class RunningLbd {
+  readonly #socket: Socket;
+  readonly #answers: AsyncIterator<string>;
+
+  private constructor(socket: Socket) {
+    this.#socket = socket;
+    this.#answers = createInterface({ input: socket })[Symbol.asyncIterator]();
+  }
+
+  /** Has it hand over; undefined: no lbd listens at the path. @throws TakeoverError */
+  static async find(path: string): Promise<RunningLbd | undefined> {
+    const socket = await connected(path);
+    if (socket === undefined) return undefined;
+    const running = new RunningLbd(socket);
+    await running.#ask('take over', 'handed over');
+    return running;
+  }
+
+  /** We serve: it drains and ends. The path is ours from then on. @throws TakeoverError */
+  async retire(): Promise<void> {
+    await this.#ask('serving', 'retiring');
+    this.#socket.destroy();
+  }
+
+  async #ask(question: string, expected: string): Promise<void> {
+    this.#socket.write(`${question}\n`);
+    const timer = setTimeout(() => this.#socket.destroy(), ANSWER_WITHIN_MS);
+    const { value, done } = await this.#answers.next();
+    clearTimeout(timer);
+    if (done === true || value !== expected)
+      throw new TakeoverError(`the lbd to take over from did not answer "${question}": ${value ?? 'it closed'}`);
+  }
+}
+
+/** Waits at the path for an lbd that takes over; close it at the end. @throws TakeoverError when the path cannot be had */
+export async function awaitSuccessor(path: string, predecessor: Predecessor, log: Log): Promise<{ close(): void }> {
+  // What is left of an lbd that was killed: nobody answered there.
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true) rmSync(path);
+  const server = createServer((socket) => void converse(socket, server, predecessor, log));
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', ({ message }) => reject(new TakeoverError(`cannot wait for a successor at ${path}: ${message}`)));
+    server.listen(path, resolve);
+  });
+  // Who may write to it may end this lbd.
+  chmodSync(path, 0o600);
+  return { close: () => server.close() };
+}
+
+async function converse(socket: Socket, server: Server, predecessor: Predecessor, log: Log): Promise<void> {
+  let hasHandedOver = false;
+  // It ends by closing; that is what counts.
+  socket.on('error', () => undefined);
+  try {
+    for await (const line of createInterface({ input: socket })) {
+      if (line === 'take over' && !hasHandedOver) {
+        log.info({}, 'handing over to another lbd: the admin API and the metrics are its from now on');
+        hasHandedOver = true;
+        await predecessor.handOver();
+        socket.write('handed over\n');
+      } else if (line === 'serving' && hasHandedOver) {
+        // The path is free before the successor hears of it.
+        server.close();
+        socket.end('retiring\n');
+        predecessor.retire();
+        return;
+      }
+    }
+    if (!hasHandedOver) return;
+    log.error({}, 'the lbd that was to take over has ended: this one goes on');
+    await predecessor.takeBack();
+    log.info({}, 'the admin API and the metrics are back');
+  } catch (err) {
+    log.error({ err }, 'the takeover failed: connections are served as before');
+    socket.destroy();
+  }
+}
+
+/** undefined: nobody listens there. */
+function connected(path: string): Promise<Socket | undefined> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(path);
+    socket.once('connect', () => resolve(socket));
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') resolve(undefined);
+      else reject(new TakeoverError(`cannot reach the lbd at ${path}: ${error.message}`));
+    });
+  });
+}

@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { CloseMode, AdminServiceService as rpc } from '../../src/gen/lb/admin/v1/admin.ts';
+import { ask } from '../support/admin-server.ts';
+import { createTestCa } from '../support/certificates.ts';
+import { type DaemonOptions, launchDaemon, startDaemon } from '../support/daemon.ts';
+import { adminOf } from '../support/daemon-clients.ts';
+import { hashSinkServer } from '../support/echo-servers.ts';
+import { freePort } from '../support/free-port.ts';
+import { startHashedStreams } from '../support/hashed-streams.ts';
+import { temporaryFolder } from '../support/temp-dir.ts';
+
+const ca = await createTestCa();
+const clientA = await ca.issue({ cn: 'clientA' });
+const NOW = { mode: CloseMode.UNSPECIFIED, deadline: undefined, expectedRevision: 0n, requestId: '' };
+/** In a row; TAKEOVERS=20 makes it a long run. */
+const TAKEOVERS = Number(process.env['TAKEOVERS'] ?? 2);
+
+async function setUp(t: TestContext) {
+  const sink = await hashSinkServer(t);
+  const folder = await temporaryFolder(t);
+  const [port, admin, metrics] = [await freePort(), await freePort(), await freePort()];
+  const options: DaemonOptions = {
+    ca,
+    folder,
+    args: ['--takeover', path.join(folder, 'takeover.sock')],
+    config: {
+      listenAddress: `127.0.0.1:${port}`,
+      workers: 2,
+      timeouts: { drainTimeout: '10m' },
+      targetGroups: [{ name: 'web', upstreamServers: [sink.address], healthCheck: { type: 'none' } }],
+      clients: ['clientA', 'gone'].map((clientId) => ({ clientId, allowedTargetGroup: 'web' })),
+      admin: { address: `127.0.0.1:${admin}` },
+      metrics: { address: `127.0.0.1:${metrics}` },
+      store: { kind: 'sqlite', path: path.join(folder, 'state.db') },
+    },
+  };
+  const startStreams = () =>
+    startHashedStreams(
+      t,
+      () => ({ port, ca }),
+      () => clientA,
+      { short: 6, long: 4 },
+    );
+  return { options, startStreams, metrics: `http://127.0.0.1:${metrics}/metrics` };
+}
+
+test('a new process takes ports, state and admin API over, and no connection is refused or cut', async (t) => {
+  const { options, startStreams, metrics } = await setUp(t);
+  let running = await startDaemon(t, options);
+  await ask(adminOf(t, running), rpc.removeClient, { clientId: 'gone', ...NOW });
+  const streams = await startStreams();
+  const former = [];
+  for (let count = 0; count < TAKEOVERS; count++) {
+    await streams.finishedMore(30);
+    former.push(running);
+    running = await startDaemon(t, options);
+    await running.waitForLog(({ reason }) => reason === 'client_closed');
+    assert.equal((await fetch(metrics)).status, 200);
+  }
+  await streams.finishedMore(30);
+  const { failures, finished } = await streams.stop();
+  t.diagnostic(`${finished} streams`);
+  assert.deepEqual(failures, []);
+  for (const { exited } of former) assert.deepEqual(await exited, { code: 0, signal: null });
+  const { clients } = await ask(adminOf(t, running), rpc.listClients, { pageSize: 0, pageToken: '' });
+  assert.deepEqual(
+    clients.map(({ client }) => client?.clientId),
+    ['clientA'],
+  );
+});
+
+test('a successor that cannot start leaves everything with the one before', async (t) => {
+  const { options, startStreams } = await setUp(t);
+  const running = await startDaemon(t, options);
+  const streams = await startStreams();
+  await streams.finishedMore(5);
+  const bad = await launchDaemon(t, { ...options, config: { ...options.config, metrics: { address: '192.0.2.1:1' } } });
+  assert.equal((await bad.exited).code, 1);
+  assert.match(bad.output.join('\n'), /metrics endpoint cannot listen/);
+  await running.waitForLog(({ msg }) => msg === 'the lbd that was to take over has ended: this one goes on');
+  await running.waitForLog(({ msg }) => msg === 'the admin API and the metrics are back');
+  await ask(adminOf(t, running), rpc.removeClient, { clientId: 'gone', ...NOW });
+  await streams.finishedMore(5);
+  assert.deepEqual((await streams.stop()).failures, []);
+  const next = await startDaemon(t, options);
+  assert.deepEqual(await running.exited, { code: 0, signal: null });
+  const { clients } = await ask(adminOf(t, next), rpc.listClients, { pageSize: 0, pageToken: '' });
+  assert.equal(clients.length, 1);
+});
+
+test('a path that is no socket is let be, and said', async (t) => {
+  const { options } = await setUp(t);
+  const folder = options.folder ?? assert.fail();
+  const file = path.join(folder, 'file');
+  writeFileSync(file, 'mine');
+  const daemon = await launchDaemon(t, { ...options, args: ['--takeover', file] });
+  assert.equal((await daemon.exited).code, 1);
+  assert.match(daemon.output.join('\n'), /cannot wait for a successor at .*file/);
+});
