@@ -1,4 +1,4 @@
-/** Makes certificates for development and tests: P-256 keys, SHA-256, random serials. Not a CA to run a business on. */
+/** Makes certificates for development and tests: P-256 or RSA keys, SHA-256, random serials. Not a CA to run a business on. */
 import 'reflect-metadata';
 import { createPrivateKey, type KeyObject, randomBytes, webcrypto } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
@@ -7,6 +7,10 @@ const DAY_MS = 86_400_000;
 /** Certificates begin a little in the past, so that a machine whose clock is behind accepts them. */
 const CLOCK_SKEW_MS = 5 * 60_000;
 const P256 = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
+const RSA = { name: 'RSASSA-PKCS1-v1_5', modulusLength: 2048, publicExponent: new Uint8Array([1, 0, 1]), hash: 'SHA-256' } as const;
+
+/** What keys are made: P-256, or RSA with 2048 bits. */
+export type KeyKind = 'P-256' | 'RSA-2048';
 
 /** A certificate with its private key (PKCS #8), both PEM. */
 export interface KeyAndCertificate {
@@ -28,6 +32,8 @@ export interface CertificateRequest {
   readonly ipAddresses: readonly string[];
   readonly purpose: 'server' | 'client';
   readonly validity: Validity;
+  /** P-256 unless told. */
+  readonly keyKind?: KeyKind;
 }
 
 /** From a little before `nowMs` until `days` after it. */
@@ -53,14 +59,14 @@ export class CertificateAuthority {
   }
 
   /** Makes a self-signed root. */
-  static async create(commonName: string, validity: Validity): Promise<CertificateAuthority> {
-    const keys = await webcrypto.subtle.generateKey(P256, true, ['sign', 'verify']);
+  static async create(commonName: string, validity: Validity, keyKind: KeyKind = 'P-256'): Promise<CertificateAuthority> {
+    const keys = await generateKeys(keyKind);
     const certificate = await x509.X509CertificateGenerator.createSelfSigned({
       name: [{ CN: [commonName] }],
       keys,
       serialNumber: randomSerial(),
       ...validity,
-      signingAlgorithm: P256,
+      signingAlgorithm: keyKind === 'P-256' ? P256 : RSA,
       extensions: [
         new x509.BasicConstraintsExtension(true, undefined, true),
         new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
@@ -76,7 +82,7 @@ export class CertificateAuthority {
   }
 
   async issue(request: CertificateRequest): Promise<KeyAndCertificate> {
-    const keys = await webcrypto.subtle.generateKey(P256, true, ['sign', 'verify']);
+    const keys = await generateKeys(request.keyKind ?? 'P-256');
     const purpose = request.purpose === 'server' ? x509.ExtendedKeyUsage.serverAuth : x509.ExtendedKeyUsage.clientAuth;
     const alternativeNames = [
       ...request.dnsNames.map((value) => ({ type: 'dns' as const, value })),
@@ -129,6 +135,12 @@ function signingAlgorithm({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject
   if (asymmetricKeyType === 'ec' && curve !== undefined) return { name: 'ECDSA', namedCurve: curve, hash: 'SHA-256' };
   if (asymmetricKeyType === 'rsa') return { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' };
   throw new Error(`cannot sign with a key of type ${asymmetricKeyType ?? 'unknown'}; expected EC (P-256, P-384, P-521) or RSA`);
+}
+
+function generateKeys(kind: KeyKind): Promise<webcrypto.CryptoKeyPair> {
+  return kind === 'P-256'
+    ? webcrypto.subtle.generateKey(P256, true, ['sign', 'verify'])
+    : webcrypto.subtle.generateKey(RSA, true, ['sign', 'verify']);
 }
 
 /** 127 random bits, positive (RFC 5280, 4.1.2.2). */

@@ -1,0 +1,62 @@
+/** The benchmark's handles on its load generator and its servers. */
+import { once } from 'node:events';
+import path from 'node:path';
+import type { Child, Children } from './children.ts';
+import type { Answer, Done, Order, ServersReady } from './messages.ts';
+
+/** Ten thousand connections on a busy machine take minutes. */
+const ANSWER_WITHIN_MS = 300_000;
+const LISTEN_WITHIN_MS = 20_000;
+
+/** A load generator in a process of its own. */
+export class Load {
+  readonly #child: Child;
+
+  constructor(children: Children, processors: string | undefined) {
+    const args = [path.join(import.meta.dirname, 'load-generator.ts')];
+    this.#child = children.start({ command: process.execPath, args, processors, ipc: true });
+  }
+
+  /** @throws Error when the load fails, or is not done in five minutes. */
+  async order(order: Order): Promise<Done> {
+    const answered = message(this.#child, ANSWER_WITHIN_MS);
+    this.#child.process.send(order);
+    // The other end is load-generator.ts, which sends nothing else.
+    const answer = (await answered) as Answer;
+    if (answer.kind === 'failed') throw new Error(`the load failed: ${order.kind}: ${answer.message}`);
+    return answer.done;
+  }
+}
+
+/** Plain TCP servers in a process of their own. */
+export interface Servers {
+  readonly pid: number;
+  /** host:port; one port, so the first serves all of them. */
+  readonly addresses: readonly string[];
+  readonly end: () => Promise<void>;
+}
+
+/** Starts servers on as many addresses. */
+export async function startServers(children: Children, count: number, processors: string | undefined): Promise<Servers> {
+  const args = [path.join(import.meta.dirname, 'servers.ts'), String(count)];
+  const child = children.start({ command: process.execPath, args, processors, ipc: true });
+  // The other end is servers.ts, which sends this once.
+  const { addresses } = (await message(child, LISTEN_WITHIN_MS)) as ServersReady;
+  return { pid: child.pid, addresses, end: child.end };
+}
+
+/** The next message. @throws Error when the child ends instead, or takes too long */
+async function message(child: Child, withinMs: number): Promise<unknown> {
+  const done = new AbortController();
+  const signal = AbortSignal.any([done.signal, AbortSignal.timeout(withinMs)]);
+  const gone = once(child.process, 'exit', { signal }).then(() => {
+    throw new Error(`a child ended early: ${child.said().trim()}`);
+  });
+  try {
+    const [value]: unknown[] = await Promise.race([once(child.process, 'message', { signal }), gone]);
+    return value;
+  } finally {
+    gone.catch(() => undefined);
+    done.abort();
+  }
+}

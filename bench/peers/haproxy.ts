@@ -1,0 +1,40 @@
+/** HAProxy in TCP mode, one thread, `verify required`. */
+import { spawnSync } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { GROUPS, listening, type Peer, SUITES } from './peer.ts';
+
+export const haproxy: Peer = {
+  name: 'haproxy',
+  version: () => {
+    const { status, stdout } = spawnSync('haproxy', ['-vv'], { encoding: 'utf8' });
+    if (status !== 0) return undefined;
+    const version = /version (\S+)/.exec(stdout)?.[1] ?? 'unknown';
+    return `${version}, ${/Running on OpenSSL version : (OpenSSL \S+)/.exec(stdout)?.[1] ?? 'unknown TLS library'}`;
+  },
+  start: async ({ children, folder, certificates, port, servers, processors }) => {
+    const file = path.join(folder, 'haproxy.cfg');
+    const tls = [
+      `ssl crt ${certificates.server.both} ca-file ${certificates.ca} verify required ssl-min-ver TLSv1.2`,
+      `ciphersuites ${SUITES.tls13} ciphers ${SUITES.tls12} curves ${GROUPS}`,
+    ];
+    const config = [
+      'global',
+      '  nbthread 1',
+      'defaults',
+      '  mode tcp',
+      '  timeout connect 5s',
+      '  timeout client 1h',
+      '  timeout server 1h',
+      'frontend clients',
+      `  bind 127.0.0.1:${port} ${tls.join(' ')}`,
+      '  default_backend servers',
+      'backend servers',
+      '  balance leastconn',
+      ...servers.map((server, index) => `  server s${index} ${server}`),
+    ];
+    await writeFile(file, `${config.join('\n')}\n`);
+    const child = children.start({ command: 'haproxy', args: ['-db', '-f', file], processors, cwd: folder });
+    return listening('haproxy', child, port);
+  },
+};

@@ -1,0 +1,61 @@
+/** Portcullis: the real daemon, started as `lbd start` starts it. */
+import { readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { CLIENT_NAME } from '../certificates.ts';
+import type { Child } from '../children.ts';
+import { listening, type Peer, SUITES, type Surroundings } from './peer.ts';
+
+const ROOT = path.join(import.meta.dirname, '../..');
+
+/** What the scale part changes of the daemon. */
+export interface LbdSettings {
+  readonly workers: number;
+  /** How many clients the state has; the load is always the first. */
+  readonly clients: number;
+  /** Milliseconds between two TCP probes of a server; undefined: none. */
+  readonly probeEveryMs: number | undefined;
+}
+
+export const LBD_SETTINGS: LbdSettings = { workers: 1, clients: 1, probeEveryMs: undefined };
+
+export const lbd: Peer = {
+  name: 'lbd',
+  version: () => {
+    const manifest: unknown = JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8'));
+    const version = typeof manifest === 'object' && manifest !== null && 'version' in manifest ? String(manifest.version) : 'unknown';
+    return `${version}, Node.js ${process.version}, OpenSSL ${process.versions.openssl}`;
+  },
+  start: (surroundings) => startLbd(surroundings, LBD_SETTINGS),
+};
+
+/** Starts the daemon; the peers log no connections in their default form, so it logs warnings only. */
+export async function startLbd(
+  { children, folder, certificates, port, servers, processors, resumption }: Surroundings,
+  { workers, clients, probeEveryMs }: LbdSettings,
+): Promise<Child> {
+  const tlsParams = { certificate: certificates.server.certificate, privateKey: certificates.server.key, caCert: certificates.ca };
+  const group = {
+    name: 'backends',
+    healthCheck:
+      probeEveryMs === undefined ? { type: 'none' } : { type: 'tcp', interval: `${probeEveryMs}ms`, timeout: `${probeEveryMs}ms` },
+    upstreamServers: servers,
+  };
+  const config = {
+    listenAddress: `127.0.0.1:${port}`,
+    tlsParams: { ...tlsParams, ciphers: `${SUITES.tls13}:${SUITES.tls12}`, sessionTickets: resumption },
+    logLevel: 'warn',
+    workers,
+    admin: { address: '127.0.0.1:0' },
+    store: { kind: 'memory' },
+    targetGroups: [group],
+    clients: Array.from({ length: clients }, (_, index) => ({
+      clientId: index === 0 ? CLIENT_NAME : `client-${index}`,
+      allowedTargetGroup: group.name,
+    })),
+  };
+  const file = path.join(folder, 'lb.yaml');
+  await writeFile(file, JSON.stringify(config));
+  const args = [path.join(ROOT, 'src/main.ts'), 'start', '--config', file];
+  return listening('lbd', children.start({ command: process.execPath, args, processors, cwd: folder }), port);
+}

@@ -1,0 +1,71 @@
+/** A balancer on stage: a peer that runs, with the certificates, servers and load it is measured with. */
+
+import { readFileSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import type { CertificateFiles } from './certificates.ts';
+import { type Child, type Children, freePort, type Pinning } from './children.ts';
+import type { Load, Servers } from './load.ts';
+import type { Target, TlsVersion } from './messages.ts';
+import type { Peer, Surroundings } from './peers/peer.ts';
+
+/** What all balancers of a benchmark share. */
+export interface Stage {
+  readonly children: Children;
+  readonly pinning: Pinning;
+  readonly folder: string;
+  readonly load: Load;
+  readonly servers: Servers;
+  readonly warn: (message: string) => void;
+  /** Told what goes on. */
+  readonly say: (line: string) => void;
+}
+
+/** A balancer that takes connections. */
+export interface Balancer {
+  readonly name: string;
+  readonly pid: number;
+  readonly target: (version: TlsVersion) => Target;
+  readonly end: () => Promise<void>;
+}
+
+export interface Casting {
+  readonly certificates: CertificateFiles;
+  readonly resumption: boolean;
+  /** The stage's servers unless told. */
+  readonly servers?: readonly string[];
+  /** It may use all processors. */
+  readonly unpinned?: boolean;
+}
+
+/** Starts a balancer; `start` is the peer's own unless told. @throws Error when it does not come up. */
+export async function bringUp(
+  name: string,
+  start: (surroundings: Surroundings) => Promise<Child>,
+  stage: Stage,
+  { certificates, resumption, servers = stage.servers.addresses, unpinned = false }: Casting,
+): Promise<Balancer> {
+  const port = await freePort();
+  const folder = path.join(stage.folder, `${name}-${port}`);
+  await mkdir(folder, { recursive: true });
+  const processors = unpinned ? undefined : stage.pinning.balancer;
+  const child = await start({ children: stage.children, folder, certificates, port, servers, processors, resumption });
+  const [ca, certificate, key] = [certificates.ca, certificates.client.certificate, certificates.client.key].map((file) =>
+    readFileSync(file, 'utf8'),
+  );
+  if (ca === undefined || certificate === undefined || key === undefined) throw new Error('three files are read');
+  return { name, pid: child.pid, target: (version) => ({ port, tls: { version, ca, certificate, key } }), end: child.end };
+}
+
+/** Starts these peers; one that does not come up is left out with a warning. */
+export async function bringUpAll(peers: readonly Peer[], stage: Stage, casting: Casting): Promise<readonly Balancer[]> {
+  const balancers: Balancer[] = [];
+  for (const { name, start } of peers) {
+    try {
+      balancers.push(await bringUp(name, start, stage, casting));
+    } catch (error) {
+      stage.warn(`${name} is left out: ${error instanceof Error ? error.message : error}`);
+    }
+  }
+  return balancers;
+}
