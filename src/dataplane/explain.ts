@@ -16,7 +16,7 @@ import type { Pacer } from './pacer.ts';
 import { Refusal } from './refusal.ts';
 import { clientRefused } from './refused-client.ts';
 import { namedContexts } from './server-contexts.ts';
-import { obstacleTo, type Preference, preferenceOf, type ServerView } from './server-view.ts';
+import { isLastResort, obstacleTo, PREFERENCES, type Preference, preferenceOf, type ServerView, standsFirst } from './server-view.ts';
 import { offeredAlpn } from './tls.ts';
 import type { ClientView, GroupView, View } from './view.ts';
 import type { WaitingRoom } from './waiting-room.ts';
@@ -208,7 +208,8 @@ function candidatesOf({ servers }: GroupView): readonly ExplainedCandidate[] {
     return { server, health, obstacle: obstacleTo(server, health), preference: preferenceOf(server, health) };
   });
   const open = new Set(standings.filter(({ obstacle }) => obstacle === undefined).map(({ preference }) => preference));
-  const best = open.has('healthy') ? 'healthy' : open.has('unknown') ? 'unknown' : 'backup';
+  const isProbed = standings.some(({ obstacle, preference }) => standsFirst(obstacle, preference));
+  const best = PREFERENCES.find((preference) => open.has(preference) && !(isProbed && isLastResort(preference)));
   return standings.map(({ server, health, obstacle, preference }) => ({
     server: server.address,
     usable: obstacle === undefined && preference === best,
@@ -219,7 +220,7 @@ function candidatesOf({ servers }: GroupView): readonly ExplainedCandidate[] {
   }));
 }
 
-const WHY = { healthy: 'healthy', unknown: 'not probed yet', backup: 'backup' } as const;
+const WHY = { healthy: 'healthy', backup: 'backup', unknown: 'not probed yet', unknownBackup: 'backup, not probed yet' } as const;
 
 /** What keeps a server that is in from having all of its share. */
 function reservations({ share, agent }: ServerView): readonly string[] {

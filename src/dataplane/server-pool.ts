@@ -6,7 +6,7 @@ import type { TargetGroup } from '../domain/model.ts';
 import { monotonicMs } from '../shared/clock.ts';
 import type { Change } from '../shared/memory/change-log.ts';
 import type { LaneWriter } from '../shared/memory/lane-writer.ts';
-import { obstacleTo, PREFERENCES, type Preference, preferenceOf, type ServerView } from './server-view.ts';
+import { isLastResort, obstacleTo, PREFERENCES, type Preference, preferenceOf, type ServerView } from './server-view.ts';
 
 /** Whom a connection is for, as far as balancing may look at it. */
 export interface Caller {
@@ -37,6 +37,7 @@ const SLOW_START_STEPS = 100;
 const LEAST_STEP_MS = 10;
 
 const NONE: ReadonlySet<ServerView> = new Set();
+const ROSTER = { healthy: 'regular', backup: 'backup', unknown: 'regular', unknownBackup: 'backup' } as const;
 
 /**
  * A target group's servers in one worker, sorted by whether they can be chosen. What happens to them, in any thread, comes by the
@@ -108,8 +109,12 @@ export class ServerPool {
   }
 
   #first(key: number, tried: ReadonlySet<ServerView>): ServerView | undefined {
-    for (const { balancer, servers } of this.#tiers) {
+    let isProbed = false;
+    for (const { preference, balancer, servers } of this.#tiers) {
       if (servers.length === 0) continue;
+      if (!isLastResort(preference)) isProbed = true;
+      // That the probed ones are full, or have been tried, is no reason for one of which nothing is known.
+      else if (isProbed) return undefined;
       for (const server of balancer.candidates(key)) {
         if (!tried.has(server) && obstacleTo(server, server.health()) === undefined) return server;
       }
@@ -126,7 +131,7 @@ export class ServerPool {
   #refresh(): void {
     const startedMs = monotonicMs();
     const { slowStartMs } = this.#group;
-    const open: Record<Preference, ServerView[]> = { healthy: [], unknown: [], backup: [] };
+    const open: Record<Preference, ServerView[]> = { healthy: [], backup: [], unknown: [], unknownBackup: [] };
     let isStarting = false;
     for (const server of this.#servers) {
       server.refresh(startedMs, slowStartMs);
@@ -140,7 +145,7 @@ export class ServerPool {
     this.#places.clear();
     for (const tier of this.#tiers) {
       tier.servers = open[tier.preference];
-      tier.balancer.update(tier.servers, this.#rosters[tier.preference === 'backup' ? 'backup' : 'regular']);
+      tier.balancer.update(tier.servers, this.#rosters[ROSTER[tier.preference]]);
       for (const [position, { slot }] of tier.servers.entries()) this.#places.set(slot, { tier, position });
     }
     this.#stale = false;

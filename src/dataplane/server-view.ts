@@ -120,11 +120,23 @@ export function obstacleTo(server: ServerView, health: HealthCode): Obstacle | u
 }
 
 /** Which servers may be chosen, best first: the next are asked only when all of the one before are out. */
-export const PREFERENCES = ['healthy', 'unknown', 'backup'] as const;
+export const PREFERENCES = ['healthy', 'backup', 'unknown', 'unknownBackup'] as const;
 export type Preference = (typeof PREFERENCES)[number];
 
 export function preferenceOf(server: ServerView, health: HealthCode): Preference {
-  if (server.backup) return 'backup';
-  // Not probed yet: nothing is known against it, and a failed dial only costs a retry.
-  return health === 'unknown' ? 'unknown' : 'healthy';
+  if (health === 'unknown') return server.backup ? 'unknownBackup' : 'unknown';
+  return server.backup ? 'backup' : 'healthy';
+}
+
+/**
+ * Nothing is known of the server: it is there only while no probed one takes connections, as before the first probes have ended; a full
+ * one still counts as taking them.
+ */
+export function isLastResort(preference: Preference): boolean {
+  return preference === 'unknown' || preference === 'unknownBackup';
+}
+
+/** Whether the server, probed, would take connections if it had room: those that were not probed yet get none then. */
+export function standsFirst(obstacle: Obstacle | undefined, preference: Preference): boolean {
+  return (obstacle === undefined || obstacle === 'full') && !isLastResort(preference);
 }

@@ -6,7 +6,7 @@ import type { LaneWriter } from '../shared/memory/lane-writer.ts';
 import { once } from './once.ts';
 import { Refusal } from './refusal.ts';
 import type { Caller } from './server-pool.ts';
-import { type Obstacle, obstacleTo, type ServerView } from './server-view.ts';
+import { isLastResort, type Obstacle, obstacleTo, preferenceOf, type ServerView, standsFirst } from './server-view.ts';
 import type { GroupView } from './view.ts';
 
 /** Connects to a server, or rejects with a DialError. The socket allows half-open connections. */
@@ -108,7 +108,7 @@ export function reserve(
   }
 }
 
-const OUT: Readonly<Record<Obstacle | 'free', string>> = {
+const OUT: Readonly<Record<Obstacle | 'free' | 'unprobed', string>> = {
   unhealthy: 'unhealthy',
   ejected: 'ejected',
   drain: 'draining',
@@ -119,12 +119,19 @@ const OUT: Readonly<Record<Obstacle | 'free', string>> = {
   agentMaintenance: 'in maintenance by the agent',
   full: 'full',
   free: 'free again since',
+  unprobed: 'not probed yet',
 };
 
 /** Says why no server is chosen: how many are out, by what keeps them out. */
 export function noneOf({ group, servers }: GroupView): string {
   if (servers.length === 0) return `${group.name} has no servers`;
-  const obstacles = servers.map((server) => obstacleTo(server, server.health()) ?? 'free');
-  const counts = Map.groupBy(obstacles, (obstacle) => OUT[obstacle]);
+  const standings = servers.map((server) => {
+    const health = server.health();
+    return { obstacle: obstacleTo(server, health), preference: preferenceOf(server, health) };
+  });
+  const isProbed = standings.some(({ obstacle, preference }) => standsFirst(obstacle, preference));
+  const counts = Map.groupBy(standings, ({ obstacle, preference }) =>
+    isProbed && isLastResort(preference) && (obstacle ?? 'full') === 'full' ? OUT.unprobed : OUT[obstacle ?? 'free'],
+  );
   return `${group.name}: no server takes a connection: ${[...counts].map(([words, { length }]) => `${length} ${words}`).join(', ')}`;
 }

@@ -221,6 +221,23 @@ test('a server that nothing is known of yet is chosen only where none is healthy
   for (let times = 0; times < 3; times++) assert.equal(ground.open(0), 1);
 });
 
+test('full healthy servers, and healthy backups, come before one that nothing is known of yet', () => {
+  const ground = new Ground([{}, { maxConnections: 1 }, { backup: true }, { backup: true, maxConnections: 1 }], {}, 'unknown');
+  assert.equal(ground.choose(0), 0, 'at the start a regular one is tried first');
+  ground.ledger.setHealth(3, 'healthy');
+  assert.equal(ground.choose(0), 3, 'a backup that is known to be well');
+  ground.ledger.setHealth(1, 'healthy');
+  assert.deepEqual([ground.open(0), ground.open(1)], [1, 3]);
+  assert.deepEqual([ground.choose(0), ground.choose(1)], [undefined, undefined], 'both are full');
+  ground.end(0);
+  assert.equal(ground.choose(1), 1);
+  ground.ledger.setHealth(1, 'unhealthy');
+  ground.ledger.setHealth(3, 'unhealthy');
+  assert.equal(ground.choose(0), 0, 'nobody is well');
+  ground.ledger.setHealth(0, 'unhealthy');
+  assert.equal(ground.choose(0), 2, 'a backup nobody knows is the last of all');
+});
+
 test('an agent that is silent again leaves the configured bound', () => {
   const ground = new Ground([{ maxConnections: 2 }]);
   ground.ledger.setAgent(0, { ...SILENT_AGENT, maxConnections: 1 });
