@@ -9,6 +9,7 @@ import { openPorts, refuseTakenPorts } from './controlplane/listener-ports.ts';
 import { connectionsPerWorker } from './controlplane/open-files.ts';
 import { Slots } from './controlplane/slots.ts';
 import { Stats } from './controlplane/stats.ts';
+import { HeldStore } from './controlplane/store/held.ts';
 import { MemoryStore } from './controlplane/store/memory.ts';
 import { SqliteStore } from './controlplane/store/sqlite.ts';
 import type { Store } from './controlplane/store/store.ts';
@@ -29,7 +30,10 @@ export interface LoadBalancerOptions {
   readonly allowInsecureKeyPermissions?: boolean;
   /** Where state is kept; what the configuration says unless given. */
   readonly store?: Store;
-  /** Another process has the listeners' ports and is about to end: they are shared with it until then. */
+  /**
+   * Another process has the listeners' ports and is about to end: they are shared with it until then, and what the config file changes
+   * is not stored before `keepState` of the balancer.
+   */
   readonly sharesPorts?: boolean;
   /** Finds the addresses of servers' host names; the system's resolver unless given. */
   readonly resolve?: Resolve;
@@ -40,6 +44,8 @@ export interface BalancerParts {
   /** Milliseconds since 1970. */
   readonly startedAtMs: number;
   readonly store: Store;
+  /** Stores what was held back. @throws StoreUnavailableError */
+  readonly keepState: () => Promise<void>;
   readonly authority: Authority;
   /** How the config file and the stored state became one. */
   readonly seeding: Seeding;
@@ -63,9 +69,12 @@ export async function startParts(config: Config, options: LoadBalancerOptions, l
   const tlsOptions = { allowInsecureKeyPermissions: options.allowInsecureKeyPermissions ?? false };
   const listenerTls = new ListenerTlsFiles(config.listeners, tlsOptions, log);
   const upstreamTls = new UpstreamTlsFiles(tlsOptions, log);
-  const store = options.store ?? (await openStore(config.store));
+  const opened = options.store ?? (await openStore(config.store));
+  const held = options.sharesPorts === true ? new HeldStore(opened) : undefined;
+  const store = held ?? opened;
+  const keepState = async () => held?.release();
   try {
-    const parts = await wire(config, options, { startedAtMs, store, listenerTls, upstreamTls, log });
+    const parts = await wire(config, options, { startedAtMs, store, keepState, listenerTls, upstreamTls, log });
     const { servers, workers } = parts;
     try {
       if (options.sharesPorts !== true) await refuseTakenPorts(config.listeners);
@@ -92,9 +101,9 @@ async function openStore(config: StoreConfig): Promise<Store> {
 async function wire(
   config: Config,
   options: LoadBalancerOptions,
-  outside: Pick<BalancerParts, 'startedAtMs' | 'store' | 'listenerTls' | 'upstreamTls'> & { readonly log: Logger },
+  outside: Pick<BalancerParts, 'startedAtMs' | 'store' | 'keepState' | 'listenerTls' | 'upstreamTls'> & { readonly log: Logger },
 ): Promise<BalancerParts> {
-  const { startedAtMs, store, listenerTls, upstreamTls, log } = outside;
+  const { startedAtMs, store, keepState, listenerTls, upstreamTls, log } = outside;
   const ledger = new SharedLedger(createSharedBuffers(config.workers));
   const slots = new Slots(ledger);
   let seeded = false;
@@ -142,5 +151,5 @@ async function wire(
   const journal = new HealthJournal(startedAtMs);
   const { resolve } = options;
   const servers = new ServerWatch({ authority, ledger, slots, stats, journal, upstreamTls, workers, resolve, log });
-  return { startedAtMs, store, authority, seeding, stats, journal, servers, workers, listenerTls, upstreamTls };
+  return { startedAtMs, store, keepState, authority, seeding, stats, journal, servers, workers, listenerTls, upstreamTls };
 }

@@ -73,6 +73,7 @@ export class Daemon {
       const planner = createPlanner(config, log);
       const interfaces = await startInterfaces(balancer, { certificates, planner }, options);
       const daemon = new Daemon(balancer, { interfaces, certificates, planner }, options);
+      await daemon.#keepState();
       daemon.#announce();
       return daemon;
     } catch (error) {
@@ -127,6 +128,16 @@ export class Daemon {
   /** Ends a stop that is under way at once: the connections that are left are reset. */
   hurry(): void {
     void this.balancer.stop(0);
+  }
+
+  /** Nothing can fail after it that gives the state back to the lbd before. */
+  async #keepState(): Promise<void> {
+    try {
+      await this.balancer.keepState();
+    } catch (error) {
+      await this.#stopInterfaces();
+      throw error;
+    }
   }
 
   async #stopInterfaces(): Promise<void> {

@@ -61,6 +61,7 @@ export class LoadBalancer {
   readonly #upstreamTls: UpstreamTlsFiles;
   readonly #connectionWatch: ConnectionWatch;
   readonly #store: Store;
+  readonly #keepState: () => Promise<void>;
   readonly #log: Logger;
   readonly #ticketKeys: NodeJS.Timeout;
   #stopped: Promise<number> | undefined;
@@ -85,6 +86,7 @@ export class LoadBalancer {
     this.#upstreamTls = parts.upstreamTls;
     this.#connectionWatch = new ConnectionWatch(workers);
     this.#store = parts.store;
+    this.#keepState = parts.keepState;
     this.#log = log;
     this.#ticketKeys = setInterval(() => void this.rotateTicketKeys(), SESSION_LIFETIME_MS).unref();
   }
@@ -215,6 +217,11 @@ export class LoadBalancer {
     if (this.#stopped === undefined) this.#stopped = this.#stop(deadlineMs);
     else void this.#workers.drain(deadlineMs);
     return this.#stopped;
+  }
+
+  /** Stores what the config file has changed, where that was held back; changes by others pass from then on. @throws StoreUnavailableError */
+  keepState(): Promise<void> {
+    return this.#keepState();
   }
 
   /** Lets another process have the stored state: changes are refused from then on, until {@link takeStateBack}. */

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { CloseMode, AdminServiceService as rpc } from '../../src/gen/lb/admin/v1/admin.ts';
+import { Client, CloseMode, RevokeCertificateRequest, AdminServiceService as rpc } from '../../src/gen/lb/admin/v1/admin.ts';
 import { ask } from '../support/admin-server.ts';
 import { createTestCa } from '../support/certificates.ts';
 import { type DaemonOptions, launchDaemon, startDaemon } from '../support/daemon.ts';
@@ -89,6 +91,39 @@ test('a successor that cannot start leaves everything with the one before', asyn
   assert.deepEqual(await running.exited, { code: 0, signal: null });
   const { clients } = await ask(adminOf(t, next), rpc.listClients, { pageSize: 0, pageToken: '' });
   assert.equal(clients.length, 1);
+});
+
+test('a successor that cannot have a port leaves a state that can still be changed', async (t) => {
+  const { options } = await setUp(t);
+  const running = await startDaemon(t, options);
+  const taken = createServer().listen(0, '127.0.0.1');
+  await once(taken, 'listening');
+  t.after(() => taken.close());
+  const address = options.config?.['listenAddress'];
+  const { port } = taken.address() as AddressInfo;
+  const listeners = [
+    { name: 'default', address },
+    { name: 'more', address: `127.0.0.1:${port}` },
+  ];
+  const bad = await launchDaemon(t, { ...options, config: { ...options.config, listenAddress: undefined, listeners } });
+  assert.equal((await bad.exited).code, 1);
+  assert.match(bad.output.join('\n'), /listener "more"/);
+  await running.waitForLog(({ msg }) => msg === 'the admin API and the metrics are back');
+  const admin = adminOf(t, running);
+  const client = Client.fromPartial({ clientId: 'late', allowedTargetGroups: ['web'] });
+  const added = await ask(admin, rpc.addClient, { client, expectedRevision: 0n, requestId: '' });
+  assert.equal(added.revision, 2n);
+  const fingerprint = 'ab'.repeat(32);
+  await ask(
+    admin,
+    rpc.revokeCertificate,
+    RevokeCertificateRequest.fromPartial({ certificateId: { $case: 'fingerprint', value: fingerprint } }),
+  );
+  // What it has in memory is what it has on disk.
+  const next = await startDaemon(t, options);
+  assert.deepEqual(await running.exited, { code: 0, signal: null });
+  const { clients } = await ask(adminOf(t, next), rpc.listClients, { pageSize: 0, pageToken: '' });
+  assert.deepEqual(clients.map(({ client }) => client?.clientId).sort(), ['clientA', 'gone', 'late']);
 });
 
 test('a path that is no socket is let be, and said', async (t) => {
