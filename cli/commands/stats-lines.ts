@@ -90,7 +90,13 @@ function clientSheet(clientId: string): Sheet {
         bytesPerSecond(old?.bytesFromClient, now.bytesFromClient, seconds),
         bytesPerSecond(old?.bytesToClient, now.bytesToClient, seconds),
         headroom === undefined ? '' : headroom.isUsedUp ? { text: headroom.text, tone: 'bad' } : headroom.text,
-        [reasonsText(now.refusedByReason), wouldHave === '' ? '' : `in shadow: ${wouldHave}`].filter((part) => part !== '').join('; '),
+        [
+          now.delayed === 0n ? '' : `${now.delayed} wait for their turn`,
+          reasonsText(now.refusedByReason),
+          wouldHave === '' ? '' : `in shadow: ${wouldHave}`,
+        ]
+          .filter((part) => part !== '')
+          .join('; '),
       ];
     },
   };

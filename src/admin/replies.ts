@@ -258,7 +258,7 @@ function serverCounters(counters: ServerCounters): proto.ServerCounters {
 }
 
 function clientCounters(stats: Stats, client: Client): proto.ClientCounters {
-  const { active, accepted, refused, bytesFromClient, bytesToClient, paced, shadow } = stats.client(client.clientId);
+  const { active, accepted, refused, bytesFromClient, bytesToClient, paced, delayed, shadow } = stats.client(client.clientId);
   const { rate, connections, upload, download } = stats.headroom(client);
   return {
     active: count(active),
@@ -273,6 +273,7 @@ function clientCounters(stats: Stats, client: Client): proto.ClientCounters {
     downloadHeadroom: download === undefined ? undefined : count(download),
     pacedBytesFromClient: count(paced.upload),
     pacedBytesToClient: count(paced.download),
+    delayed: count(delayed),
     shadowRefused: [...shadow].map(([outcome, times]) => ({ reason: outcome, count: count(times), refused: false })),
   };
 }

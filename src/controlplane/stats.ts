@@ -47,6 +47,7 @@ const NOTHING_COUNTED: ClientTotals = {
   bytesToClient: 0,
   refused: new Map(),
   paced: { upload: 0, download: 0 },
+  delayed: 0,
   shadow: new Map(),
 };
 
@@ -160,9 +161,17 @@ export class Stats {
     return slot === undefined ? 0 : this.#ledger.queue.length(slot);
   }
 
-  /** Times from accept to a verified handshake, from the first dial to a connected server, and in the queue of those that got a place. */
-  latencies(): Readonly<Record<'handshake' | 'connect' | 'queued', LatencyTotals>> {
-    return { handshake: this.#ledger.handshakes(), connect: this.#ledger.connects(), queued: this.#ledger.queued() };
+  /**
+   * Times from accept to a verified handshake, from the first dial to a connected server, in the queue of those that got a place, and of
+   * those whose turn came by their rate limit until it did.
+   */
+  latencies(): Readonly<Record<'handshake' | 'connect' | 'queued' | 'delay', LatencyTotals>> {
+    return {
+      handshake: this.#ledger.handshakes(),
+      connect: this.#ledger.connects(),
+      queued: this.#ledger.queued(),
+      delay: this.#ledger.delays(),
+    };
   }
 
   /** TLS sessions of before that clients took up again. */

@@ -5,10 +5,12 @@ import { type Departure, type DepartureBounds, peekDeparture, takeDeparture } fr
 import { type LimitState, limiterInForce, peekLimit } from '../domain/ratelimit/limit-state.ts';
 import type { ShadowOutcome } from '../domain/shadow.ts';
 import type { LaneWriter } from '../shared/memory/lane-writer.ts';
-import { DelayLines } from './delay-line.ts';
+import type { DelayedConnections } from './delayed-connections.ts';
 import { once } from './once.ts';
 import { Refusal } from './refusal.ts';
+import type { Ground } from './standing.ts';
 import type { ClientView, RateView } from './view.ts';
+import type { Waiting } from './waiting.ts';
 
 type Log = Pick<Logger, 'debug'>;
 
@@ -29,36 +31,40 @@ export interface Place {
   release(): void;
 }
 
-/** What keeps the lines of delayed connections bounded in each worker; a leaky bucket brings its own bound, over all of them. */
-const MOST_WAITING = 1_000;
+export interface AdmissionParts {
+  readonly lane: LaneWriter;
+  /** Must be the same clock in every worker: the limiter cells hold its readings. */
+  readonly nowMs: () => number;
+  /** A client's limit in the state of now: a connection that waits may have come by another. */
+  readonly rateNow: (clientId: string) => RateView | undefined;
+  readonly delayed: DelayedConnections;
+  readonly log: Log;
+}
 
 export class Admission {
   readonly #lane: LaneWriter;
   readonly #nowMs: () => number;
   readonly #rateNow: (clientId: string) => RateView | undefined;
-  readonly #lines: DelayLines;
+  readonly #delayed: DelayedConnections;
   readonly #log: Log;
 
-  /**
-   * `nowMs` must be the same clock in every worker: the limiter cells hold its readings. `rateNow` gives a client's limit in the state of
-   * now: a connection that waits may have come by another.
-   */
-  constructor(parts: { lane: LaneWriter; nowMs: () => number; rateNow: (clientId: string) => RateView | undefined; log: Log }) {
+  constructor(parts: AdmissionParts) {
     this.#lane = parts.lane;
     this.#nowMs = parts.nowMs;
     this.#rateNow = parts.rateNow;
-    this.#lines = new DelayLines(parts.nowMs, MOST_WAITING);
+    this.#delayed = parts.delayed;
     this.#log = parts.log;
   }
 
   /**
    * Lets a connection pass its client's limits and takes its place.
-   * @throws Refusal `rate_limited`, `too_many_connections`, or `client_gone` when the client left while it waited.
+   * @throws Refusal `rate_limited`, `too_many_connections`, `client_gone` when the client left while it waited, or why it is not allowed
+   * any longer
    */
-  async admit(view: ClientView, gone: AbortSignal): Promise<Place> {
+  async admit(view: ClientView, ground: Ground, waiting: Waiting): Promise<Place> {
     const place = this.#takePlace(view);
     try {
-      if (view.rate !== undefined) await this.#passRate(view, view.rate, gone);
+      if (view.rate !== undefined) await this.#passRate(view, view.rate, ground, waiting);
       return place;
     } catch (error) {
       place.release();
@@ -88,7 +94,7 @@ export class Admission {
     if (seen === 'on_their_way') return inShadow(client, overRate(rate.policy, SOON_MS));
     const { policy, nowMs, verdict, departure } = seen;
     if (typeof departure !== 'number') return inShadow(client, waitedInVain(departure, policy));
-    if (this.#lines.waiting(client.clientId) >= MOST_WAITING) return inShadow(client, waitedInVain('line_full', policy));
+    if (this.#delayed.isFull(client.clientId)) return inShadow(client, waitedInVain('line_full', policy));
     if (departure > nowMs) return `it would wait ${Math.ceil(departure - nowMs)} ms${client.limits.shadow ? ' (shadow: it does not)' : ''}`;
     if (!verdict.admitted) return inShadow(client, overRate(policy, verdict.retryAfterMs));
     return `${verdict.remaining} more now, of ${policy.limit} in ${policy.windowMs} ms (${policy.algorithm})`;
@@ -106,7 +112,7 @@ export class Admission {
     return { release: once(() => this.#lane.releaseClient(slot)) };
   }
 
-  async #passRate({ client, slot }: ClientView, rate: RateView, gone: AbortSignal): Promise<void> {
+  async #passRate({ client, slot }: ClientView, rate: RateView, ground: Ground, waiting: Waiting): Promise<void> {
     const { policy } = rate;
     if (client.limits.shadow) {
       this.#passRateInShadow(client, slot, rate);
@@ -114,8 +120,7 @@ export class Admission {
       const delayMs = this.#ask(client.clientId, rate);
       if (delayMs !== undefined) throw overRate(policy, delayMs);
     } else {
-      const waited = await this.#lines.wait(client.clientId, () => this.#takeDeparture(client.clientId, rate), gone);
-      if (waited === 'gone') throw new Refusal('client_gone', 'the client left while it waited for its turn');
+      const waited = await this.#delayed.wait(ground, slot, () => this.#takeDeparture(client.clientId, rate), waiting);
       if (waited !== 'admitted') throw waitedInVain(waited, policy);
     }
   }

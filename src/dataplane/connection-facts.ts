@@ -25,6 +25,8 @@ export interface Facts {
   group?: string;
   server?: string;
   attempts?: number;
+  /** For its turn by the rate limit, until it came or it gave up; absent: it did not wait. */
+  delayedMs?: number;
   /** In the queue, until it got a place or gave up; absent: it did not wait. */
   queuedMs?: number;
   handshakeMs?: number;
@@ -44,6 +46,11 @@ export function noteSource({ address, via }: Source, facts: Facts): void {
   if (via === undefined) return;
   facts.remote = formatAddress(address);
   facts.via = via;
+}
+
+/** It waits for its turn no longer, after so many milliseconds. */
+export function noteDelayed(waitedMs: number, facts: Facts): void {
+  facts.delayedMs = roundMs(waitedMs);
 }
 
 /** It has left the queue, after so many milliseconds. */

@@ -12,7 +12,7 @@ import { enterAddress } from './address-guard.ts';
 import type { Admission, Place } from './admission.ts';
 import { presentedChain } from './certificate-chain.ts';
 import type { CertificateTrust } from './certificate-trust.ts';
-import { type Facts, factsOf, idBeforeServing, noteQueued, noteSource, report, roundMs } from './connection-facts.ts';
+import { type Facts, factsOf, idBeforeServing, noteDelayed, noteQueued, noteSource, report, roundMs } from './connection-facts.ts';
 import { dialWith } from './dial.ts';
 import { countingFailures } from './failure-runs.ts';
 import { clientOf, groupNamed, identityIn, listenerNamed, refuseIfRevoked, routeOf } from './gates.ts';
@@ -25,7 +25,7 @@ import { requestedOf } from './requested.ts';
 import { reset } from './reset.ts';
 import { type ServingContext, serve, tellRefused } from './serve.ts';
 import { type HeaderBounds, type Source, sourceOf } from './source.ts';
-import { type Ground, withdrawn } from './standing.ts';
+import { type Ground, objectionTo } from './standing.ts';
 import { connectUpstream, type Dial, type Reservation, type Upstream } from './upstream.ts';
 import type { ClientView, View } from './view.ts';
 import type { WaitingRoom } from './waiting-room.ts';
@@ -78,10 +78,10 @@ export async function handleConnection(raw: Socket, listenerName: string, front:
     client = recognise(peer, context.view(), facts);
     const group = authorise(client, listenerName, downstream, context.view(), facts);
     const ground = { ...peer, clientId: client.client.clientId, group };
-    place = await context.admission.admit(client, givenUp);
     const stillTrusted = () => context.trust.refuseIfWithdrawn(listenerName, trustedAsOf, () => presentedChain(downstream));
-    const waiting = { gone: givenUp, stillTrusted, onWaited: (ms: number) => noteQueued(ms, facts) };
-    reservation = await context.waitingRoom.reserve(ground, client.slot, waiting);
+    const waiting = { gone: givenUp, stillTrusted };
+    place = await context.admission.admit(client, ground, { ...waiting, onWaited: (ms) => noteDelayed(ms, facts) });
+    reservation = await context.waitingRoom.reserve(ground, client.slot, { ...waiting, onWaited: (ms) => noteQueued(ms, facts) });
     const dial = dialFor(group, { source, identity, downstream }, facts, context);
     upstream = await connect(ground, reservation, dial, gone, facts, context);
     await stillTrusted();
@@ -181,8 +181,8 @@ async function connect(
 
 /** The state may have changed while the client waited or its server was dialled: what it is not allowed now is not served. */
 function refuseIfWithdrawn(ground: Ground, view: View): void {
-  const withdrawal = withdrawn(ground, view);
-  if (withdrawal !== undefined) throw new Refusal(withdrawal.refusal, withdrawal.detail);
+  const objection = objectionTo(ground, view);
+  if (objection !== undefined) throw objection;
 }
 
 /** The client whose certificate is refused, if it is proven to be. */

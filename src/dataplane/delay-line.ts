@@ -55,6 +55,14 @@ export class DelayLine {
     });
   }
 
+  /** Lets all go that wait, and takes back the departures that were given. */
+  open(): void {
+    clearTimeout(this.#timer);
+    this.#departures.length = 0;
+    for (const go of this.#waiting.splice(0)) go();
+    this.#onEmpty();
+  }
+
   #setTimer(): void {
     const [next] = this.#departures;
     if (next === undefined) this.#onEmpty();
@@ -89,6 +97,16 @@ export class DelayLines {
   /** How many clients have a line now. */
   get size(): number {
     return this.#lines.size;
+  }
+
+  /** The clients that have a line now. */
+  get clientIds(): readonly string[] {
+    return [...this.#lines.keys()];
+  }
+
+  /** As {@link DelayLine.open}, of the line of this client. */
+  open(clientId: string): void {
+    this.#lines.get(clientId)?.open();
   }
 
   /** How many of the client's connections wait now. */

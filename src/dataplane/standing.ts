@@ -1,5 +1,6 @@
 import { isClient, type Peer } from '../domain/identity.ts';
 import type { CloseReason, RefusalReason } from '../domain/reasons.ts';
+import { Refusal } from './refusal.ts';
 import type { View } from './view.ts';
 
 /** On what ground a connection was let in. */
@@ -34,4 +35,10 @@ export function withdrawn({ identity, source, clientId, group }: Ground, { snaps
     return { refusal: 'not_authorized', close: 'permission_removed', detail: `${clientId} may no longer reach ${group}` };
   }
   return undefined;
+}
+
+/** The same for a connection that is not served yet: the refusal that it gets. */
+export function objectionTo(ground: Ground, view: View): Refusal | undefined {
+  const withdrawal = withdrawn(ground, view);
+  return withdrawal && new Refusal(withdrawal.refusal, withdrawal.detail);
 }

@@ -4,9 +4,10 @@ import type { LaneWriter } from '../shared/memory/lane-writer.ts';
 import { groupNamed } from './gates.ts';
 import { Refusal } from './refusal.ts';
 import { obstacleTo } from './server-view.ts';
-import { type Ground, withdrawn } from './standing.ts';
+import { type Ground, objectionTo } from './standing.ts';
 import { noneOf, type Reservation, reserve } from './upstream.ts';
 import type { GroupView, View } from './view.ts';
+import type { Waiting } from './waiting.ts';
 
 /** A connection of this worker in the queue of its group. */
 interface Waiter {
@@ -18,16 +19,6 @@ interface Waiter {
   deadline: NodeJS.Timeout | undefined;
   /** Ends the wait: with a place, which it has from then on, or without. */
   settle(outcome: Reservation | Refusal): void;
-}
-
-/** What a connection has to do with its wait. */
-export interface Waiting {
-  /** The client has left. */
-  readonly gone: AbortSignal;
-  /** @throws Refusal when the certificate is not trusted any more */
-  readonly stillTrusted: () => Promise<void>;
-  /** For how many milliseconds it waited, in vain or not. */
-  readonly onWaited: (ms: number) => void;
 }
 
 export interface WaitingRoomOptions {
@@ -191,8 +182,8 @@ export class WaitingRoom {
   /** Why the connection may not wait any longer by the state of now. */
   #objectionTo({ ground, groupSlot }: Waiter): Refusal | undefined {
     const view = this.#options.view();
-    const withdrawal = withdrawn(ground, view);
-    if (withdrawal !== undefined) return new Refusal(withdrawal.refusal, withdrawal.detail);
+    const objection = objectionTo(ground, view);
+    if (objection !== undefined) return objection;
     const group = view.group(ground.group);
     if (group === undefined || group.slot !== groupSlot) return new Refusal('no_route', `target group ${ground.group} was removed`);
     if (group.group.queue === undefined) return new Refusal('no_healthy_upstream', `${ground.group}: the queue was removed`);

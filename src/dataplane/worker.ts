@@ -11,6 +11,7 @@ import { HostAddresses } from '../shared/upstream-addresses.ts';
 import { Admission } from './admission.ts';
 import { CertificateTrust } from './certificate-trust.ts';
 import { type ConnectionContext, handleConnection } from './connection.ts';
+import { DelayedConnections } from './delayed-connections.ts';
 import { Doors } from './doors.ts';
 import { EventFeed } from './event-feed.ts';
 import { explain } from './explain.ts';
@@ -19,6 +20,7 @@ import { createWorkerLog } from './log.ts';
 import { Openings } from './openings.ts';
 import { Pacer } from './pacer.ts';
 import type { Front } from './plain-front.ts';
+import { objectionTo } from './standing.ts';
 import { HandshakeBudget, offeredAlpn, TlsFront } from './tls.ts';
 import { mergeSlots, View } from './view.ts';
 import { WaitingRoom } from './waiting-room.ts';
@@ -37,6 +39,7 @@ class Worker {
   readonly #openings: Openings;
   readonly #hosts: HostAddresses;
   readonly #addresses: AddressTable;
+  readonly #delayed: DelayedConnections;
   readonly #waitingRoom: WaitingRoom;
   #view: View;
   #onIdle: (() => void) | undefined;
@@ -50,6 +53,12 @@ class Worker {
     this.#hosts = new HostAddresses(birth.hosts);
     this.#addresses = new AddressTable(birth.memory.addresses, birth.lane);
     this.#view = new View(birth.snapshot, birth.slots, this.#lane);
+    this.#delayed = new DelayedConnections({
+      lane: this.#lane,
+      nowMs: monotonicMs,
+      isLimited: (clientId) => canDelay(this.#view, clientId),
+      objectionTo: (ground) => objectionTo(ground, this.#view),
+    });
     this.#waitingRoom = new WaitingRoom({ lane: this.#lane, view: () => this.#view, nowMs: monotonicMs });
     this.#events = new EventFeed(birth.watched, (events) => this.#send({ kind: 'events', ...events }));
     this.#trust = new CertificateTrust((listener) => this.#doors.material(listener), this.#live);
@@ -62,6 +71,7 @@ class Worker {
         lane: this.#lane,
         nowMs: monotonicMs,
         rateNow: (clientId) => this.#view.rateOf(clientId),
+        delayed: this.#delayed,
         log,
       }),
       waitingRoom: this.#waitingRoom,
@@ -137,6 +147,7 @@ class Worker {
           void this.#renew(renewed);
         }
         this.#live.pardonTheAllowed();
+        this.#delayed.reconsider();
         this.#waitingRoom.reconsider();
         this.#context.pacer.replan();
         this.#send({ kind: 'published', revision: snapshot.revision });
@@ -200,7 +211,10 @@ class Worker {
   /** Says how many connections are closed. Those that wait may be many and are refused in the course of time. */
   async #renew(listeners: readonly string[]): Promise<number> {
     const closed = await this.#trust.renew(listeners);
-    if (listeners.length > 0) void this.#waitingRoom.rejudge();
+    if (listeners.length > 0) {
+      void this.#delayed.rejudge();
+      void this.#waitingRoom.rejudge();
+    }
     return closed;
   }
 
@@ -239,6 +253,7 @@ class Worker {
       if (left === 0) return finish(0);
       this.#onIdle = () => finish(left);
       this.#live.closeAll('shutdown');
+      this.#delayed.dismissAll();
       this.#waitingRoom.dismissAll();
       // Those that are not served yet, in the handshake or waiting for a server.
       for (const socket of this.#sockets) if (!socket.destroyed) socket.resetAndDestroy();
@@ -254,6 +269,12 @@ class Worker {
   #send(message: FromWorker): void {
     this.#port.postMessage(message);
   }
+}
+
+/** Whether a limit of the client can make its connections wait; one in shadow only looks on. */
+function canDelay({ snapshot }: View, clientId: string): boolean {
+  const limits = snapshot.clients.get(clientId)?.limits;
+  return limits?.connectionRate !== undefined && !limits.shadow;
 }
 
 if (parentPort === null) throw new Error('this file runs as a worker thread of lbd');

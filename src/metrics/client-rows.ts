@@ -50,7 +50,8 @@ export class ClientRows {
   }
 }
 
-function sumOf(one: ClientRow, { active, accepted, bytesFromClient, bytesToClient, refused, paced, shadow }: ClientCounters): ClientRow {
+function sumOf(one: ClientRow, counters: ClientCounters): ClientRow {
+  const { active, accepted, bytesFromClient, bytesToClient, refused, paced, delayed, shadow } = counters;
   return {
     ...one,
     active: one.active + active,
@@ -59,6 +60,7 @@ function sumOf(one: ClientRow, { active, accepted, bytesFromClient, bytesToClien
     bytesToClient: one.bytesToClient + bytesToClient,
     refused: together(one.refused, refused),
     paced: { upload: one.paced.upload + paced.upload, download: one.paced.download + paced.download },
+    delayed: one.delayed + delayed,
     shadow: together(one.shadow, shadow),
   };
 }

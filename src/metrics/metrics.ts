@@ -100,6 +100,14 @@ export class Metrics {
       { name: 'portcullis_queue_wait_duration_seconds', help: 'Time in the queue, of connections that waited for a place and got one.' },
       () => stats.latencies().queued,
     );
+    collectLatency(
+      this.#registry,
+      {
+        name: 'portcullis_delay_duration_seconds',
+        help: 'Time that connections waited for their turn by action: delay, of those it came for.',
+      },
+      () => stats.latencies().delay,
+    );
     this.#describeGroups();
   }
 
@@ -176,6 +184,9 @@ export class Metrics {
     const each = (value: (row: ClientRow) => number) =>
       this.#clients.map((row): Sample => ({ labels: { client: row.label }, value: value(row) }));
     this.#gauge('client_connections_active', 'Connections that the client holds now.', () => each(({ active }) => Math.max(0, active)));
+    this.#gauge('client_connections_delayed', 'Connections of the client that wait now for their turn by its rate limit.', () =>
+      each(({ delayed }) => delayed),
+    );
     this.#counter('client_connections_total', 'Connections of the client that were served.', () => each(({ accepted }) => accepted));
     this.#counter('client_received_bytes_total', 'Bytes received from the client.', () => each(({ bytesFromClient }) => bytesFromClient));
     this.#counter('client_sent_bytes_total', 'Bytes sent to the client.', () => each(({ bytesToClient }) => bytesToClient));

@@ -78,6 +78,7 @@ test('GetState tells the whole state in the order of names, with health and coun
           pacedBytesFromClient: 0n,
           pacedBytesToClient: 0n,
           shadowRefused: [],
+          delayed: 0n,
         },
       ],
     ],

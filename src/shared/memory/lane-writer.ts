@@ -120,6 +120,16 @@ export class LaneWriter {
     countLatency(this.#own, LANE.queued, seconds);
   }
 
+  /** `seconds` that a connection waited for its turn, which has come. */
+  countDelay(seconds: number): void {
+    countLatency(this.#own, LANE.delay, seconds);
+  }
+
+  /** So many more of the client's connections wait for their turn, or fewer. */
+  countDelayed(clientSlot: number, change: 1 | -1): void {
+    this.#add(LANE.clients + clientSlot * CLIENT.width + CLIENT.delayed, change);
+  }
+
   countEnded(): void {
     this.#add(LANE.active, -1);
   }

@@ -59,12 +59,14 @@ export const CLIENT = {
   paced: 4,
   /** Bytes that wait for it now. */
   held: 6,
-  refused: 8,
-  shadow: 8 + REFUSAL_REASONS.length,
-  width: 8 + REFUSAL_REASONS.length + SHADOW_OUTCOMES.length,
+  /** Connections that wait now for their turn by the rate limit. */
+  delayed: 8,
+  refused: 9,
+  shadow: 9 + REFUSAL_REASONS.length,
+  width: 9 + REFUSAL_REASONS.length + SHADOW_OUTCOMES.length,
 } as const;
 /** What a lane has once, before its rows. */
-const HEAD_WORDS = 4 + REASONS.length + 3 * LATENCY_WORDS;
+const HEAD_WORDS = 4 + REASONS.length + 4 * LATENCY_WORDS;
 /** Where things are in a lane, in 64-bit words. */
 export const LANE = {
   accepted: 0,
@@ -74,8 +76,9 @@ export const LANE = {
   handshake: 3 + REASONS.length,
   connect: 3 + REASONS.length + LATENCY_WORDS,
   queued: 3 + REASONS.length + 2 * LATENCY_WORDS,
+  delay: 3 + REASONS.length + 3 * LATENCY_WORDS,
   /** TLS sessions of before that were taken up again. */
-  resumed: 3 + REASONS.length + 3 * LATENCY_WORDS,
+  resumed: 3 + REASONS.length + 4 * LATENCY_WORDS,
   servers: HEAD_WORDS,
   clients: HEAD_WORDS + MAX_SERVERS * SERVER.width,
   width: HEAD_WORDS + MAX_SERVERS * SERVER.width + MAX_CLIENTS * CLIENT.width,

@@ -38,6 +38,8 @@ export interface ClientTotals {
   readonly refused: ReadonlyMap<RefusalReason, number>;
   /** Bytes that have waited for the client's bandwidth. */
   readonly paced: Readonly<Record<Direction, number>>;
+  /** Connections that wait now for their turn by its rate limit. */
+  readonly delayed: number;
   /** What its limits would have done while they were in shadow. */
   readonly shadow: ReadonlyMap<ShadowOutcome, number>;
 }
@@ -139,6 +141,11 @@ export class SharedLedger {
     return readLatency((index) => this.#sum(LANE.queued + index));
   }
 
+  /** How long connections waited for their turn. */
+  delays(): LatencyTotals {
+    return readLatency((index) => this.#sum(LANE.delay + index));
+  }
+
   server(serverSlot: number): ServerTotals {
     const row = LANE.servers + serverSlot * SERVER.width;
     return {
@@ -167,6 +174,7 @@ export class SharedLedger {
       bytesToClient: this.#sum(row + CLIENT.bytesTo),
       refused,
       paced: { upload: this.#sum(row + CLIENT.paced), download: this.#sum(row + CLIENT.paced + 1) },
+      delayed: this.#sum(row + CLIENT.delayed),
       shadow,
     };
   }
@@ -179,6 +187,7 @@ export class SharedLedger {
     this.#releaseGauges(lane, LANE.clients + CLIENT.active, CLIENT.width, MAX_CLIENTS, TOTAL.clientActive);
     this.#lanes[lane]?.fill(0, LANE.active, LANE.active + 1);
     this.#releaseBytes(lane);
+    this.#releaseDelayed(lane);
     this.queue.releaseLane(lane);
   }
 
@@ -198,6 +207,16 @@ export class SharedLedger {
     }
   }
 
+  #releaseDelayed(lane: number): void {
+    const words = this.#lanes[lane];
+    if (words === undefined) return;
+    for (let slot = 0; slot < MAX_CLIENTS; slot++) {
+      const word = LANE.clients + slot * CLIENT.width + CLIENT.delayed;
+      // Reading costs no memory; writing would have every page of the rows committed.
+      if (words[word] !== 0) words[word] = 0;
+    }
+  }
+
   /** Counts and knows nothing of the row's server any more, but the connections that are held to it. */
   renewServer(serverSlot: number): void {
     const row = LANE.servers + serverSlot * SERVER.width;
@@ -211,7 +230,7 @@ export class SharedLedger {
   /** Counts nothing of the row's client any more, but its connections, the bytes of theirs that wait, and what they have used of its bandwidth. */
   renewClient(clientSlot: number): void {
     const row = LANE.clients + clientSlot * CLIENT.width;
-    this.#beginAtZero(row, CLIENT.width, [CLIENT.active, CLIENT.held, CLIENT.held + 1]);
+    this.#beginAtZero(row, CLIENT.width, [CLIENT.active, CLIENT.held, CLIENT.held + 1, CLIENT.delayed]);
   }
 
   /** Makes the row of an idle client ready for another one. */

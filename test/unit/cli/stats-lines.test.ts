@@ -28,6 +28,7 @@ function stats(second: number, more: Parameters<typeof WatchStatsResponse.fromPa
           rateHeadroom: 8,
           connectionsHeadroom: 0,
           shadowRefused: [{ reason: 'paced', count: 6n }],
+          delayed: 4n,
         },
       },
     ],
@@ -55,8 +56,8 @@ test('with a client they are its own, with what is left of its limits', () => {
   assert.deepEqual(linesOf({ clientId: 'c' }, stats(1), stats(2)), [
     'client c, since lbd started',
     'TIME  ACTIVE  ACCEPTED  PER SECOND  REFUSED  PER SECOND  UP/S  DOWN/S  LIMIT LEFT  BY REASON',
-    '12:00:01Z  5  10  -  2  -  -  -  0 open  refused: rate_limited 2; in shadow: paced 6',
-    '12:00:02Z  5  20  10.0  4  2.0  0 B  1.5 KB  0 open  refused: rate_limited 4; in shadow: paced 6',
+    '12:00:01Z  5  10  -  2  -  -  -  0 open  4 wait for their turn; refused: rate_limited 2; in shadow: paced 6',
+    '12:00:02Z  5  20  10.0  4  2.0  0 B  1.5 KB  0 open  4 wait for their turn; refused: rate_limited 4; in shadow: paced 6',
   ]);
 });
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LimiterCells } from '../../../src/controlplane/limiter-cells.ts';
 import { Admission } from '../../../src/dataplane/admission.ts';
+import { DelayedConnections } from '../../../src/dataplane/delayed-connections.ts';
 import { Refusal } from '../../../src/dataplane/refusal.ts';
 import type { ClientView, RateView } from '../../../src/dataplane/view.ts';
 import { NO_LIMITS } from '../../../src/domain/defaults.ts';
@@ -18,6 +19,14 @@ const BY_WINDOW: ConnectionRate = { algorithm: 'fixedWindow', limit: 2, windowMs
 const BY_LOG: ConnectionRate = { ...BY_WINDOW, algorithm: 'slidingWindowLog', limit: 6 };
 const DAILY = { windowMs: 86_400_000, action: 'reset' } as const;
 
+/** What a connection of the client comes with, that stays. */
+const GROUND = { identity: undefined, source: undefined, clientId: 'a', group: 'web' };
+const WAITING = { gone: new AbortController().signal, stillTrusted: async () => undefined, onWaited: () => undefined };
+
+function delayedOf(lane: LaneWriter): DelayedConnections {
+  return new DelayedConnections({ lane, nowMs: monotonicMs, isLimited: () => true, objectionTo: () => undefined });
+}
+
 /** A worker whose client's limit is edited. */
 function edited(before: ConnectionRate, after: ConnectionRate) {
   const limiters = new LimiterCells(monotonicMs);
@@ -32,10 +41,12 @@ function edited(before: ConnectionRate, after: ConnectionRate) {
   };
   const old = viewOf(before, 1);
   let rateNow: RateView | undefined = old.rate;
+  const lane = new LaneWriter(createSharedBuffers(1), 0);
   const admission = new Admission({
-    lane: new LaneWriter(createSharedBuffers(1), 0),
+    lane,
     nowMs: monotonicMs,
     rateNow: () => rateNow,
+    delayed: delayedOf(lane),
     log: { debug: () => undefined },
   });
   return {
@@ -44,7 +55,7 @@ function edited(before: ConnectionRate, after: ConnectionRate) {
     hear: (rate: RateView | undefined) => {
       rateNow = rate;
     },
-    admit: (view: ClientView) => admission.admit(view, new AbortController().signal),
+    admit: (view: ClientView) => admission.admit(view, GROUND, WAITING),
     peek: (view: ClientView) => admission.peekRate(view),
   };
 }
@@ -82,13 +93,19 @@ test('who waits for its turn while the limit is removed has it', async () => {
 
 test('a client that holds more than its limit is told both numbers', async () => {
   const lane = new LaneWriter(createSharedBuffers(1), 0);
-  const admission = new Admission({ lane, nowMs: monotonicMs, rateNow: () => undefined, log: { debug: () => undefined } });
+  const admission = new Admission({
+    lane,
+    nowMs: monotonicMs,
+    rateNow: () => undefined,
+    delayed: delayedOf(lane),
+    log: { debug: () => undefined },
+  });
   const viewOf = (concurrentConnections: number): ClientView => ({
     client: sampleClient('a', ['web'], { limits: { ...NO_LIMITS, concurrentConnections } }),
     slot: 0,
     rate: undefined,
   });
-  const admit = (limit: number) => admission.admit(viewOf(limit), new AbortController().signal);
+  const admit = (limit: number) => admission.admit(viewOf(limit), GROUND, WAITING);
   for (let held = 0; held < 3; held++) await admit(5);
   const refusal = { reason: 'too_many_connections', message: 'a holds 3 connections; its limit is 2' };
   await assert.rejects(admit(2), refusal);

@@ -117,6 +117,29 @@ describe('a delay line', () => {
     assert.ok(done.includes(`late admitted at ${MOST_WAITING + 1}`));
   });
 
+  it('that is opened lets all go, and keeps no departure for who comes next', async () => {
+    let opensMs = 0;
+    const lines = new DelayLines(Date.now, MOST_WAITING);
+    const reserve = () => {
+      opensMs += 500;
+      return opensMs;
+    };
+    const left = new AbortController();
+    void lines.wait('a', reserve, left.signal);
+    const waits = [lines.wait('a', reserve, STAYING), lines.wait('b', reserve, STAYING)];
+    left.abort();
+    lines.open('a');
+    assert.equal(await waits[0], 'admitted');
+    assert.deepEqual(lines.clientIds, ['b']);
+    opensMs = 200;
+    const next = lines.wait('a', reserve, STAYING);
+    await pass(699);
+    assert.equal(lines.waiting('a'), 1, 'it has a departure of its own');
+    await pass(1);
+    assert.equal(await next, 'admitted');
+    assert.equal(lines.size, 1);
+  });
+
   it('of a client is forgotten with the last departure in it', async () => {
     const lines = new DelayLines(Date.now, MOST_WAITING);
     const reserve = pace(100, 1000);

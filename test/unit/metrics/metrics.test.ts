@@ -89,6 +89,8 @@ describe('the metrics', () => {
       lane.countHandshake(0.02);
       lane.queue.join(slots.groupSlot('web') ?? assert.fail(), client, 9);
       lane.countQueued(3);
+      lane.countDelayed(client, 1);
+      lane.countDelay(2);
     }
     lanes[1].countHandshake(99);
     lanes[1].countConnect(0.001);
@@ -100,6 +102,8 @@ describe('the metrics', () => {
       ['portcullis_connections_total', {}, 2],
       ['portcullis_queue_length', { target_group: 'web' }, 2],
       ['portcullis_queue_wait_duration_seconds_sum', {}, 6],
+      ['portcullis_client_connections_delayed', { client: 'alice' }, 2],
+      ['portcullis_delay_duration_seconds_sum', {}, 4],
       ['portcullis_rebalance_remaining', { target_group: 'web' }, 4],
       ['portcullis_upstream_connections_total', server, 2],
       ['portcullis_upstream_connect_failures_total', server, 2],
@@ -164,6 +168,7 @@ describe('clients in the metrics', () => {
     bytesToClient: 20,
     refused: new Map([['rate_limited' as const, 1]]),
     paced: { upload: 1, download: 2 },
+    delayed: 1,
     shadow: new Map([['paced' as const, 1]]),
     headroom: { rate: 4, connections: 3, upload: 2, download: 1 },
   });
@@ -182,6 +187,7 @@ describe('clients in the metrics', () => {
     assert.deepEqual(rows.at(-1)?.refused, new Map([['rate_limited', 3]]));
     assert.deepEqual(rows.at(-1)?.shadow, new Map([['paced', 3]]));
     assert.deepEqual(rows.at(-1)?.paced, { upload: 3, download: 6 });
+    assert.equal(rows.at(-1)?.delayed, 3);
   });
 
   test('keep their place, and one that is called like the rest is of the rest', async () => {

@@ -1136,6 +1136,8 @@ export interface ClientCounters {
   pacedBytesToClient: bigint;
   /** What its limits would have done while they were in shadow: rate_limited, too_many_connections, delayed, paced. */
   shadowRefused: ReasonCount[];
+  /** Connections that wait now for their turn by its rate limit (LIMIT_ACTION_DELAY); they are among active. */
+  delayed: bigint;
 }
 
 export interface ReasonCount {
@@ -5501,6 +5503,7 @@ function createBaseClientCounters(): ClientCounters {
     pacedBytesFromClient: 0n,
     pacedBytesToClient: 0n,
     shadowRefused: [],
+    delayed: 0n,
   };
 }
 
@@ -5571,6 +5574,12 @@ export const ClientCounters: MessageFns<ClientCounters> = {
     }
     for (const v of message.shadowRefused) {
       ReasonCount.encode(v!, writer.uint32(106).fork()).join();
+    }
+    if (message.delayed !== 0n) {
+      if (BigInt.asUintN(64, message.delayed) !== message.delayed) {
+        throw new globalThis.Error("value provided for field message.delayed of type uint64 too large");
+      }
+      writer.uint32(112).uint64(message.delayed);
     }
     return writer;
   },
@@ -5692,6 +5701,14 @@ export const ClientCounters: MessageFns<ClientCounters> = {
             message.shadowRefused.push(ReasonCount.decode(reader, reader.uint32()));
             continue;
           }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.delayed = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5759,6 +5776,7 @@ export const ClientCounters: MessageFns<ClientCounters> = {
         : globalThis.Array.isArray(object?.shadow_refused)
         ? object.shadow_refused.map((e: any) => ReasonCount.fromJSON(e))
         : [],
+      delayed: isSet(object.delayed) ? BigInt(object.delayed) : 0n,
     };
   },
 
@@ -5803,6 +5821,9 @@ export const ClientCounters: MessageFns<ClientCounters> = {
     if (message.shadowRefused?.length) {
       obj.shadowRefused = message.shadowRefused.map((e) => ReasonCount.toJSON(e));
     }
+    if (message.delayed !== 0n) {
+      obj.delayed = message.delayed.toString();
+    }
     return obj;
   },
 
@@ -5836,6 +5857,7 @@ export const ClientCounters: MessageFns<ClientCounters> = {
       ? BigInt(object.pacedBytesToClient)
       : 0n;
     message.shadowRefused = object.shadowRefused?.map((e) => ReasonCount.fromPartial(e)) || [];
+    message.delayed = (object.delayed !== undefined && object.delayed !== null) ? BigInt(object.delayed) : 0n;
     return message;
   },
 };
