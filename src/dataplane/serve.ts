@@ -2,12 +2,13 @@
 import type { Socket } from 'node:net';
 import type { Identity } from '../domain/identity.ts';
 import type { Timeouts } from '../domain/model.ts';
-import type { CloseReason, Reason } from '../domain/reasons.ts';
+import type { EndReason, Reason } from '../domain/reasons.ts';
 import type { LaneWriter } from '../shared/memory/lane-writer.ts';
 import { paceOf } from './bandwidth.ts';
 import { presentedChain } from './certificate-chain.ts';
 import { connectionFacts, type Facts, numberOf } from './connection-facts.ts';
 import type { EventFeed } from './event-feed.ts';
+import { firstWords, isToBeScreened } from './first-words.ts';
 import type { LiveConnection, LiveConnections } from './live-connections.ts';
 import type { Pacer } from './pacer.ts';
 import { reset } from './reset.ts';
@@ -42,7 +43,7 @@ export interface Serving {
 }
 
 /** Copies bytes until both sides are closed, and says why they are. */
-export async function serve(serving: Serving, facts: Facts, context: ServingContext): Promise<CloseReason> {
+export async function serve(serving: Serving, facts: Facts, context: ServingContext): Promise<EndReason> {
   const { lane, live, events, wallMs } = context;
   const splice = spliceOf(serving, facts, context);
   const openedAtMs = wallMs();
@@ -50,7 +51,7 @@ export async function serve(serving: Serving, facts: Facts, context: ServingCont
   live.add(connection);
   events.add(() => ({ kind: 'opened', atMs: openedAtMs, connection: connection.facts() }));
   lane.countAccepted(serving.client.slot);
-  let reason: CloseReason = 'internal_error';
+  let reason: EndReason = 'internal_error';
   try {
     reason = await splice.run();
     return reason;
@@ -88,6 +89,7 @@ function spliceOf({ raw, downstream, upstream, client }: Serving, facts: Facts, 
     nowMs,
     resetClient: () => reset(raw, downstream),
     pace: paceOf(client, view, pacer),
+    firstWords: isToBeScreened(raw, view().listener(facts.listener)) ? firstWords(raw, timeouts.handshakeMs) : undefined,
     onBytesUp: (bytes) => {
       facts.bytesUp += bytes;
       lane.countBytesUp(client.slot, server.slot, bytes);

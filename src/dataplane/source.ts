@@ -33,12 +33,12 @@ export function directSource(raw: Socket): Source {
 
 /**
  * Reads the header that a connection from a network of `acceptProxyProtocol` must begin with; what follows the header stays to be
- * read. Other connections are not looked at.
+ * read. Those of others are not looked at here.
  * @throws Refusal `proxy_protocol_invalid` when it is none or does not come in time, `too_many_handshakes`
  */
 export async function sourceOf(raw: Socket, listener: Listener, bounds: HeaderBounds): Promise<Source> {
   const direct = directSource(raw);
-  if (!trustedBy(listener).some((network) => contains(network, direct.bits))) return direct;
+  if (!accepts(listener, direct.bits)) return direct;
   bounds.budget.take();
   try {
     const ends = await headerEnds(raw, bounds.timeoutMs);
@@ -53,6 +53,11 @@ export async function sourceOf(raw: Socket, listener: Listener, bounds: HeaderBo
   } finally {
     bounds.budget.giveBack();
   }
+}
+
+/** True when connections from the address (as of cidr.ts) begin with a header. */
+export function accepts(listener: Listener, bits: bigint): boolean {
+  return trustedBy(listener).some((network) => contains(network, bits));
 }
 
 function headerEnds(raw: Socket, timeoutMs: number): Promise<ReadHeaderWhole['header']['ends']> {

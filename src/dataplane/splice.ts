@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { Timeouts } from '../domain/model.ts';
 import type { Direction } from '../domain/ratelimit/byte-line.ts';
-import type { CloseReason } from '../domain/reasons.ts';
+import type { CloseReason, EndReason } from '../domain/reasons.ts';
 import { tcpBelow } from '../shared/upstream-socket.ts';
 import type { Held } from './pacer.ts';
 import { reset } from './reset.ts';
@@ -21,6 +21,8 @@ export interface SpliceOptions {
   readonly onBytesUp: (bytes: number) => void;
   readonly onBytesDown: (bytes: number) => void;
   readonly pace: Pace;
+  /** What the client says first, where that is to be looked at before the server hears it; undefined then: it must not. */
+  readonly firstWords?: Promise<Buffer | undefined> | undefined;
   /** Sends a TCP RST on the socket below the client's TLS. */
   readonly resetClient: () => void;
 }
@@ -32,7 +34,8 @@ export interface SpliceOptions {
 export const TURN_BYTES = 256 * 1024;
 
 /** Ends that this side decides on and that the client must not take for the end of the data. */
-const RESETS_THE_CLIENT: ReadonlySet<CloseReason> = new Set([
+const RESETS_THE_CLIENT: ReadonlySet<EndReason> = new Set([
+  'proxy_protocol_invalid',
   'client_removed',
   'permission_removed',
   'revoked',
@@ -54,7 +57,7 @@ const RESETS_THE_CLIENT: ReadonlySet<CloseReason> = new Set([
  */
 export class Splice {
   readonly #options: SpliceOptions;
-  readonly #finished = Promise.withResolvers<CloseReason>();
+  readonly #finished = Promise.withResolvers<EndReason>();
   readonly #startedMs: number;
   #lastMoveMs: number;
   #timer: NodeJS.Timeout | undefined;
@@ -63,7 +66,7 @@ export class Splice {
   #open = 2;
   /** The side that ended first. */
   #firstEnd: CloseReason | undefined;
-  #reason: CloseReason | undefined;
+  #reason: EndReason | undefined;
 
   constructor(options: SpliceOptions) {
     this.#options = options;
@@ -72,8 +75,8 @@ export class Splice {
   }
 
   /** Copies until both sockets are closed, and says why they closed. */
-  run(): Promise<CloseReason> {
-    const { client, upstream, onBytesUp, onBytesDown } = this.#options;
+  run(): Promise<EndReason> {
+    const { client, upstream, onBytesUp, onBytesDown, firstWords } = this.#options;
     for (const [socket, reason] of [
       [client, 'client_reset'],
       [upstream, 'upstream_reset'],
@@ -82,7 +85,13 @@ export class Splice {
       if (socket.closed) this.#onClose(reason);
       else socket.on('close', () => this.#onClose(reason));
     }
-    this.#pump(client, upstream, 'upload', 'client_closed', onBytesUp);
+    const hear = (first?: Buffer) => this.#pump(client, upstream, 'upload', 'client_closed', onBytesUp, first);
+    if (firstWords === undefined) hear();
+    else
+      void firstWords.then((first) => {
+        if (first === undefined) this.close('proxy_protocol_invalid');
+        else if (this.#reason === undefined) hear(first);
+      });
     this.#pump(upstream, client, 'download', 'upstream_closed', onBytesDown);
     this.#watchTime();
     // One side may have gone before the listeners above were there.
@@ -97,7 +106,7 @@ export class Splice {
   }
 
   /** Ends both sides now, for this reason; the first reason stays. */
-  close(reason: CloseReason): void {
+  close(reason: EndReason): void {
     if (this.#reason !== undefined) return;
     this.#reason = reason;
     const { client } = this.#options;
@@ -165,7 +174,7 @@ export class Splice {
     this.#timer = setTimeout(() => side.destroy(), this.#options.timeouts.halfCloseMs);
   }
 
-  #pump(from: Socket, to: Socket, direction: Direction, ended: CloseReason, count: (bytes: number) => void): void {
+  #pump(from: Socket, to: Socket, direction: Direction, ended: CloseReason, count: (bytes: number) => void, first?: Buffer): void {
     let hasEnded = false;
     let taken = 0;
     let isResting = false;
@@ -198,13 +207,15 @@ export class Splice {
       if (taken >= TURN_BYTES) rest();
       steer();
     };
-    from.on('data', (chunk: Buffer) => {
+    const take = (chunk: Buffer) => {
       this.#lastMoveMs = this.#options.nowMs();
       const held = this.#options.pace(direction, chunk.length, () => pass(chunk));
       if (held === undefined) return;
       this.#held.set(direction, held);
       steer();
-    });
+    };
+    if (first !== undefined && first.length > 0) take(first);
+    from.on('data', take);
     to.on('drain', () => {
       this.#lastMoveMs = this.#options.nowMs();
       steer();

@@ -62,6 +62,13 @@ export function readProxyHeader(bytes: Uint8Array): ReadHeader {
   return invalid(`it begins with ${hex(bytes.subarray(0, 4))}, which neither version does`);
 }
 
+/** Whether this begins as a header does; `part`: it may still come to that. */
+export function signatureIn(bytes: Uint8Array): 'none' | 'part' | 'whole' {
+  const begun = [V1_BEGINS, V2_BEGINS].find((signature) => beginsAs(bytes, signature));
+  if (begun === undefined) return 'none';
+  return bytes.length < begun.length ? 'part' : 'whole';
+}
+
 function readV1(bytes: Uint8Array): ReadHeader {
   const seen = bytes.subarray(0, LONGEST_V1);
   const end = seen.findIndex((byte) => byte < 0x20 || byte > 0x7e);

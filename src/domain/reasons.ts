@@ -57,6 +57,8 @@ export const REASONS = [...REFUSAL_REASONS, ...CLOSE_REASONS] as const;
 
 export type RefusalReason = (typeof REFUSAL_REASONS)[number];
 export type CloseReason = (typeof CLOSE_REASONS)[number];
+/** How a connection that was given a server ends: a plain one may be refused for its first words, which come after the server's. */
+export type EndReason = CloseReason | Extract<RefusalReason, 'proxy_protocol_invalid'>;
 export type Reason = (typeof REASONS)[number];
 
 const INDEX: ReadonlyMap<string, number> = new Map(REASONS.map((reason, index) => [reason, index]));
@@ -79,7 +81,8 @@ export function isRefusal(reason: Reason): reason is RefusalReason {
 export const REASON_MEANING: Readonly<Record<Reason, string>> = {
   too_many_handshakes: 'the worker already had its bound of unfinished TLS handshakes; look for a flood from one address',
   handshake_timeout: 'the client did not finish the TLS handshake within handshakeTimeout',
-  handshake_failed: 'the TLS handshake failed: no common version or cipher, not TLS at all, or the client gave up',
+  handshake_failed:
+    'the TLS handshake failed: no common version or cipher, not TLS at all (a PROXY header from where none is accepted), or the client gave up',
   no_client_certificate: 'the client presented no certificate; mutual TLS needs one',
   certificate_untrusted: 'no chain from the client certificate to the CA in caCert',
   certificate_revoked: 'the client certificate is on the revocation list, or was revoked at run time or in revokedCertificates',
@@ -97,7 +100,7 @@ export const REASON_MEANING: Readonly<Record<Reason, string>> = {
   client_gone: 'the client left before an upstream server was connected',
   address_limited: 'the source address is over what perAddress of the listener allows one address',
   proxy_protocol_invalid:
-    'the connection did not begin with a PROXY protocol header that is well formed, or came from where none is accepted',
+    'the connection did not begin with a PROXY protocol header that is well formed; or, on a plain listener with acceptProxyProtocol, it began with one and came from where none is accepted',
   queue_full: 'every server is at its maxConnections, and as many connections wait as the queue holds',
   queue_timeout: 'every server stayed at its maxConnections for as long as the queue lets a connection wait',
   upstream_tls_failed: 'the TLS handshake with every server that was tried failed; look at upstreamTls of the target group',

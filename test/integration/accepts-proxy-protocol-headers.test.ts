@@ -5,7 +5,7 @@ import { describe, type TestContext, test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import type { KeyAndCertificate } from '../../certs/issuing.ts';
 import { proxyHeaderV1, proxyHeaderV2, TLV, textTlv } from '../../src/domain/proxy-protocol.ts';
-import { echoServer, type TestUpstream } from '../support/echo-servers.ts';
+import { bannerServer, echoServer, type TestUpstream } from '../support/echo-servers.ts';
 import { type RunningBalancer, startBalancer, uncheckedGroup } from '../support/running-balancer.ts';
 import { tcpClient } from '../support/tcp-client.ts';
 
@@ -157,5 +157,81 @@ describe('what does not begin with a header is refused', () => {
       assert.match(line.remote, /^127\.0\.0\.1:/);
     }
     balancer.assertIdle();
+  });
+});
+
+describe('a plain listener that accepts headers from certain proxies', () => {
+  const elsewhere = { name: 'plain', address: '127.0.0.1:0', plain: true, acceptProxyProtocol: ['203.0.113.0/24'] };
+  const lan = { clientId: 'lan', match: { cidr: '127.0.0.0/8' }, allowedTargetGroups: ['web'] };
+
+  async function start(t: TestContext, upstream: TestUpstream, listener: object = elsewhere): Promise<RunningBalancer> {
+    return startBalancer(t, {
+      config: {
+        listenAddress: undefined,
+        listeners: [listener],
+        targetGroups: [uncheckedGroup('web', [upstream.address])],
+        clients: [lan],
+        timeouts: { handshakeTimeout: '1s' },
+      },
+    });
+  }
+
+  /** What the client hears, and how the connection ends, when it says this. */
+  async function say(t: TestContext, balancer: RunningBalancer, words: Uint8Array, size: number, end: boolean) {
+    const { socket, ending } = await tcpClient(t, balancer.port());
+    let heard = '';
+    socket.on('data', (chunk) => (heard += String(chunk)));
+    await writeInParts(socket, words, size);
+    if (end) socket.end();
+    return { how: (await ending).how, heard };
+  }
+
+  for (const [version, header] of [
+    ['1', proxyHeaderV1(ENDS)],
+    ['2', proxyHeaderV2(ENDS, [])],
+  ] as const) {
+    for (const size of [1, 1000]) {
+      test(`refuses a header of version ${version} from others, ${size} bytes at a time, and its server hears none of it`, async (t) => {
+        const upstream = await echoServer(t);
+        const balancer = await start(t, upstream);
+        assert.deepEqual(await say(t, balancer, header, size, false), { how: 'reset', heard: '' });
+        const line = await balancer.nextLine();
+        assert.deepEqual([line.reason, line.client, line.bytesUp], ['proxy_protocol_invalid', 'lan', 0]);
+        balancer.assertIdle();
+      });
+    }
+  }
+
+  test('refuses the beginning of one that goes no further in time', async (t) => {
+    const balancer = await start(t, await echoServer(t));
+    assert.deepEqual(await say(t, balancer, Buffer.from('PROX'), 4, false), { how: 'reset', heard: '' });
+    assert.equal((await balancer.nextLine()).reason, 'proxy_protocol_invalid');
+    balancer.assertIdle();
+  });
+
+  for (const words of ['P', 'PROXIES', '\r\n', 'hello', '']) {
+    for (const size of [1, 1000]) {
+      test(`passes ${JSON.stringify(words)} on, ${size} bytes at a time`, async (t) => {
+        const balancer = await start(t, await echoServer(t));
+        assert.equal((await say(t, balancer, Buffer.from(words), size, true)).heard, words);
+        const line = await balancer.nextLine();
+        assert.deepEqual([line.reason, line.bytesUp], ['client_closed', words.length]);
+        balancer.assertIdle();
+      });
+    }
+  }
+
+  test('lets a server speak first', async (t) => {
+    const balancer = await start(t, await bannerServer(t, 'SSH-2.0'));
+    const { socket } = await tcpClient(t, balancer.port());
+    const [banner] = await once(socket, 'data');
+    assert.equal(String(banner), 'SSH-2.0');
+  });
+
+  test('is another than one that accepts none, which copies whatever comes', async (t) => {
+    const { acceptProxyProtocol: _, ...transparent } = elsewhere;
+    const balancer = await start(t, await echoServer(t), transparent);
+    const header = proxyHeaderV1(ENDS);
+    assert.equal((await say(t, balancer, header, 1000, true)).heard, Buffer.from(header).toString());
   });
 });
