@@ -1,9 +1,10 @@
 /** What an administrator may not do to himself, to another one, or to two clients at once: shut a certificate out by mistake. */
 import { status as Code } from '@grpc/grpc-js';
 import type { Planned } from '../controlplane/planner.ts';
+import { checkClientValues } from '../domain/checks.ts';
 import { ClientIndex, type Identity, isClient } from '../domain/identity.ts';
 import type { Client, IdentityMatch, Snapshot } from '../domain/model.ts';
-import { isSameMatch, type Overlap, overlapsOf, takesInAll, unitAlone } from '../domain/overlap.ts';
+import { isNetworkAlone, isSameMatch, type Overlap, overlapsOf, takesInAll, unitAlone } from '../domain/overlap.ts';
 import { ROLES, type Role, type RoleRules } from '../domain/roles.ts';
 import type { Caller } from './caller.ts';
 import { AdminError } from './errors.ts';
@@ -23,18 +24,19 @@ export class LockoutGuard {
 
   /**
    * What may not be meant of a client that is to be added, or to become this.
-   * @throws AdminError `ADMIN_LOCKOUT` when it takes an administrator's certificate, `CLIENT_OVERLAP` when it and another client cannot be told apart
+   * @throws DomainError `invalid` when it is malformed, AdminError `ADMIN_LOCKOUT` when it takes an administrator's certificate, `CLIENT_OVERLAP` when it and another client cannot be told apart
    */
   checkClient(client: Client, current: Snapshot, caller: Caller): readonly string[] {
     if (isSameMatch(current.clients.get(client.clientId), client)) return [];
+    checkClientValues(client);
     this.#refuseLockout([client], current, caller);
     const overlaps = overlapsOf(client, current.clients.values());
     const always = overlaps.find((overlap) => overlap.always);
     if (always !== undefined) {
-      const problem = `every certificate of client "${always.narrow}" would be one of client "${always.wide}" too, and ${AMBIGUOUS}`;
+      const problem = sameForAll(always, client, 'would be');
       throw new AdminError(Code.FAILED_PRECONDITION, 'CLIENT_OVERLAP', `${problem}; give "${client.clientId}" another match`);
     }
-    return bounded([...overlaps.map(overlapWarning), ...this.#doubts(client, [...current.clients.values()])]);
+    return bounded([...overlaps.map((overlap) => overlapWarning(overlap, client)), ...this.#doubts(client, [...current.clients.values()])]);
   }
 
   /**
@@ -46,7 +48,12 @@ export class LockoutGuard {
     const changed = command.clients.put.filter((client) => !isSameMatch(current.clients.get(client.clientId), client));
     this.#refuseLockout(changed, current, caller);
     for (const { fingerprint } of command.revocations) this.refuseOwnCertificate(fingerprint, caller);
-    return bounded([...overlaps.map(overlapWarning), ...changed.flatMap((client) => this.#doubts(client, []))]);
+    const clientOf = ({ narrow }: Overlap) =>
+      command.clients.put.find(({ clientId }) => clientId === narrow) ?? current.clients.get(narrow);
+    return bounded([
+      ...overlaps.map((overlap) => overlapWarning(overlap, clientOf(overlap))),
+      ...changed.flatMap((client) => this.#doubts(client, [])),
+    ]);
   }
 
   /** For a revocation by one who has not said that he means himself. @throws AdminError `ADMIN_LOCKOUT` */
@@ -90,6 +97,7 @@ export class LockoutGuard {
 /** A client that is a whole organizational unit may take in what nobody thinks of. */
 function unitDoubts(client: Client, others: readonly Client[]): readonly string[] {
   const { clientId, match } = client;
+  if (isNetworkAlone(match)) return [];
   const unit = unitAlone(client);
   if (unit !== undefined)
     return [`${wholeUnit(clientId, unit)}: one that is another client's too is ${AMBIGUOUS}, and an administrator's opens nothing here`];
@@ -116,9 +124,17 @@ function lockout(message: string): AdminError {
   return new AdminError(Code.FAILED_PRECONDITION, 'ADMIN_LOCKOUT', message);
 }
 
-function overlapWarning({ narrow, wide, always }: Overlap): string {
+/** `either`: one of the two; both are networks when one is. */
+function sameForAll({ narrow, wide }: Overlap, either: Client | undefined, verb: 'is' | 'would be'): string {
+  return either !== undefined && isNetworkAlone(either.match)
+    ? `the network ${either.match.cidr} of client "${narrow}" ${verb} that of client "${wide}" too, and whoever comes from it is ${AMBIGUOUS}`
+    : `every certificate of client "${narrow}" ${verb} one of client "${wide}" too, and ${AMBIGUOUS}`;
+}
+
+function overlapWarning(overlap: Overlap, either: Client | undefined): string {
+  const { narrow, wide, always } = overlap;
   return always
-    ? `every certificate of client "${narrow}" is one of client "${wide}" too, and ${AMBIGUOUS}`
+    ? sameForAll(overlap, either, 'is')
     : `a certificate may be both client "${narrow}" and client "${wide}"; it is ${AMBIGUOUS}`;
 }
 

@@ -1,6 +1,6 @@
 /** Clients that shut a certificate out: their own, another client's or an administrator's. The admin API refuses them as well. */
 import { ANY_NAME_MATCH, type IdentityMatch } from '../domain/model.ts';
-import { type Known, overlapsAmong, takesInAll } from '../domain/overlap.ts';
+import { isNetworkAlone, type Known, overlapsAmong, takesInAll } from '../domain/overlap.ts';
 import { ROLES } from '../domain/roles.ts';
 import { at, isMapping, items, textOf } from './cross-checks.ts';
 import { found } from './problems.ts';
@@ -30,7 +30,9 @@ export function lockoutProblems(root: SourceNode): SourceProblem[] {
     const [inner, outer] = [clients.get(narrow), clients.get(wide)];
     if (!always || inner === undefined || outer === undefined) continue;
     const [earlier, later] = inner.place <= outer.place ? [inner, outer] : [outer, inner];
-    const why = `every certificate of ${found(narrow)} would be one of ${found(wide)} too, and refused as ambiguous_identity`;
+    const what = isNetworkAlone(inner.match) ? `the network ${inner.match.cidr}` : `every certificate of ${found(narrow)}`;
+    const whose = isNetworkAlone(inner.match) ? 'that' : 'one';
+    const why = `${what} would be ${whose} of ${found(wide)} too, and refused as ambiguous_identity`;
     report(later, `expected a match that tells it from ${found(earlier.clientId)} of line ${earlier.node.start.line}; ${why}`);
   }
   const rules = rulesIn(root);

@@ -86,6 +86,8 @@ export function unitAlone({ match }: Known): string | undefined {
 
 function overlapOf(a: Known, b: Known): Overlap | undefined {
   // Nearly all pairs end here: nothing is made for them.
+  // A network alone is for those without a certificate.
+  if (isNetworkAlone(a.match) !== isNetworkAlone(b.match)) return undefined;
   if (!shareName(a, b) && (a.match.ou === undefined || a.match.ou !== b.match.ou)) return undefined;
   if (hasField(a.match) && takesInAll(b, a.match)) return { narrow: a.clientId, wide: b.clientId, always: true };
   if (hasField(b.match) && takesInAll(a, b.match)) return { narrow: b.clientId, wide: a.clientId, always: true };
@@ -108,7 +110,8 @@ function areElsewhere(a: string | undefined, b: string | undefined): boolean {
   return !contains(one, other.bits) && !contains(other, one.bits);
 }
 
-function isNetworkAlone({ cn, dns, uri, ou, fingerprint, cidr }: IdentityMatch): boolean {
+/** True for a match by `cidr` alone: it is for those without a certificate. */
+export function isNetworkAlone({ cn, dns, uri, ou, fingerprint, cidr }: IdentityMatch): boolean {
   return cidr !== undefined && (cn ?? dns ?? uri ?? ou ?? fingerprint) === undefined;
 }
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { status as Code } from '@grpc/grpc-js';
+import { parseCidr } from '../../src/domain/cidr.ts';
 import { ANY_NAME_MATCH } from '../../src/domain/model.ts';
 import {
   AddClientRequest,
@@ -41,6 +42,29 @@ clients: [${clients.join(', ')}]
 const fingerprintOf = (pem: string) => new X509Certificate(pem).fingerprint256.replaceAll(':', '').toLowerCase();
 
 describe('a client', () => {
+  for (const cidr of ['10.0.0.1/8', '300.0.0.0/8', 'foo']) {
+    test(`of the network ${cidr} is refused for what it is`, async (t) => {
+      const admin = await startAdmin(t);
+      const boss = await admin.as('admin');
+      const problem = parseCidr(cidr);
+      assert.ok('problem' in problem);
+      for (const call of [add(boss, 'other', { cidr }), update(boss, 'clientA', { cidr })]) {
+        const { code, message } = await refused(call);
+        assert.equal(code, Code.INVALID_ARGUMENT);
+        assert.ok(message.includes(problem.problem), message);
+      }
+    });
+  }
+
+  test('of a network is told apart from those of certificates, and from others of the network', async (t) => {
+    const boss = await (await startAdmin(t)).as('admin');
+    await add(boss, 'team', { ou: 'Payments' });
+    assert.deepEqual((await add(boss, 'lan', { cidr: '10.0.0.0/8' })).warnings, []);
+    const { message } = await refused(add(boss, 'again', { cidr: '10.0.0.0/8' }));
+    assert.match(message, /the network 10\.0\.0\.0\/8 of client "again" would be that of client "lan" too/);
+    assert.doesNotMatch((await add(boss, 'more', { ou: 'Other' })).warnings.join(), /lan/);
+  });
+
   test('that cannot be told from another is refused, and one that perhaps cannot is a warning', async (t) => {
     const admin = await startAdmin(t);
     const boss = await admin.as('admin');
