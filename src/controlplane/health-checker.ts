@@ -7,6 +7,7 @@ import { type Opening, PLAIN_OPENING } from '../shared/upstream-socket.ts';
 import type { Subscriber } from './authority.ts';
 import { DueQueue } from './due-queue.ts';
 import type { HealthJournal, ServerHealth } from './health-journal.ts';
+import { type Pace, PacedQueue } from './paced-queue.ts';
 import type { ProbeResult } from './probes/look.ts';
 import { type Probe, probe as probeOverSockets } from './probes/probe.ts';
 import { checkSettings, healthOf, isCheckedSo, type WatchedServer, watchServer } from './watched-server.ts';
@@ -38,6 +39,8 @@ export interface HealthLog {
 const FIRST_PROBE_BOUND_MS = 1000;
 /** Further probes wait their turn: 10,000 servers must not need 10,000 sockets at once. */
 const MOST_AT_ONCE = 256;
+/** First probes, at a start or after a change of the check: no burst reaches the network, and 200 a second after the first 64. */
+const FIRST_ROUND: Pace = { atOnce: 64, more: 10, everyMs: 50 };
 /** A probe is early or late by up to this part of its interval, so that servers are not all looked at together. */
 const JITTER = 0.1;
 
@@ -49,6 +52,10 @@ export class HealthChecker {
   readonly #random: () => number;
   readonly #watched = new Map<string, WatchedServer>();
   readonly #due = new DueQueue<WatchedServer>(MOST_AT_ONCE, (watched) => this.#probeOnce(watched));
+  readonly #first = new PacedQueue<WatchedServer>(FIRST_ROUND, (watched) => {
+    this.#due.add(watched);
+    this.#due.run();
+  });
   /** lbd itself lacks something to look with, as far as the last probe that ended says. */
   #isShort = false;
   #unsubscribe: () => void = () => undefined;
@@ -60,7 +67,7 @@ export class HealthChecker {
     this.#random = parts.random ?? Math.random;
   }
 
-  /** Looks at every server at once. Resolves when each has been looked at, or after a second. Follows changes of state from then on. */
+  /** Looks at every server at once, at many of them a little later. Resolves when each has been looked at, or after a second. Follows changes of state from then on. */
   async start(): Promise<void> {
     this.#unsubscribe = this.#parts.authority.subscribe(({ previous, next }) => this.#follow(previous, next));
     this.#follow(EMPTY_SNAPSHOT, this.#parts.authority.snapshot);
@@ -133,14 +140,15 @@ export class HealthChecker {
       watched.settings = checkSettings(group);
       watched.resting = resting;
       if (resting) watched.firstProbe.resolve();
-      else this.#due.add(watched);
+      else this.#first.add(watched);
     }
-    this.#due.run();
+    this.#first.run();
   }
 
   #pause(watched: WatchedServer): void {
     clearTimeout(watched.timer);
     watched.nextProbeAtMs = undefined;
+    this.#first.delete(watched);
     this.#due.delete(watched);
     watched.running?.abort();
     watched.running = undefined;
@@ -224,7 +232,7 @@ export class HealthChecker {
     const { healthCheck } = watched.settings;
     if (healthCheck.type === 'none') return;
     const interval = nextIntervalMs(watched.health, healthCheck);
-    // First probes all happen at once: the second ones are spread over the whole interval.
+    // First probes happen close together: the second ones are spread over the whole interval.
     const delayMs = watched.probed ? interval * (1 - JITTER + 2 * JITTER * this.#random()) : interval * this.#random();
     watched.probed = true;
     watched.nextProbeAtMs = this.#nowMs() + delayMs;

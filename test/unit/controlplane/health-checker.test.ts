@@ -123,7 +123,33 @@ describe('the health checker', () => {
     assert.deepEqual(aborted, [true]);
   });
 
+  it('looks at few servers at once when it starts, and at more of them at a bounded pace', async (t) => {
+    const timers = fakeTimers(t);
+    const looked: string[] = [];
+    const probe: Probe = async ({ address }) => {
+      looked.push(address.host);
+      return up;
+    };
+    const hosts = Array.from({ length: 300 }, (_, index) => `10.0.${index >> 8}.${index & 255}`);
+    const addresses = hosts.map((host) => `${host}:80`);
+    const watch = await watchHealth(t, [web(addresses, { intervalMs: 60_000, maxIntervalMs: 60_000 })], { probe, random: () => 0.9 });
+    const started = watch.checker.start();
+    await timers.advance(0);
+    assert.equal(looked.length, 64);
+    assert.equal(watch.checker.statusOf('web', addresses[64] ?? '')?.health, 'unknown');
+    for (let step = 0; step < 20; step++) await timers.advance(50);
+    await started;
+    assert.equal(looked.length, 64 + 200, 'start waits for a second');
+    for (let step = 0; step < 4; step++) await timers.advance(50);
+    assert.deepEqual(looked, hosts, 'each once, in their order');
+    await timers.advance(50);
+    await watch.change({ kind: 'addUpstreamServer', group: 'web', server: sampleServer(SERVER) });
+    await timers.advance(0);
+    assert.equal(looked.length, 301, 'one that comes later is looked at when it comes');
+  });
+
   it('looks at a bounded number of servers at once, and at every one in the end', async (t) => {
+    const timers = fakeTimers(t);
     const addresses = Array.from({ length: 1000 }, (_, index) => `10.0.${index >> 8}.${index & 255}:80`);
     const waiting: (() => void)[] = [];
     let most = 0;
@@ -134,6 +160,7 @@ describe('the health checker', () => {
       });
     const watch = await watchHealth(t, [web(addresses, { timeoutMs: 60_000, intervalMs: 60_000, maxIntervalMs: 60_000 })], { probe });
     const started = watch.checker.start();
+    for (let step = 0; step < 100; step++) await timers.advance(50);
     while (watch.events.length < addresses.length) {
       waiting.shift()?.();
       await nextTurn();
