@@ -57,7 +57,10 @@ function mappingsOf(root: z.ZodType): ReadonlyMap<z.ZodType, BareMapping> {
   const visit = (schema: z.ZodType, path: string): void => {
     if (schema instanceof z.ZodObject && !shown.has(schema)) {
       shown.add(schema);
-      const keys = Object.entries<z.ZodType>(schema.shape).filter(([, key]) => !shown.has(key));
+      const all = Object.entries<z.ZodType>(schema.shape);
+      const fresh = all.filter(([, key]) => !shown.has(key));
+      // A mapping of keys that all belong to others too is shown in full: it is the only place that says which they are.
+      const keys = fresh.length === 0 ? all : fresh;
       mappings.set(schema, { path, keys: Object.fromEntries(keys) });
       for (const [name, key] of keys) {
         shown.add(key);

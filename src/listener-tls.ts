@@ -64,10 +64,10 @@ export class ListenerTlsFiles {
     return fresh;
   }
 
-  /** Takes every file anew, all or none: what is returned puts it into force, and returns it. @throws TlsFileError */
-  reread(): () => ListenerMaterial {
+  /** Takes every file anew, all or none: what is returned puts it into force, and returns it. Warnings go to the log and to `warn`. @throws TlsFileError */
+  reread(warn: (warning: string) => void): () => ListenerMaterial {
     const listeners = this.#followed;
-    const renewed = this.#loadAll(listeners);
+    const renewed = this.#loadAll(listeners, warn);
     return () => {
       // Settings that changed meanwhile have had their files read since.
       const still = this.#followed.filter(({ name, tls }) => isDeepStrictEqual(listeners.find((each) => each.name === name)?.tls, tls));
@@ -94,13 +94,16 @@ export class ListenerTlsFiles {
     return before !== undefined && isDeepStrictEqual(before, tls) ? this.#served.get(name) : undefined;
   }
 
-  #loadAll(listeners: readonly Listener[]): ListenerMaterial {
-    return new Map(listeners.flatMap(({ name, tls }) => (tls === undefined ? [] : [[name, this.#load(name, tls)] as const])));
+  #loadAll(listeners: readonly Listener[], warn?: (warning: string) => void): ListenerMaterial {
+    return new Map(listeners.flatMap(({ name, tls }) => (tls === undefined ? [] : [[name, this.#load(name, tls, warn)] as const])));
   }
 
-  #load(listener: string, params: TlsParams): TlsMaterial {
+  #load(listener: string, params: TlsParams, warn?: (warning: string) => void): TlsMaterial {
     const { material, warnings } = loadTlsMaterial(params, this.#options);
-    for (const warning of warnings) this.#log.warn({ listener }, warning);
+    for (const warning of warnings) {
+      this.#log.warn({ listener }, warning);
+      warn?.(warning);
+    }
     return material;
   }
 }

@@ -192,12 +192,12 @@ export class LoadBalancer {
 
   /**
    * Reads certificates, keys, CA and revocation lists again, serves new connections with them, and closes the live ones whose
-   * certificates they withdraw; resolves with how many these are.
+   * certificates they withdraw; resolves with how many these are. `warn` is told what may not be meant of the files.
    * @throws TlsFileError when one of them is bad; the old ones all stay in force
    */
-  async reloadCertificates(): Promise<number> {
-    const renewListeners = this.#listenerTls.reread();
-    const renewUpstreams = this.#upstreamTls.reread();
+  async reloadCertificates(warn: (warning: string) => void = () => undefined): Promise<number> {
+    const renewListeners = this.#listenerTls.reread(warn);
+    const renewUpstreams = this.#upstreamTls.reread(warn);
     const closed = await this.#workers.reloadTls(renewListeners(), renewUpstreams());
     if (closed > 0) this.#log.info({ connections: closed }, 'closed the connections whose certificates were withdrawn');
     return closed;

@@ -77,19 +77,23 @@ export class ServedCertificates {
 
   /**
    * Takes certificates, keys, CA and CRL anew from their files, and says so in the log, with the known administrators that these shut
-   * out; returns how many live connections were closed. A refusal says why all old ones stay: they also do when the new ones would shut out `caller`.
+   * out; returns how many live connections were closed, and what may not be meant of the files. A refusal says why all old ones stay: they also do when the new ones would shut out `caller`.
    */
-  async reload(caller?: X509Certificate): Promise<{ readonly connectionsClosed: number } | ReloadRefusal> {
+  async reload(
+    caller?: X509Certificate,
+  ): Promise<{ readonly connectionsClosed: number; readonly warnings: readonly string[] } | ReloadRefusal> {
     const { log, allowInsecureKeyPermissions } = this.#options;
     try {
-      const { material } = loadTlsMaterial(this.#balancer.config.admin.tls, { allowInsecureKeyPermissions });
+      const { material, warnings } = loadTlsMaterial(this.#balancer.config.admin.tls, { allowInsecureKeyPermissions });
       const withdrawn = withdrawnBetween(this.#admin, material);
+      // Listeners and the admin API commonly share files.
+      const told = new Set(warnings);
       const problem = caller && (await withdrawn(caller));
       if (problem !== undefined) {
         log.error({ why: problem }, 'certificates not reloaded: they would shut out who asked for it');
         return { problem, shutsOut: true };
       }
-      const connectionsClosed = await this.#balancer.reloadCertificates();
+      const connectionsClosed = await this.#balancer.reloadCertificates((warning) => told.add(warning));
       this.#admins.serve(material);
       this.#admin = material;
       log.info('certificates reloaded');
@@ -98,7 +102,7 @@ export class ServedCertificates {
         if (why !== undefined)
           log.warn({ admin: name, why }, 'an administrator is shut out: the admin API takes the certificate no longer');
       }
-      return { connectionsClosed };
+      return { connectionsClosed, warnings: [...told] };
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       log.error({ why }, 'certificates not reloaded: the ones in force stay');

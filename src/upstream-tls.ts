@@ -64,12 +64,12 @@ export class UpstreamTlsFiles {
     return fresh;
   }
 
-  /** Takes every file anew, all or none: what is returned puts it into force. @throws TlsFileError */
-  reread(): () => UpstreamMaterial {
+  /** Takes every file anew, all or none: what is returned puts it into force. Warnings go to the log and to `warn`. @throws TlsFileError */
+  reread(warn: (warning: string) => void): () => UpstreamMaterial {
     const state = this.#followed;
     const renewed = new Map<string, UpstreamTlsMaterial>();
     for (const [name, { upstreamTls }] of state.targetGroups) {
-      if (upstreamTls !== undefined) renewed.set(name, this.#load(name, upstreamTls));
+      if (upstreamTls !== undefined) renewed.set(name, this.#load(name, upstreamTls, warn));
     }
     return () => {
       for (const [name, material] of renewed) {
@@ -101,9 +101,12 @@ export class UpstreamTlsFiles {
     return { settings, context, alpn: undefined };
   }
 
-  #load(group: string, settings: UpstreamTls): UpstreamTlsMaterial {
+  #load(group: string, settings: UpstreamTls, warn?: (warning: string) => void): UpstreamTlsMaterial {
     const { material, warnings } = loadUpstreamTls(settings, this.#options);
-    for (const warning of warnings) this.#log.warn({ group }, warning);
+    for (const warning of warnings) {
+      this.#log.warn({ group }, warning);
+      warn?.(warning);
+    }
     return material;
   }
 }

@@ -13,7 +13,7 @@ import type { Io } from '../io.ts';
 import { type Cell, type Paint, table } from '../render.ts';
 import { name } from '../values.ts';
 import { type CloseOptions, closedText, closeFields, closeOptions, connections } from './closing.ts';
-import { type ChangeOptions, changeFields, changeOptions, example, withSession } from './session.ts';
+import { type ChangeOptions, changeFields, changeOptions, example, warn, withSession } from './session.ts';
 
 interface RevokeOptions extends CertificateOptions, ChangeOptions, CloseOptions {
   readonly comment?: string;
@@ -43,11 +43,12 @@ function listCommand(program: Command, io: Io): void {
   command.action(async ({ reload = false, yesLockMeOut = false }: { readonly reload?: boolean; readonly yesLockMeOut?: boolean }) => {
     await withSession(io, command, async ({ connection, printer }) => {
       const reloaded = reload ? await connection.unary(AdminServiceService.reloadCertificates, { allowSelf: yesLockMeOut }) : undefined;
+      warn(io, reloaded?.warnings ?? []);
       const reply = await connection.unary(AdminServiceService.listCertificates, {});
       const { certificates, revoked } = reply;
       const { connectionsClosed = 0n } = reloaded ?? {};
       const sentence = reloaded === undefined ? '' : `reloaded, ${connections(connectionsClosed)} closed\n\n`;
-      const answer = reloaded === undefined ? reply : { ...reply, connectionsClosed };
+      const answer = reloaded === undefined ? reply : { ...reply, connectionsClosed, warnings: reloaded.warnings };
       printer.block(
         answer,
         `${sentence}${servedTable(certificates, io.nowMs(), printer.paint)}\n\n${revokedTable(revoked, printer.paint)}`,

@@ -74,11 +74,13 @@ export function explanation(reply: ExplainResponse, paint: Paint): string {
   return [...steps, ...candidates, '', ending(reply, paint)].join('\n').trimStart();
 }
 
-function ending({ admitted, reason, clientId, targetGroup, pick, revision }: ExplainResponse, paint: Paint): string {
+function ending({ admitted, reason, clientId, targetGroup, pick, onlyFrom, revision }: ExplainResponse, paint: Paint): string {
   const who = clientId === '' ? 'It' : safeText(clientId);
   const at = ` (revision ${revision})`;
   if (!admitted) return `${paint(`${who} would be refused: ${safeText(reason)}`, 'bad')}${at}`;
-  return `${paint(`${who} would be served by ${safeText(pick)} of ${safeText(targetGroup)}`, 'good')}${at}`;
+  const served = `${who} would be served by ${safeText(pick)} of ${safeText(targetGroup)}`;
+  if (onlyFrom === '') return `${paint(served, 'good')}${at}`;
+  return `${paint(`${served}, only from ${safeText(onlyFrom)}; give --source`, 'unsure')}${at}`;
 }
 
 function candidateTable({ candidates, pick }: ExplainResponse, paint: Paint): string {

@@ -63,6 +63,8 @@ export interface ReloadRefusal {
 export interface Reloaded {
   /** Live connections that were closed because their certificates are withdrawn by it. */
   readonly connectionsClosed: number;
+  /** What may not be meant of them, one line each. */
+  readonly warnings: readonly string[];
 }
 
 export interface Certificates {

@@ -24,15 +24,15 @@ export function certificateMethods(
     })),
 
     reloadCertificates: unary(log, async ({ allowSelf }, caller) => {
-      const { connectionsClosed } = await changes.recorded('ReloadCertificates', caller, async () => {
+      const { connectionsClosed, warnings } = await changes.recorded('ReloadCertificates', caller, async () => {
         const own = allowSelf || caller.certificate === undefined ? undefined : new X509Certificate(caller.certificate);
         const reloaded = await certificates.reload(own);
-        if ('connectionsClosed' in reloaded) return { replayed: false, connectionsClosed: reloaded.connectionsClosed };
+        if ('connectionsClosed' in reloaded) return { replayed: false, ...reloaded };
         const { problem, shutsOut } = reloaded;
         if (shutsOut) throw ownCertificateRefused(caller.name, problem);
         throw new AdminError(Code.FAILED_PRECONDITION, 'TLS_FILE_REFUSED', `${problem}; the certificates in force stay`);
       });
-      return { certificates: served(), connectionsClosed: count(connectionsClosed) };
+      return { certificates: served(), connectionsClosed: count(connectionsClosed), warnings: [...warnings] };
     }),
   };
 }

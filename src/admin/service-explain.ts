@@ -118,6 +118,7 @@ function explanationMessage({
   targetGroup = '',
   candidates,
   pick = '',
+  onlyFrom = '',
 }: Explanation): proto.ExplainResponse {
   return {
     revision: BigInt(revision),
@@ -135,5 +136,6 @@ function explanationMessage({
       weight,
     })),
     pick,
+    onlyFrom,
   };
 }

@@ -33,7 +33,9 @@ export interface ExplainContext {
 }
 
 /** What the walk has come to; the identity once the handshake would have proven it. */
-type Draft = { -readonly [Key in 'clientId' | 'targetGroup' | 'candidates' | 'pick']?: Explanation[Key] } & { identity?: Identity };
+type Draft = { -readonly [Key in 'clientId' | 'targetGroup' | 'candidates' | 'pick' | 'onlyFrom']?: Explanation[Key] } & {
+  identity?: Identity;
+};
 
 /** Explains one connection. @throws when the certificate is not one: parse it first */
 export async function explain(question: ExplainQuestion, context: ExplainContext): Promise<Explanation> {
@@ -71,6 +73,7 @@ export async function explain(question: ExplainQuestion, context: ExplainContext
     targetGroup: found.targetGroup,
     candidates: found.candidates ?? [],
     pick: found.pick,
+    onlyFrom: found.onlyFrom,
   };
 }
 
@@ -104,9 +107,10 @@ async function walk(
   if (identity !== undefined) await silently('certificate', () => refuseIfRevoked(identity.fingerprint, view), step);
   const client = await step('client', () => {
     const client = clientOf({ identity, source }, view);
-    return { value: client, detail: client.client.clientId };
+    return { value: client, detail: source === undefined ? fromWhere(client.client) : client.client.clientId };
   });
   found.clientId = client.client.clientId;
+  if (source === undefined) found.onlyFrom = client.client.match.cidr;
   const group = await step('route', () => {
     const requested = { sni, alpn: agreed };
     const { targetGroup, rule } = withHint(client.client, view, () => routeOf(client.client, listener, requested, view));
@@ -120,6 +124,11 @@ async function walk(
   const server = group.pool.choose({ clientId: client.client.clientId, source });
   found.candidates = candidatesOf(group);
   found.pick = await step('server', () => picked(group, client, server, waitingRoom));
+}
+
+/** Who it is, when nobody has said where it comes from. */
+function fromWhere({ clientId, match: { cidr } }: Client): string {
+  return cidr === undefined ? clientId : `${clientId}, only from ${cidr}; give a source to be sure`;
 }
 
 /** Where no connection of the client could come through, whatever it asks for, the refusal says so. */

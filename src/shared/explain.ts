@@ -62,4 +62,6 @@ export interface Explanation {
   readonly candidates: readonly ExplainedCandidate[];
   /** The server that it would be sent to; undefined: none, or it would wait for one first. */
   readonly pick: string | undefined;
+  /** No source was asked about, and the client is let in from this network only. */
+  readonly onlyFrom: string | undefined;
 }

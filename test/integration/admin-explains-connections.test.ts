@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { status as Code } from '@grpc/grpc-js';
+import { explanation } from '../../cli/commands/explain.ts';
 import { AdminServiceService, type ExplainRequest, HealthState } from '../../src/gen/lb/admin/v1/admin.ts';
 import { ask, refused } from '../support/admin-server.ts';
 import { startDaemon } from '../support/daemon.ts';
@@ -43,7 +44,15 @@ test('Explain shows the steps, the servers with why they are in or out, and the 
 
   await t.test('for a certificate', async () => {
     const { steps, candidates, ...rest } = await explain({ who: { $case: 'certificate', value: `some text\n${alice.certPem}` } });
-    assert.deepEqual(rest, { revision: 1n, admitted: true, reason: '', clientId: 'alice', targetGroup: 'web', pick: upstream.address });
+    assert.deepEqual(rest, {
+      revision: 1n,
+      admitted: true,
+      reason: '',
+      clientId: 'alice',
+      targetGroup: 'web',
+      pick: upstream.address,
+      onlyFrom: '',
+    });
     assert.match(steps[0]?.detail ?? '', /^trusted, valid until \d{4}-/);
     assert.deepEqual(
       steps.map(({ name, passed, detail }) => [name, passed, name === 'certificate' ? '' : detail]),
@@ -119,6 +128,31 @@ test('the rate that a client has left is shown in the list and in the statistics
     await roundTrip(connectTo(t, daemon, alice), 'hello');
     for (let times = 0; times < 3; times++) assert.deepEqual(await headroom(), [left, undefined], 'reading it uses nothing up');
   }
+});
+
+test('a client that a network restricts is not said to be served from wherever it comes', async (t) => {
+  const daemon = await startDaemon(t, {
+    config: {
+      targetGroups: [uncheckedGroup('web', ['127.0.0.1:1'])],
+      clients: [{ clientId: 'alice', match: { cn: 'alice', cidr: '10.1.0.0/16' }, allowedTargetGroups: ['web'] }],
+    },
+  });
+  const admin = adminOf(t, daemon);
+  const explain = async (source: string) => ask(admin, AdminServiceService.explain, asked({ source }));
+  const unsaid = await explain('');
+  assert.deepEqual([unsaid.admitted, unsaid.onlyFrom], [true, '10.1.0.0/16']);
+  assert.match(unsaid.steps.find(({ name }) => name === 'client')?.detail ?? '', /only from 10\.1\.0\.0\/16/);
+  assert.match(
+    explanation(unsaid, (text) => text),
+    /would be served .*only from 10\.1\.0\.0\/16; give --source/,
+  );
+  const inside = await explain('10.1.2.3');
+  assert.deepEqual([inside.admitted, inside.onlyFrom], [true, '']);
+  assert.doesNotMatch(
+    explanation(inside, (text) => text),
+    /only from/,
+  );
+  assert.equal((await explain('10.2.0.1')).reason, 'unknown_client');
 });
 
 test('what cannot be explained is refused with the field at fault', async (t) => {

@@ -95,3 +95,19 @@ test('a reload says how many connections it closed', async (t) => {
   await writeFile(crl, await ca.crl([lost]));
   assert.equal((await reload()).connectionsClosed, 2n);
 });
+
+test('a reload says what may not be meant of the files', async (t) => {
+  const [ca, other] = [await createTestCa(), await createTestCa({ name: 'other CA' })];
+  const folder = await temporaryFolder(t);
+  const { caCert, lb } = await ca.writeTo(folder, { lb: await ca.issueServer() });
+  const crl = path.join(folder, 'revoked.crl');
+  await writeFile(crl, await ca.crl([]));
+  const daemon = await startDaemon(t, { ca, config: { tlsParams: { ...lb, caCert, crl } } });
+  const reload = () => ask(adminOf(t, daemon), AdminServiceService.reloadCertificates, { allowSelf: false });
+  const unlisted = async () => (await reload()).warnings.filter((warning) => warning.includes('there is no list of'));
+  assert.deepEqual(await unlisted(), []);
+  await writeFile(caCert, `${ca.caPem}\n${other.caPem}`);
+  const warnings = await unlisted();
+  assert.equal(warnings.length, 1, 'the listener and the admin API share the files');
+  assert.match(warnings[0] ?? '', /^crl .*revoked\.crl: there is no list of "CN=other CA".*its clients are all refused/);
+});

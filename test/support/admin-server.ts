@@ -212,7 +212,7 @@ export async function startAdmin(t: Pick<TestContext, 'after'>, options: AdminOp
       list: async () => ({ connections: admin.live, next: undefined }),
       watch: () => emptyWatch(),
     },
-    certificates: { served: () => [], inUse: () => [], reload: async () => ({ connectionsClosed: 0 }) },
+    certificates: { served: () => [], inUse: () => [], reload: async () => ({ connectionsClosed: 0, warnings: [] }) },
     explain: async () => undefined,
     planner: {
       plan: async (goal, state) => {

@@ -5,7 +5,7 @@ import { describe, test } from 'node:test';
 import { parse, stringify } from 'yaml';
 import { z } from 'zod';
 import { changedBy } from '../../../scripts/config-changes.ts';
-import { type DocumentedKey, documentedKeys } from '../../../scripts/config-reference.ts';
+import { configReference, type DocumentedKey, documentedKeys } from '../../../scripts/config-reference.ts';
 import { needsRestart } from '../../../src/config/needs-restart.ts';
 import { parseConfig } from '../../../src/config/parse.ts';
 
@@ -23,6 +23,11 @@ describe('the reference of the configuration', () => {
       assert.ok(key.changedBy.length > 0, key.path);
     }
     assert.equal(new Set(keys.map((key) => key.path)).size, keys.length, 'each path is there once');
+  });
+
+  test('has no table without a key', () => {
+    assert.doesNotMatch(configReference(), /\n\|-[-|]*\n(?!\|)/);
+    assert.equal(at('admin.roles.viewer[].fingerprint').unit, at('clients[].match.fingerprint').unit);
   });
 
   test('has units and values from the types that read them', () => {

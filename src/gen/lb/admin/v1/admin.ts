@@ -2046,6 +2046,8 @@ export interface ExplainResponse {
   candidates: ExplainCandidate[];
   /** The server it would go to, if it came now. */
   pick: string;
+  /** No source was given, and the client is let in from this network (CIDR) only; empty: that restricts nothing here. */
+  onlyFrom: string;
 }
 
 export interface ExplainStep {
@@ -2114,6 +2116,8 @@ export interface ReloadCertificatesResponse {
   certificates: ServedCertificate[];
   /** Live connections that were closed because the files withdraw their certificates. */
   connectionsClosed: bigint;
+  /** What may not be meant of the files, which are in force: a CA without a revocation list beside others that have one, a date. */
+  warnings: string[];
 }
 
 export interface ListCertificatesRequest {
@@ -14862,6 +14866,7 @@ function createBaseExplainResponse(): ExplainResponse {
     targetGroup: "",
     candidates: [],
     pick: "",
+    onlyFrom: "",
   };
 }
 
@@ -14893,6 +14898,9 @@ export const ExplainResponse: MessageFns<ExplainResponse> = {
     }
     if (message.pick !== "") {
       writer.uint32(66).string(message.pick);
+    }
+    if (message.onlyFrom !== "") {
+      writer.uint32(74).string(message.onlyFrom);
     }
     return writer;
   },
@@ -14974,6 +14982,14 @@ export const ExplainResponse: MessageFns<ExplainResponse> = {
             message.pick = reader.string();
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.onlyFrom = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -15006,6 +15022,11 @@ export const ExplainResponse: MessageFns<ExplainResponse> = {
         ? object.candidates.map((e: any) => ExplainCandidate.fromJSON(e))
         : [],
       pick: isSet(object.pick) ? globalThis.String(object.pick) : "",
+      onlyFrom: isSet(object.onlyFrom)
+        ? globalThis.String(object.onlyFrom)
+        : isSet(object.only_from)
+        ? globalThis.String(object.only_from)
+        : "",
     };
   },
 
@@ -15035,6 +15056,9 @@ export const ExplainResponse: MessageFns<ExplainResponse> = {
     if (message.pick !== "") {
       obj.pick = message.pick;
     }
+    if (message.onlyFrom !== "") {
+      obj.onlyFrom = message.onlyFrom;
+    }
     return obj;
   },
 
@@ -15051,6 +15075,7 @@ export const ExplainResponse: MessageFns<ExplainResponse> = {
     message.targetGroup = object.targetGroup ?? "";
     message.candidates = object.candidates?.map((e) => ExplainCandidate.fromPartial(e)) || [];
     message.pick = object.pick ?? "";
+    message.onlyFrom = object.onlyFrom ?? "";
     return message;
   },
 };
@@ -15890,7 +15915,7 @@ export const ReloadCertificatesRequest: MessageFns<ReloadCertificatesRequest> = 
 };
 
 function createBaseReloadCertificatesResponse(): ReloadCertificatesResponse {
-  return { certificates: [], connectionsClosed: 0n };
+  return { certificates: [], connectionsClosed: 0n, warnings: [] };
 }
 
 export const ReloadCertificatesResponse: MessageFns<ReloadCertificatesResponse> = {
@@ -15903,6 +15928,9 @@ export const ReloadCertificatesResponse: MessageFns<ReloadCertificatesResponse> 
         throw new globalThis.Error("value provided for field message.connectionsClosed of type uint64 too large");
       }
       writer.uint32(16).uint64(message.connectionsClosed);
+    }
+    for (const v of message.warnings) {
+      writer.uint32(26).string(v!);
     }
     return writer;
   },
@@ -15936,6 +15964,14 @@ export const ReloadCertificatesResponse: MessageFns<ReloadCertificatesResponse> 
             message.connectionsClosed = reader.uint64() as bigint;
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.warnings.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -15958,6 +15994,7 @@ export const ReloadCertificatesResponse: MessageFns<ReloadCertificatesResponse> 
         : isSet(object.connections_closed)
         ? BigInt(object.connections_closed)
         : 0n,
+      warnings: globalThis.Array.isArray(object?.warnings) ? object.warnings.map((e: any) => globalThis.String(e)) : [],
     };
   },
 
@@ -15968,6 +16005,9 @@ export const ReloadCertificatesResponse: MessageFns<ReloadCertificatesResponse> 
     }
     if (message.connectionsClosed !== 0n) {
       obj.connectionsClosed = message.connectionsClosed.toString();
+    }
+    if (message.warnings?.length) {
+      obj.warnings = message.warnings;
     }
     return obj;
   },
@@ -15981,6 +16021,7 @@ export const ReloadCertificatesResponse: MessageFns<ReloadCertificatesResponse> 
     message.connectionsClosed = (object.connectionsClosed !== undefined && object.connectionsClosed !== null)
       ? BigInt(object.connectionsClosed)
       : 0n;
+    message.warnings = object.warnings?.map((e) => e) || [];
     return message;
   },
 };
