@@ -38,7 +38,7 @@ export interface WorkerNews {
 }
 
 /**
- * V8 would take twice as much, which connections that are held do not give back. At 6, reads from clients that send much cost a seventh
+ * V8 would take 96, which connections that are held do not give back. At 6, reads from clients that send much cost a seventh
  * more CPU time.
  */
 const YOUNG_MB = 24;
