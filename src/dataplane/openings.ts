@@ -22,6 +22,7 @@ export interface Presented {
 /** Holds the TLS material of the groups that speak TLS to their servers. */
 export class Openings {
   readonly #contexts = new Map<string, SecureContext>();
+  #lends = false;
 
   constructor(material: ReadonlyMap<string, UpstreamTlsMaterial>) {
     this.use(material);
@@ -30,6 +31,11 @@ export class Openings {
   /** Connections to the servers of these groups use this material from now on. */
   use(material: ReadonlyMap<string, UpstreamTlsMaterial>): void {
     for (const [group, files] of material) this.#contexts.set(group, upstreamContext(files));
+  }
+
+  /** From now on, what plain servers say to clients with TLS is read into the buffer that the thread lends. */
+  lendReads(): void {
+    this.#lends = true;
   }
 
   /** @throws Refusal `upstream_tls_failed` when the group's material is not here */
@@ -42,7 +48,10 @@ export class Openings {
         : sendProxyProtocol === 'v1'
           ? proxyHeaderV1(ends)
           : proxyHeaderV2(ends, extensionsFor(client));
-    if (upstreamTls === undefined) return { header, tls: undefined };
+    if (upstreamTls === undefined) {
+      const lends = this.#lends && client.downstream instanceof TLSSocket;
+      return { header, tls: undefined, ...(lends ? { lends } : {}) };
+    }
     const context = this.#contexts.get(name);
     if (context === undefined) throw new Refusal('upstream_tls_failed', `${name} has no TLS material in this worker`);
     return { header, tls: { settings: upstreamTls, context, alpn: requested.alpn } };

@@ -4,6 +4,7 @@ import { TLSSocket } from 'node:tls';
 import type { Timeouts } from '../domain/model.ts';
 import type { Direction } from '../domain/ratelimit/byte-line.ts';
 import type { CloseReason, EndReason } from '../domain/reasons.ts';
+import { kept, writeLent } from '../shared/lent-buffer.ts';
 import { tcpBelow } from '../shared/upstream-socket.ts';
 import type { Held } from './pacer.ts';
 import { reset } from './reset.ts';
@@ -201,16 +202,18 @@ export class Splice {
       this.#lastMoveMs = this.#options.nowMs();
       count(chunk.length);
       this.#held.delete(direction);
-      to.write(chunk);
+      writeLent(to, chunk);
       if (hasEnded) return passOnEnd();
       taken += chunk.length;
       if (taken >= TURN_BYTES) rest();
       steer();
     };
-    const take = (chunk: Buffer) => {
+    const take = (arrived: Buffer) => {
+      let chunk = arrived;
       this.#lastMoveMs = this.#options.nowMs();
       const held = this.#options.pace(direction, chunk.length, () => pass(chunk));
       if (held === undefined) return;
+      chunk = kept(arrived);
       this.#held.set(direction, held);
       steer();
     };
@@ -228,6 +231,8 @@ export class Splice {
     // A client may have ended before its server was found.
     if (from.readableEnded) onEnd();
     else from.on('end', onEnd);
+    // A socket that lends what it reads waits for this.
+    steer();
   }
 
   #onClose(unannounced: CloseReason): void {

@@ -165,6 +165,8 @@ function serverFor(serverName: string | undefined, { main, named }: Served): Ser
 const EXPIRY_ERRORS: ReadonlySet<string> = new Set(['CERT_HAS_EXPIRED', 'CERT_NOT_YET_VALID']);
 
 function verifyPeer(socket: TLSSocket, material: TlsMaterial, nowMs: number): void {
+  // Reading a certificate copies it: nothing here needs the one that was verified just now.
+  if (socket.authorized && !socket.isSessionReused()) return;
   const leaf = socket.getPeerX509Certificate();
   if (leaf === undefined) throw new Refusal('no_client_certificate', 'the client presented no certificate');
   // @types/node declares an Error; at run time it is the verification code (`CERT_HAS_EXPIRED`).

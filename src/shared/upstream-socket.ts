@@ -2,6 +2,7 @@
 import { connect, isIP, type Socket } from 'node:net';
 import { connect as connectTls, createSecureContext, type SecureContext } from 'node:tls';
 import type { Address, UpstreamTls, UpstreamTlsMaterial } from '../domain/model.ts';
+import { connectLending } from './lent-buffer.ts';
 
 /** What goes before the bytes of whoever connects. */
 export interface Opening {
@@ -9,6 +10,8 @@ export interface Opening {
   readonly header: Uint8Array | undefined;
   /** undefined: plain TCP. */
   readonly tls: OpeningTls | undefined;
+  /** What is read from plain TCP is lent, as connectLending() says. */
+  readonly lends?: true;
 }
 
 export interface OpeningTls {
@@ -35,8 +38,8 @@ export class UpstreamTlsError extends Error {
  * Connects to `target`, which is where the server `host` is. Resolves when its bytes can be read and written; half-open connections
  * are allowed. Rejects with the system's error, with UpstreamTlsError, or with the signal's reason when it is aborted.
  */
-export async function openUpstream(target: Address, host: string, { header, tls }: Opening, signal: AbortSignal): Promise<Socket> {
-  const tcp = connect({ ...target, allowHalfOpen: true, noDelay: true, keepAlive: true });
+export async function openUpstream(target: Address, host: string, { header, tls, lends }: Opening, signal: AbortSignal): Promise<Socket> {
+  const tcp = (lends ? connectLending : connect)({ ...target, allowHalfOpen: true, noDelay: true, keepAlive: true });
   await ready(tcp, 'connect', signal);
   if (header !== undefined) tcp.write(header);
   if (tls === undefined) return tcp;

@@ -1,0 +1,174 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect, type Server, type Socket, type TcpNetConnectOpts } from 'node:net';
+import { describe, it, type TestContext } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from 'node:tls';
+import { type Pace, Splice } from '../../../src/dataplane/splice.ts';
+import { monotonicMs } from '../../../src/shared/clock.ts';
+import { connectLending, kept, tlsTakesAtOnce } from '../../../src/shared/lent-buffer.ts';
+import { createTestCa } from '../../support/certificates.ts';
+import { startUpstream } from '../../support/echo-servers.ts';
+import { digest, digestOf, send } from '../../support/random-streams.ts';
+
+const STREAMS = 40;
+const DAY_MS = 86_400_000;
+
+const atOnce: Pace = (_direction, _bytes, pass) => {
+  pass();
+  return undefined;
+};
+
+/** Holds every third chunk for a turn of the event loop. */
+function nowAndThen(): Pace {
+  let chunks = 0;
+  return (_direction, _bytes, pass) => {
+    if (chunks++ % 3 > 0) {
+      pass();
+      return undefined;
+    }
+    const turn = setImmediate(pass);
+    return { passNow: () => undefined, drop: () => clearImmediate(turn) };
+  };
+}
+
+function portOf(server: Server): number {
+  const address = server.address();
+  assert.ok(address !== null && typeof address === 'object');
+  return address.port;
+}
+
+type Open = (options: TcpNetConnectOpts) => Socket;
+
+/** Splices clients with TLS to the server; returns what connects one. */
+async function splicing(
+  t: TestContext,
+  address: string,
+  open: Open,
+  pace: Pace,
+  onClient: (client: TLSSocket, reason: Promise<string>) => void,
+): Promise<() => Promise<TLSSocket>> {
+  const [host = '', port = ''] = address.split(':');
+  const ca = await createTestCa();
+  const { certPem, keyPem } = await ca.issueServer();
+  const server = createTlsServer({ cert: certPem, key: keyPem, allowHalfOpen: true }, (client: TLSSocket) => {
+    const splice = new Splice({
+      client,
+      upstream: open({ port: Number(port), host, allowHalfOpen: true }),
+      timeouts: { idleMs: DAY_MS, halfCloseMs: DAY_MS, maxDurationMs: undefined },
+      nowMs: monotonicMs,
+      resetClient: () => client.destroy(),
+      onBytesUp: () => undefined,
+      onBytesDown: () => undefined,
+      pace,
+    });
+    onClient(client, splice.run());
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => server.close());
+  return async () => {
+    const tcp = connect({ port: portOf(server), host: '127.0.0.1', allowHalfOpen: true });
+    const socket = connectTls({ socket: tcp, ca: ca.caPem, servername: 'localhost' });
+    t.after(() => socket.destroy());
+    await once(socket, 'secureConnect');
+    return socket;
+  };
+}
+
+/** Clients with TLS, spliced to plain servers that send them one stream each and say what they got. */
+async function carry(t: TestContext, open: Open, pace: Pace): Promise<void> {
+  const digests: Promise<string>[] = [];
+  const upstream = await startUpstream(t, (socket) => {
+    const number = digests.length + 1;
+    digests.push(digest(socket, number));
+    void send(socket, number);
+  });
+  const reasons: Promise<string>[] = [];
+  const connectClient = await splicing(t, upstream.address, open, pace, (_client, reason) => reasons.push(reason));
+  const received = await Promise.all(
+    Array.from({ length: STREAMS }, async (_, index) => {
+      const socket = await connectClient();
+      const [got] = await Promise.all([digest(socket, STREAMS + index + 1), send(socket, STREAMS + index + 1)]);
+      return got;
+    }),
+  );
+  const numbers = Array.from({ length: STREAMS }, (_, index) => index + 1);
+  assert.deepEqual(received.toSorted(), numbers.map(digestOf).toSorted());
+  assert.deepEqual((await Promise.all(digests)).toSorted(), numbers.map((number) => digestOf(STREAMS + number)).toSorted());
+  for (const reason of await Promise.all(reasons)) assert.match(reason, /^(client|upstream)_closed$/);
+}
+
+describe('reads into a buffer that is lent', () => {
+  for (const [reads, open] of [
+    ['one buffer for all', connectLending],
+    ['a buffer for each read', connect],
+  ] as const) {
+    it(`carry ${STREAMS} streams both ways unchanged, with ${reads}`, (t) => carry(t, open, atOnce));
+    it(`carry ${STREAMS} streams unchanged whose chunks are held now and then, with ${reads}`, (t) => carry(t, open, nowAndThen()));
+  }
+
+  it('do not reach what waits for a client that does not read', async (t) => {
+    const sockets: Socket[] = [];
+    const upstream = await startUpstream(t, (socket) => {
+      sockets.push(socket);
+      socket.resume();
+    });
+    const clients: TLSSocket[] = [];
+    const connectClient = await splicing(t, upstream.address, connectLending, atOnce, (client) => clients.push(client));
+    const slow = await connectClient();
+    while (sockets.length < 1 || clients.length < 1) await nextTurn();
+    const [slowServer, slowSide] = [sockets[0], clients[0]];
+    assert.ok(slowServer !== undefined && slowSide !== undefined);
+    // Small enough that the pipe goes on reading, until the system takes no more and what comes then waits in this process.
+    const chunk = Buffer.alloc(4096, 'a');
+    let sent = 0;
+    for (let waiting = 0; waiting < 5; waiting = slowSide.writableLength > chunk.length ? waiting + 1 : 0) {
+      slowServer.write(chunk);
+      sent += chunk.length;
+      await nextTurn();
+    }
+    const quick = await connectClient();
+    while (sockets.length < 2) await nextTurn();
+    sockets[1]?.write(Buffer.alloc(chunk.length, 'b'));
+    await once(quick, 'data');
+    slowServer.end();
+    let got = 0;
+    slow.on('data', (part: Buffer) => {
+      assert.ok(part.every((byte) => byte === 97));
+      got += part.length;
+    });
+    await once(slow, 'end');
+    assert.equal(got, sent);
+  });
+
+  it('may be relied on here', async () => {
+    assert.equal(await tlsTakesAtOnce(), true);
+  });
+
+  it('wait for their listener, lose nothing, and are kept only as copies', async (t) => {
+    const upstream = await startUpstream(t, (socket) => {
+      socket.write('one');
+      socket.once('data', () => socket.end('two'));
+    });
+    const [host = '', port = ''] = upstream.address.split(':');
+    const socket = connectLending({ port: Number(port), host });
+    t.after(() => socket.destroy());
+    await once(socket, 'connect');
+    const chunks: { readonly lent: Buffer; readonly own: Buffer }[] = [];
+    socket.on('data', (chunk: Buffer) => {
+      chunks.push({ lent: chunk, own: kept(chunk) });
+      socket.write('next');
+    });
+    assert.ok(socket.isPaused());
+    socket.resume();
+    await once(socket, 'end');
+    assert.deepEqual(
+      chunks.map(({ own }) => String(own)),
+      ['one', 'two'],
+    );
+    assert.equal(String(chunks[0]?.lent), 'two');
+    const own = Buffer.from('own');
+    assert.equal(kept(own), own);
+  });
+});
