@@ -10,7 +10,7 @@ import {
 } from '../../src/gen/lb/admin/v1/admin.ts';
 import { optionalDuration } from '../durations.ts';
 import { usageError } from '../errors.ts';
-import { byteRate, collect, count, name, positiveDuration, wordOption } from '../values.ts';
+import { byteRate, collect, count, duration, name, positiveDuration, wordOption } from '../values.ts';
 import { LIMIT_ACTION_WORDS, RATE_ALGORITHM_WORDS } from '../words.ts';
 
 /** The most that the server takes as a limit or a burst. */
@@ -69,7 +69,7 @@ export function rateOptions(command: Command): Command {
     .addOption(wordOption('--algorithm <algorithm>', 'how --limit counts (default: fixedWindow)', RATE_ALGORITHM_WORDS))
     .option('--burst <n>', 'size of the tokenBucket, depth of the leakyBucket (default: the limit)', count(1, MOST_PER_WINDOW))
     .addOption(wordOption('--action <action>', 'what becomes of a connection over the limit (default: reset)', LIMIT_ACTION_WORDS))
-    .option('--max-delay <duration>', 'the longest wait with --action delay (default: 5s)', positiveDuration);
+    .option('--max-delay <duration>', 'the longest wait with --action delay (default: 5s)', duration);
 }
 
 /** `--bandwidth-up`, `--bandwidth-down` and `--shadow`. */

@@ -78,8 +78,9 @@ function ending({ admitted, reason, clientId, targetGroup, pick, onlyFrom, revis
   const who = clientId === '' ? 'It' : safeText(clientId);
   const at = ` (revision ${revision})`;
   if (!admitted) return `${paint(`${who} would be refused: ${safeText(reason)}`, 'bad')}${at}`;
-  const served = `${who} would be served by ${safeText(pick)} of ${safeText(targetGroup)}`;
-  if (onlyFrom === '') return `${paint(served, 'good')}${at}`;
+  const group = safeText(targetGroup);
+  const served = pick === '' ? `${who} would wait in the queue of ${group}` : `${who} would be served by ${safeText(pick)} of ${group}`;
+  if (onlyFrom === '') return `${paint(served, pick === '' ? 'unsure' : 'good')}${at}`;
   return `${paint(`${served}, only from ${safeText(onlyFrom)}; give --source`, 'unsure')}${at}`;
 }
 

@@ -123,9 +123,15 @@ function resolutionCell({ resolution }: UpstreamServerStatus): Cell {
   return error === '' ? found : { text: [error, found].filter((part) => part !== '').join(': '), tone: 'bad' };
 }
 
+const STANDING_WORDS: Readonly<Record<string, string>> = { drainAndDown: 'drain and down', maintenanceAndDown: 'maintenance and down' };
+
+/** What keeps the server out comes first, then the last answer. */
 function agentCell({ agent }: UpstreamServerStatus): Cell {
   if (agent === undefined) return '';
-  return { text: agent.said, tone: !agent.understood ? 'unsure' : agent.standing === 'up' ? 'good' : 'bad' };
+  const { said, understood, standing } = agent;
+  if (standing === 'up') return { text: said, tone: understood ? 'good' : 'unsure' };
+  // A later answer need not take back what keeps the server out.
+  return { text: `${STANDING_WORDS[standing] ?? standing}; last: ${said}`, tone: 'bad' };
 }
 
 /** A health in its word and colour. */

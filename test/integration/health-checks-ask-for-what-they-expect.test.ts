@@ -149,11 +149,11 @@ describe('a gRPC check', { timeout: 60_000 }, () => {
 
   it('says with which status the call failed', async (t) => {
     const refuses = (stream: ServerHttp2Stream) => {
-      const refusal = { 'grpc-status': '5', 'grpc-message': 'unknown service' };
+      const refusal = { 'grpc-status': '5', 'grpc-message': 'unknown%20service%3A%1B' };
       stream.respond({ ':status': 200, 'content-type': 'application/grpc', ...refusal }, { endStream: true });
     };
     const port = await listening(t, createServer().on('stream', refuses));
-    assert.deepEqual(await look(port, { type: 'grpc', grpc }), { ok: false, cause: 'gRPC NOT_FOUND: unknown service' });
+    assert.deepEqual(await look(port, { type: 'grpc', grpc }), { ok: false, cause: 'gRPC NOT_FOUND: unknown service:?' });
     const isNone = (stream: ServerHttp2Stream) => stream.respond({ ':status': 404 }, { endStream: true });
     const web = await listening(t, createServer().on('stream', isNone));
     assert.deepEqual(await look(web, { type: 'grpc', grpc }), { ok: false, cause: 'HTTP 404 in place of a gRPC answer' });

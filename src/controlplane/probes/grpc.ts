@@ -86,11 +86,24 @@ function judge(head: IncomingHttpHeaders, trailers: IncomingHttpHeaders, body: B
   const { 'grpc-status': code, 'grpc-message': message } = 'grpc-status' in trailers ? trailers : head;
   if (code === undefined) return { ok: false, cause: 'an answer without a gRPC status' };
   if (code !== '0') {
-    const why = message === undefined ? '' : `: ${message.toString()}`;
+    const why = message === undefined ? '' : `: ${percentDecoded(message.toString())}`;
     return { ok: false, cause: printable(`gRPC ${CODES[Number(code)] ?? code.toString()}${why}`) };
   }
   const serving = servingStatusIn(body);
   return { ok: serving === 'SERVING', cause: serving ?? 'the answer is no HealthCheckResponse' };
+}
+
+/** How much of a message is looked at: far more than is shown of it. */
+const LONGEST_MESSAGE = 1024;
+
+/** A grpc-message as it was meant (PROTOCOL-HTTP2.md: UTF-8, percent-encoded); as it came where it is not encoded so. */
+function percentDecoded(message: string): string {
+  const text = message.slice(0, LONGEST_MESSAGE);
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 /** HealthCheckRequest { string service = 1 } */

@@ -30,6 +30,9 @@ test('a server that is ejected, in panic, or of a host name that cannot be found
   assert.match(table({ inPanic: true }), / healthy, panic /);
   assert.doesNotMatch(table({}), /FOUND AT|SLOW START|AGENT/);
   assert.match(table({ slowStartPercent: 40 }), /SLOW START[\s\S]* 40% of its share$/m);
+  const agent = { said: '80%', understood: true };
+  assert.match(table({ agent: { ...agent, standing: 'up' } }), /AGENT[\s\S]* 80%$/m);
+  assert.match(table({ agent: { ...agent, standing: 'drainAndDown' } }), / drain and down; last: 80%$/m);
   assert.match(table({ resolution: { addresses: ['10.0.0.1', '::1'] } }), /FOUND AT[\s\S]* 10\.0\.0\.1 ::1$/m);
   assert.match(table({ resolution: { addresses: ['10.0.0.1'], error: 'timed out' } }), / timed out: 10\.0\.0\.1$/m);
 });
