@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { Logger } from 'pino';
+import type { Requested } from '../domain/authz.ts';
 import { displayName, type Identity, type Peer } from '../domain/identity.ts';
 import { isRefusal, type Reason } from '../domain/reasons.ts';
 import type { AddressPlace, AddressTable } from '../shared/memory/address-table.ts';
@@ -76,13 +77,14 @@ export async function handleConnection(raw: Socket, listenerName: string, front:
     identity = identify(downstream, facts, context.lane);
     const peer = { identity, source: source.bits };
     client = recognise(peer, context.view(), facts);
-    const group = authorise(client, listenerName, downstream, context.view(), facts);
+    const requested = requestedOf(downstream);
+    const group = authorise(client, listenerName, requested, context.view(), facts);
     const ground = { ...peer, clientId: client.client.clientId, group };
     const stillTrusted = () => context.trust.refuseIfWithdrawn(listenerName, trustedAsOf, () => presentedChain(downstream));
     const waiting = { gone: givenUp, stillTrusted };
     place = await context.admission.admit(client, ground, { ...waiting, onWaited: (ms) => noteDelayed(ms, facts) });
     reservation = await context.waitingRoom.reserve(ground, client.slot, { ...waiting, onWaited: (ms) => noteQueued(ms, facts) });
-    const dial = dialFor(group, { source, identity, downstream }, facts, context);
+    const dial = dialFor(group, { source, identity, downstream, requested }, facts, context);
     upstream = await connect(ground, reservation, dial, gone, facts, context);
     await stillTrusted();
     refuseIfWithdrawn(ground, context.view());
@@ -137,8 +139,7 @@ function recognise(peer: Peer, view: View, facts: Facts): ClientView {
 }
 
 /** The name of the target group that the client gets. @throws Refusal */
-function authorise({ client }: ClientView, listenerName: string, downstream: Socket, view: View, facts: Facts): string {
-  const requested = requestedOf(downstream);
+function authorise({ client }: ClientView, listenerName: string, requested: Requested, view: View, facts: Facts): string {
   if (requested.sni !== undefined) facts.sni = requested.sni.slice(0, 256);
   if (requested.alpn !== undefined) facts.alpn = requested.alpn;
   const { targetGroup, rule } = routeOf(client, listenerName, requested, view);
@@ -148,14 +149,9 @@ function authorise({ client }: ClientView, listenerName: string, downstream: Soc
 }
 
 /** Connects to servers of the group, and tells them what the group's settings say they are told. @throws Refusal */
-function dialFor(
-  targetGroup: string,
-  client: Pick<Presented, 'source' | 'identity' | 'downstream'>,
-  facts: Facts,
-  context: ConnectionContext,
-): Dial {
+function dialFor(targetGroup: string, client: Omit<Presented, 'id'>, facts: Facts, context: ConnectionContext): Dial {
   const { lane, openings, hosts, tellFailing, view } = context;
-  const presented = { ...client, requested: requestedOf(client.downstream), id: () => idBeforeServing(facts, lane) };
+  const presented = { ...client, id: () => idBeforeServing(facts, lane) };
   const { group } = groupNamed(targetGroup, view());
   return countingFailures(dialWith(openings.of(group, presented), hosts), group, lane.outliers, tellFailing);
 }
