@@ -3,7 +3,7 @@ import type { LaneWriter } from '../shared/memory/lane-writer.ts';
 import { DelayLines, type Reserve, type Waited } from './delay-line.ts';
 import { Refusal } from './refusal.ts';
 import type { Ground } from './standing.ts';
-import type { Waiting } from './waiting.ts';
+import { judgeAnew, type Waiting } from './waiting.ts';
 
 /** What keeps the lines of delayed connections bounded in each worker; a leaky bucket brings its own bound, over all of them. */
 const MOST_WAITING = 1_000;
@@ -91,15 +91,8 @@ export class DelayedConnections {
   }
 
   /** Call it when a CA or a revocation list has changed: whose certificate is withdrawn by it does not wait for its turn to hear so. */
-  async rejudge(): Promise<void> {
-    for (const waiter of [...this.#waiters]) {
-      try {
-        await waiter.stillTrusted();
-      } catch (error) {
-        if (!(error instanceof Refusal)) throw error;
-        waiter.leave(error);
-      }
-    }
+  rejudge(): Promise<void> {
+    return judgeAnew(this.#waiters, (waiter, refusal) => waiter.leave(refusal));
   }
 
   /** Call it when the balancer stops and lets nobody wait any longer. */

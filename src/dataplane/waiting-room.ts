@@ -7,7 +7,7 @@ import { obstacleTo } from './server-view.ts';
 import { type Ground, objectionTo } from './standing.ts';
 import { noneOf, type Reservation, reserve } from './upstream.ts';
 import type { GroupView, View } from './view.ts';
-import type { Waiting } from './waiting.ts';
+import { judgeAnew, type Waiting } from './waiting.ts';
 
 /** A connection of this worker in the queue of its group. */
 interface Waiter {
@@ -92,16 +92,11 @@ export class WaitingRoom {
   }
 
   /** Call it when a CA or a revocation list has changed: whose certificate is withdrawn by it does not wait for its turn to hear so. */
-  async rejudge(): Promise<void> {
-    for (const waiter of [...this.#waiters.values()]) {
-      try {
-        await waiter.stillTrusted();
-      } catch (error) {
-        if (!(error instanceof Refusal)) throw error;
-        // Its turn may have come meanwhile; then it is judged once more before it is served.
-        if (this.#waiters.get(waiter.row) === waiter) waiter.settle(error);
-      }
-    }
+  rejudge(): Promise<void> {
+    return judgeAnew(this.#waiters.values(), (waiter, refusal) => {
+      // Its turn may have come meanwhile; then it is judged once more before it is served.
+      if (this.#waiters.get(waiter.row) === waiter) waiter.settle(refusal);
+    });
   }
 
   #wait(row: number, ground: Ground, groupSlot: number, { gone, stillTrusted, onWaited }: Waiting): Promise<Reservation> {

@@ -1,3 +1,5 @@
+import { Refusal } from './refusal.ts';
+
 /** What a connection has to do with a wait, for its departure or for a place. */
 export interface Waiting {
   /** The client has left. */
@@ -6,4 +8,20 @@ export interface Waiting {
   readonly stillTrusted: () => Promise<void>;
   /** For how many milliseconds it waited, in vain or not. */
   readonly onWaited: (ms: number) => void;
+}
+
+/** Judges the certificates of those who wait anew, and tells `refuse` of those that are not trusted any more. */
+export async function judgeAnew<W extends Pick<Waiting, 'stillTrusted'>>(
+  waiters: Iterable<W>,
+  refuse: (waiter: W, refusal: Refusal) => void,
+): Promise<void> {
+  // Some leave while others are judged.
+  for (const waiter of [...waiters]) {
+    try {
+      await waiter.stillTrusted();
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      refuse(waiter, error);
+    }
+  }
 }
