@@ -1,7 +1,6 @@
 /** The processes that a benchmark starts: pinned to processors, and every one of them ended, whatever happens. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { availableParallelism } from 'node:os';
 
 /** How long a process may take to end by itself. */
@@ -98,15 +97,4 @@ async function endGroup(child: ChildProcess, pid: number): Promise<void> {
   }
   // What it may have left behind.
   signal('SIGKILL');
-}
-
-/** A loopback port that nobody uses: peers cannot be told "any port". */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('a TCP server has an address and a port');
-  return address.port;
 }

@@ -3,8 +3,9 @@
 import { readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
+import { freePort } from '../test/support/free-port.ts';
 import type { CertificateFiles } from './certificates.ts';
-import { type Child, type Children, freePort, type Pinning } from './children.ts';
+import type { Child, Children, Pinning } from './children.ts';
 import type { Load, Servers } from './load.ts';
 import type { Target, TlsVersion } from './messages.ts';
 import type { Peer, Surroundings } from './peers/peer.ts';
