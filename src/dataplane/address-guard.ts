@@ -9,10 +9,16 @@ const IPV4_MAPPED = 0xffffn;
 
 /** Takes one of the places of the address (of an IPv6 address its /64). @throws Refusal `address_limited` */
 export function enterAddress({ name, perAddress }: Listener, source: bigint, table: AddressTable, nowMs: number): AddressPlace {
-  if (perAddress === undefined) return UNBOUNDED;
+  if (perAddress === undefined) return table.enterUncounted(name, countedAs(source));
   const place = table.enter(name, countedAs(source), perAddress, nowMs) ?? UNBOUNDED;
   if (typeof place === 'string') throw over(source, place, perAddress);
   return place;
+}
+
+/** Call it when the listeners have changed: bounds that are new count who came before them too. */
+export function countNewlyBounded(previous: readonly Listener[], next: readonly Listener[], table: AddressTable, nowMs: number): void {
+  const bounded = new Set(previous.filter(({ perAddress }) => perAddress !== undefined).map(({ name }) => name));
+  for (const { name, perAddress } of next) if (perAddress !== undefined && !bounded.has(name)) table.count(name, nowMs);
 }
 
 /** What {@link enterAddress} would say now, in words. Uses up nothing. @throws Refusal `address_limited` */

@@ -9,6 +9,7 @@ import { ByteLines } from '../shared/memory/byte-lines.ts';
 import { LaneWriter } from '../shared/memory/lane-writer.ts';
 import { type ConnectionQuery, connectionId, type FromWorker, type ToWorker, type WorkerBirth } from '../shared/messages.ts';
 import { HostAddresses } from '../shared/upstream-addresses.ts';
+import { countNewlyBounded } from './address-guard.ts';
 import { Admission } from './admission.ts';
 import { CertificateTrust } from './certificate-trust.ts';
 import { type ConnectionContext, handleConnection } from './connection.ts';
@@ -152,6 +153,7 @@ class Worker {
         if (snapshot.listeners !== previous.listeners) {
           const renewed = this.#doors.withOtherTrust(message.listenerTls);
           this.#doors.follow(snapshot.listeners, message.listenerTls);
+          countNewlyBounded(previous.listeners, snapshot.listeners, this.#addresses, monotonicMs());
           void this.#renew(renewed);
         }
         this.#live.pardonTheAllowed();

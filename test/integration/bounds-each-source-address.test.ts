@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { addressBits } from '../../src/domain/cidr.ts';
 import { proxyHeaderV1 } from '../../src/domain/proxy-protocol.ts';
+import { applyConfig, configWith } from '../support/apply-config.ts';
+import { startDaemon } from '../support/daemon.ts';
+import { adminOf } from '../support/daemon-clients.ts';
 import { echoServer } from '../support/echo-servers.ts';
+import { freePort } from '../support/free-port.ts';
 import { type RunningBalancer, startBalancer, uncheckedGroup } from '../support/running-balancer.ts';
 import { tcpClient } from '../support/tcp-client.ts';
 
@@ -94,4 +99,34 @@ test('behind a proxy it is the client that is bounded, not the proxy', async (t)
   await through('127.1.0.2');
   const line = await balancer.nextLine();
   assert.deepEqual([line.reason, line.remote], ['address_limited', '127.1.0.2:1']);
+});
+
+test('bounds that a listener gets at run time count the connections that are open by then', async (t) => {
+  const upstream = await echoServer(t);
+  const main = { name: 'main', address: `127.0.0.1:${await freePort()}`, plain: true };
+  const daemon = await startDaemon(t, {
+    config: {
+      listenAddress: undefined,
+      listeners: [main],
+      workers: 2,
+      targetGroups: [uncheckedGroup('web', [upstream.address])],
+      clients: [{ clientId: 'lan', match: { cidr: '127.0.0.0/8' }, allowedTargetGroups: ['web'] }],
+    },
+  });
+  const admin = adminOf(t, daemon);
+  const echoing = async () => {
+    const client = await tcpClient(t, daemon.port);
+    client.socket.write('hello');
+    await once(client.socket, 'data');
+    return client;
+  };
+  const [first] = await Promise.all(Array.from({ length: 6 }, echoing));
+  await applyConfig(admin, configWith(daemon, { listeners: [{ ...main, perAddress: { concurrentConnections: 6 } }] }));
+  const seventh = await tcpClient(t, daemon.port);
+  assert.deepEqual(await seventh.ending, { how: 'reset' });
+  const refused = await daemon.waitForLog(({ msg }) => msg === 'connection refused');
+  assert.equal(refused['detail'], '127.0.0.1 is over perAddress.concurrentConnections: 6');
+  first?.socket.end();
+  await daemon.waitForLog(({ msg }) => msg === 'connection closed');
+  await echoing();
 });

@@ -63,6 +63,15 @@ export interface AddressPlace {
   release(): void;
 }
 
+/** A connection of a listener without bounds. */
+interface Uncounted {
+  readonly listener: string;
+  readonly address: bigint;
+  shaking: boolean;
+  /** Since it is counted. */
+  place: AddressPlace | undefined;
+}
+
 /** Which of the bounds is reached. */
 export type AddressBound = 'pendingHandshakes' | 'concurrentConnections' | 'connectionsPerSecond';
 
@@ -72,6 +81,7 @@ export class AddressTable {
   readonly #words: Float64Array;
   readonly #lane: number;
   readonly #lanes: number;
+  readonly #uncounted = new Set<Uncounted>();
 
   constructor({ cells, words }: AddressMemory, lane: number) {
     this.#cells = new Int32Array(cells);
@@ -91,12 +101,34 @@ export class AddressTable {
       const entry = this.#entryOf(row, key, nowMs);
       if (entry === undefined) return undefined;
       this.#words[entry * WORDS + SEEN_AT] = nowMs;
-      const bound = this.#reached(entry, bounds, nowMs, 'admit');
-      if (bound !== undefined) return bound;
-      this.#add(entry, 'pending', 1);
-      this.#add(entry, 'held', 1);
-      return this.#place(entry);
+      return this.#reached(entry, bounds, nowMs, 'admit') ?? this.#placeIn(entry);
     });
+  }
+
+  /** Lets one in at a listener without bounds, and counts it once {@link count} asks for it: until then it costs no row and no lock. */
+  enterUncounted(listener: string, address: bigint): AddressPlace {
+    const connection: Uncounted = { listener, address, shaking: true, place: undefined };
+    this.#uncounted.add(connection);
+    return {
+      shaken: () => {
+        connection.shaking = false;
+        connection.place?.shaken();
+      },
+      release: () => {
+        this.#uncounted.delete(connection);
+        connection.place?.release();
+      },
+    };
+  }
+
+  /** The listener has bounds from now on: counts those of this lane that were let in before, also beyond the bounds. */
+  count(listener: string, nowMs: number): void {
+    for (const connection of this.#uncounted) {
+      if (connection.listener !== listener) continue;
+      connection.place = this.#taken(connection, nowMs);
+      if (!connection.shaking) connection.place?.shaken();
+      this.#uncounted.delete(connection);
+    }
   }
 
   /** What the address has, and which bound {@link enter} would name. Changes nothing. */
@@ -107,6 +139,16 @@ export class AddressTable {
       const entry = this.#known(row, key);
       if (entry === undefined) return { pending: 0, held: 0, bound: undefined };
       return { ...this.#use(entry), bound: this.#reached(entry, bounds, nowMs, 'peek') };
+    });
+  }
+
+  /** A place without a look at the bounds; undefined: there was no room to count it. */
+  #taken({ listener, address }: Uncounted, nowMs: number): AddressPlace | undefined {
+    const key = keyOf(listener, address);
+    const row = rowOf(key, this.#cells[SEED_CELL] ?? 0);
+    return this.#withRow(row, () => {
+      const entry = this.#entryOf(row, key, nowMs);
+      return entry === undefined ? undefined : this.#placeIn(entry);
     });
   }
 
@@ -165,7 +207,9 @@ export class AddressTable {
     return oldest;
   }
 
-  #place(entry: number): AddressPlace {
+  #placeIn(entry: number): AddressPlace {
+    this.#add(entry, 'pending', 1);
+    this.#add(entry, 'held', 1);
     const state = { shaking: true, held: true };
     const shaken = () => {
       if (state.shaking) this.#add(entry, 'pending', -1);

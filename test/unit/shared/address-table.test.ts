@@ -30,6 +30,25 @@ test('the bounds hold over all lanes, for each address and listener apart', () =
   assert.deepEqual(tables[1].peek('a', 7n, bounds, 1), { pending: 1, held: 2, bound: undefined });
 });
 
+test('who came before there were bounds is counted once there are, and given back once', () => {
+  const memory = createAddressMemory(2);
+  const [table, other] = [new AddressTable(memory, 0), new AddressTable(memory, 1)];
+  const [done, shaking, left] = [table.enterUncounted('a', 7n), table.enterUncounted('a', 7n), table.enterUncounted('a', 7n)];
+  table.enterUncounted('b', 7n);
+  done.shaken();
+  left.release();
+  assert.deepEqual(other.peek('a', 7n, OPEN, 1), { pending: 0, held: 0, bound: undefined });
+  table.count('a', 1);
+  table.count('a', 1);
+  const bounds = { ...OPEN, concurrentConnections: 2 };
+  assert.deepEqual(other.peek('a', 7n, bounds, 1), { pending: 1, held: 2, bound: 'concurrentConnections' });
+  assert.equal(other.peek('b', 7n, bounds, 1).held, 0);
+  shaking.shaken();
+  assert.deepEqual(other.peek('a', 7n, OPEN, 1), { pending: 0, held: 2, bound: undefined });
+  for (const place of [done, shaking, left, done]) place.release();
+  assert.deepEqual(other.peek('a', 7n, OPEN, 1), { pending: 0, held: 0, bound: undefined });
+});
+
 test('new connections are let in as a token bucket does', () => {
   const memory = createAddressMemory(2);
   const tables = [new AddressTable(memory, 0), new AddressTable(memory, 1)] as const;
