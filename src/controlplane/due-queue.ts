@@ -1,9 +1,11 @@
+import { type Line, TwoLines } from './two-lines.ts';
+
 /** Does what has become due, in that order, so many at once: what is due beyond that waits its turn. */
 export class DueQueue<T> {
   readonly #act: (item: T) => Promise<void>;
   readonly #mostAtOnce: number;
   /** In the order in which they became due. */
-  readonly #due = new Set<T>();
+  readonly #due = new TwoLines<T>();
   #underWay = 0;
 
   /** `act` must not reject. */
@@ -12,9 +14,9 @@ export class DueQueue<T> {
     this.#act = act;
   }
 
-  /** It is done at the next {@link run}, or when its turn comes. */
-  add(item: T): void {
-    this.#due.add(item);
+  /** It is done at the next {@link run}, or when its turn comes; what is in the first line waits behind nothing of the last. */
+  add(item: T, line: Line = 'last'): void {
+    this.#due.add(item, line);
   }
 
   /** It is not due any more; what is under way goes on. */
@@ -24,7 +26,7 @@ export class DueQueue<T> {
 
   /** Begins with as many as may be under way. */
   run(): void {
-    for (const item of this.#due) {
+    for (const [item] of this.#due) {
       if (this.#underWay >= this.#mostAtOnce) return;
       this.#due.delete(item);
       void this.#do(item);

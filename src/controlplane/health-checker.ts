@@ -52,8 +52,8 @@ export class HealthChecker {
   readonly #random: () => number;
   readonly #watched = new Map<string, WatchedServer>();
   readonly #due = new DueQueue<WatchedServer>(MOST_AT_ONCE, (watched) => this.#probeOnce(watched));
-  readonly #first = new PacedQueue<WatchedServer>(FIRST_ROUND, (watched) => {
-    this.#due.add(watched);
+  readonly #first = new PacedQueue<WatchedServer>(FIRST_ROUND, (watched, line) => {
+    this.#due.add(watched, line);
     this.#due.run();
   });
   /** lbd itself lacks something to look with, as far as the last probe that ended says. */
@@ -102,9 +102,11 @@ export class HealthChecker {
       const after = next.targetGroups.get(name);
       if (after !== before) this.#forgetMissing(before, after);
     }
+    const news: WatchedServer[] = [];
     for (const [name, after] of next.targetGroups) {
-      if (after !== previous.targetGroups.get(name)) this.#watchAll(after);
+      if (after !== previous.targetGroups.get(name)) news.push(...this.#watchAll(after));
     }
+    this.#lookAt(news);
   }
 
   #forgetMissing(before: TargetGroup, after: TargetGroup | undefined): void {
@@ -128,7 +130,9 @@ export class HealthChecker {
     }
   }
 
-  #watchAll(group: TargetGroup): void {
+  /** Gives those that are to be looked at from now on, or in another way. */
+  #watchAll(group: TargetGroup): readonly WatchedServer[] {
+    const news: WatchedServer[] = [];
     for (const { address, mode } of group.servers) {
       const key = serverKey(group.name, address);
       const known = this.#watched.get(key);
@@ -140,8 +144,20 @@ export class HealthChecker {
       watched.settings = checkSettings(group);
       watched.resting = resting;
       if (resting) watched.firstProbe.resolve();
-      else this.#first.add(watched);
+      else news.push(watched);
     }
+    return news;
+  }
+
+  /** The few of one change, a server that somebody adds for one, do not wait behind the thousands of a start. */
+  #lookAt(news: readonly WatchedServer[]): void {
+    const line = news.length <= FIRST_ROUND.atOnce ? 'first' : 'last';
+    for (const watched of news) {
+      // What nobody looks at needs no pace.
+      if (watched.settings.healthCheck.type === 'none') this.#due.add(watched, 'first');
+      else this.#first.add(watched, line);
+    }
+    this.#due.run();
     this.#first.run();
   }
 

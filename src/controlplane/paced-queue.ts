@@ -1,3 +1,5 @@
+import { type Line, TwoLines } from './two-lines.ts';
+
 /** How fast a {@link PacedQueue} lets go. */
 export interface Pace {
   /** So many at once after a rest. */
@@ -10,20 +12,20 @@ export interface Pace {
 /** Lets many that come together go at a bounded pace, in their order; few go at once. */
 export class PacedQueue<T> {
   readonly #pace: Pace;
-  readonly #release: (item: T) => void;
-  readonly #waiting = new Set<T>();
+  readonly #release: (item: T, line: Line) => void;
+  readonly #waiting = new TwoLines<T>();
   #left: number;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(pace: Pace, release: (item: T) => void) {
+  constructor(pace: Pace, release: (item: T, line: Line) => void) {
     this.#pace = pace;
     this.#release = release;
     this.#left = pace.atOnce;
   }
 
-  /** It goes at the next {@link run}, or when its turn comes. */
-  add(item: T): void {
-    this.#waiting.add(item);
+  /** It goes at the next {@link run}, or when its turn comes; what is in the first line waits behind nothing of the last. */
+  add(item: T, line: Line): void {
+    this.#waiting.add(item, line);
   }
 
   /** It is not to go any more. */
@@ -33,11 +35,11 @@ export class PacedQueue<T> {
 
   /** Lets as many go as may now. */
   run(): void {
-    for (const item of this.#waiting) {
+    for (const [item, line] of this.#waiting) {
       if (this.#left === 0) break;
       this.#left--;
       this.#waiting.delete(item);
-      this.#release(item);
+      this.#release(item, line);
     }
     const { atOnce, everyMs } = this.#pace;
     if (this.#left < atOnce) this.#timer ??= setTimeout(() => this.#goOn(), everyMs).unref();

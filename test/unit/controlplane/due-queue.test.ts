@@ -39,3 +39,14 @@ test('what is taken back before its turn does not begin', async () => {
   await end('a');
   assert.deepEqual(begun, ['a', 'c']);
 });
+
+test('what is in the first line begins before all that waited in the last, each line in its order', async () => {
+  const { queue, begun, end } = queueOf(1);
+  for (const item of ['a', 'b', 'c']) queue.add(item);
+  queue.run();
+  queue.add('x', 'first');
+  queue.add('c', 'first');
+  queue.add('x');
+  for (const item of ['a', 'x', 'c', 'b']) await end(item);
+  assert.deepEqual(begun, ['a', 'x', 'c', 'b']);
+});

@@ -148,6 +148,37 @@ describe('the health checker', () => {
     assert.equal(looked.length, 301, 'one that comes later is looked at when it comes');
   });
 
+  it('looks at a server that is added before the many that still wait to be looked at, silent ones too', async (t) => {
+    const timers = fakeTimers(t);
+    const looked: string[] = [];
+    const probe: Probe = ({ address }) => {
+      looked.push(`${address.host}:${address.port}`);
+      return new Promise(() => undefined);
+    };
+    const many = Array.from({ length: 3000 }, (_, index) => `10.0.${index >> 8}.${index & 255}:80`);
+    const watch = await watchHealth(t, [web(many, { timeoutMs: 1000, maxIntervalMs: 60_000 })], { probe });
+    void watch.checker.start();
+    for (let step = 0; step < 100; step++) await timers.advance(50);
+    // So many time out each second, and those that go over to them wait behind each other.
+    assert.ok(looked.length < many.length);
+    await watch.change({ kind: 'addUpstreamServer', group: 'web', server: sampleServer(SERVER) });
+    const before = looked.length;
+    for (let waited = 0; !looked.includes(SERVER); waited += 50) {
+      assert.ok(waited <= 1000, 'one turn of the pace, and the first probe that ends');
+      await timers.advance(50);
+    }
+    assert.ok(looked.length - before < 300, `${looked.length - before} before it`);
+  });
+
+  it('does not pace servers that are not checked', async (t) => {
+    const timers = fakeTimers(t);
+    const addresses = Array.from({ length: 1000 }, (_, index) => `10.0.${index >> 8}.${index & 255}:80`);
+    const watch = await watchHealth(t, [web(addresses, { type: 'none' })], { probe: async () => up });
+    await watch.checker.start();
+    await timers.advance(0);
+    assert.ok(watch.checker.list().every(({ health }) => health === 'healthy'));
+  });
+
   it('looks at a bounded number of servers at once, and at every one in the end', async (t) => {
     const timers = fakeTimers(t);
     const addresses = Array.from({ length: 1000 }, (_, index) => `10.0.${index >> 8}.${index & 255}:80`);
