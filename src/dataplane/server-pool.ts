@@ -22,10 +22,12 @@ interface Tier {
   servers: readonly ServerView[];
 }
 
-/** Where a server is in its pool. */
+/** Where a server is. */
 interface Place {
-  readonly tier: Tier;
-  readonly position: number;
+  readonly pool: ServerPool;
+  /** undefined: it cannot be proposed now. */
+  tier: Tier | undefined;
+  position: number;
 }
 
 /** Sorting so many servers anew takes microseconds: it is done as soon as something is known to have changed. */
@@ -49,7 +51,6 @@ export class ServerPool {
   #servers: readonly ServerView[] = [];
   #rosters: Readonly<Record<'backup' | 'regular', readonly ServerView[]>> = { backup: [], regular: [] };
   #tiers: readonly Tier[];
-  readonly #places = new Map<number, Place>();
   #stale = true;
   #freshUntilMs = 0;
   /** When shares of servers in slow start are looked at again; Infinity: none is. */
@@ -90,16 +91,11 @@ export class ServerPool {
     return this.#first(key, tried);
   }
 
-  /** Something happened to the server with this slot. */
-  note(slot: number, change: Change): void {
-    if (change === 'standing') {
-      this.#stale = true;
-      return;
-    }
-    const place = this.#places.get(slot);
-    if (place === undefined) return;
-    if (change === 'taken') place.tier.balancer.taken(place.position);
-    else place.tier.balancer.changed(place.position);
+  /** Something happened to the server at this place. */
+  note({ tier, position }: Place, change: Change): void {
+    if (change === 'standing') this.#stale = true;
+    else if (change === 'taken') tier?.balancer.taken(position);
+    else tier?.balancer.changed(position);
   }
 
   /** Anything may have happened. */
@@ -138,15 +134,17 @@ export class ServerPool {
       const health = server.health();
       const obstacle = obstacleTo(server, health);
       // A full one has room again at any moment, which nobody announces but its load.
-      if (obstacle !== undefined && obstacle !== 'full') continue;
+      if (obstacle !== undefined && obstacle !== 'full') {
+        this.#follower.place(server.slot, undefined);
+        continue;
+      }
       open[preferenceOf(server, health)].push(server);
       isStarting ||= server.share < 1;
     }
-    this.#places.clear();
     for (const tier of this.#tiers) {
       tier.servers = open[tier.preference];
       tier.balancer.update(tier.servers, this.#rosters[ROSTER[tier.preference]]);
-      for (const [position, { slot }] of tier.servers.entries()) this.#places.set(slot, { tier, position });
+      for (const [position, { slot }] of tier.servers.entries()) this.#follower.place(slot, tier, position);
     }
     this.#stale = false;
     this.#nextStepMs = isStarting ? startedMs + Math.max(LEAST_STEP_MS, slowStartMs / SLOW_START_STEPS) : Number.POSITIVE_INFINITY;
@@ -159,27 +157,39 @@ export class ServerPool {
 export class PoolFollower {
   readonly #lane: LaneWriter;
   /** By slot. */
-  readonly #pools: (ServerPool | undefined)[] = [];
+  readonly #places: (Place | undefined)[] = [];
 
   constructor(lane: LaneWriter) {
     this.#lane = lane;
   }
 
+  /** These servers are the pool's, none of them to be proposed yet. */
   follow(pool: ServerPool, servers: readonly ServerView[]): void {
-    for (const { slot } of servers) this.#pools[slot] = pool;
+    for (const { slot } of servers) this.#places[slot] = { pool, tier: undefined, position: 0 };
+  }
+
+  /** The server with this slot is proposed by this tier now, which knows it by its position; undefined: by none. */
+  place(slot: number, tier: Tier | undefined, position = 0): void {
+    const place = this.#places[slot];
+    if (place === undefined) return;
+    place.tier = tier;
+    place.position = position;
   }
 
   forget(servers: readonly ServerView[]): void {
-    for (const { slot } of servers) this.#pools[slot] = undefined;
+    for (const { slot } of servers) this.#places[slot] = undefined;
   }
 
   catchUp(): void {
     const isWhole = this.#lane.changes.read(this.#note);
     if (isWhole) return;
-    for (const pool of new Set(this.#pools)) pool?.noteAll();
+    for (const pool of new Set(this.#places.map((place) => place?.pool))) pool?.noteAll();
   }
 
-  readonly #note = (slot: number, change: Change): void => this.#pools[slot]?.note(slot, change);
+  readonly #note = (slot: number, change: Change): void => {
+    const place = this.#places[slot];
+    place?.pool.note(place, change);
+  };
 }
 
 function tiersOf({ algorithm, hashBalanceFactor }: TargetGroup): readonly Tier[] {

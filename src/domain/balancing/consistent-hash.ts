@@ -44,12 +44,24 @@ export class ConsistentHash<S extends Candidate> implements Balancer<S> {
 
   *candidates(key: number): Generator<S> {
     if (this.#weightOfAll === 0) return;
+    const question = ++this.#question;
+    const size = this.#table.length;
+    let left = this.#servers.length;
     const waived: S[] = [];
     const over: S[] = [];
-    for (const server of this.#fromTable(key)) {
-      if (!this.#hasRoom(server)) over.push(server);
-      else if (isTurnOf(server, key)) yield server;
-      else waived.push(server);
+    for (let step = 0, entry = key % size; step < size && left > 0; step++) {
+      const place = this.#table[entry] ?? 0;
+      entry = entry + 1 < size ? entry + 1 : 0;
+      if (step > 0 && this.#proposedTo[place] === question) continue;
+      const server = this.#open[place];
+      if (server !== undefined && hasWeight(server)) {
+        left--;
+        if (!this.#hasRoom(server)) over.push(server);
+        else if (isTurnOf(server, key)) yield server;
+        else waived.push(server);
+      }
+      // Afterwards, since most questions end with the first server.
+      this.#proposedTo[place] = question;
     }
     yield* waived;
     // Within the bounds there is room for one more always: who comes this far has been refused by all that have it.
@@ -64,24 +76,6 @@ export class ConsistentHash<S extends Candidate> implements Balancer<S> {
     const load = this.#servers[position]?.active() ?? 0;
     this.#loadOfAll += load - (this.#loads[position] ?? 0);
     this.#loads[position] = load;
-  }
-
-  *#fromTable(key: number): Generator<S> {
-    const question = ++this.#question;
-    const size = this.#table.length;
-    let left = this.#servers.length;
-    for (let step = 0, entry = key % size; step < size && left > 0; step++) {
-      const place = this.#table[entry] ?? 0;
-      entry = entry + 1 < size ? entry + 1 : 0;
-      if (step > 0 && this.#proposedTo[place] === question) continue;
-      const server = this.#open[place];
-      if (server !== undefined && hasWeight(server)) {
-        left--;
-        yield server;
-      }
-      // Afterwards, since most questions end with the first server.
-      this.#proposedTo[place] = question;
-    }
   }
 
   #hasRoom(server: S): boolean {
