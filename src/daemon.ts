@@ -113,7 +113,7 @@ export class Daemon {
   /** Undoes {@link handOver}. @throws EndpointListenError; nothing has changed then */
   async takeBack(): Promise<void> {
     this.#interfaces = await startInterfaces(this.balancer, { certificates: this.#certificates, planner: this.#planner }, this.#options);
-    this.balancer.takeStateBack();
+    await this.balancer.takeStateBack();
   }
 
   /** Drains and stops; connections that outlive `deadlineMs` (drainTimeout unless given) are reset. */

@@ -15,7 +15,7 @@ import type { OutlierDetector } from './controlplane/outlier-detector.ts';
 import type { PanicWatch } from './controlplane/panic-watch.ts';
 import type { Rebalancer } from './controlplane/rebalancer.ts';
 import type { Stats } from './controlplane/stats.ts';
-import type { Store } from './controlplane/store/store.ts';
+import { type Store, StoreUnavailableError } from './controlplane/store/store.ts';
 import type { Workers } from './controlplane/workers.ts';
 import { type BoundListener, formatAddress, type LogLevel, type Snapshot, type TlsMaterial, type UpstreamServer } from './domain/model.ts';
 import type { CloseReason } from './domain/reasons.ts';
@@ -230,9 +230,17 @@ export class LoadBalancer {
     await this.#store.close();
   }
 
-  /** Opens the stored state with the next change, which fails if it is another by then. */
-  takeStateBack(): void {
-    this.authority.resume();
+  /** Takes in what the other has stored meanwhile; what of it cannot be, is said in the log, and tried again with each change. */
+  async takeStateBack(): Promise<void> {
+    try {
+      const changes = await this.authority.resume();
+      if (changes === 0) return;
+      await this.enforce('reset');
+      this.#log.warn({ changes, revision: this.snapshot.revision }, 'took in what the other lbd has stored');
+    } catch (error) {
+      if (!(error instanceof StoreUnavailableError)) throw error;
+      this.#log.error({ problem: error.message }, 'changes are refused until the stored state can be taken in');
+    }
   }
 
   async #stop(deadlineMs: number): Promise<number> {

@@ -1,4 +1,5 @@
 import { changesNothing } from '../domain/changes-nothing.ts';
+import { DomainError } from '../domain/errors.ts';
 import type { Revision, Snapshot } from '../domain/model.ts';
 import { EMPTY_SNAPSHOT } from '../domain/model.ts';
 import { apply, type Command } from '../domain/state.ts';
@@ -74,6 +75,8 @@ export class Authority {
   #changedAtRunTime: boolean;
   #queue: Promise<unknown> = Promise.resolve();
   #isSuspended = false;
+  /** Somebody else may have changed the store since it was last read. */
+  #mayBeBehind = false;
 
   private constructor(
     store: Store,
@@ -145,13 +148,45 @@ export class Authority {
     return result;
   }
 
-  /** Undoes {@link suspend}. */
-  resume(): void {
-    this.#isSuspended = false;
+  /**
+   * Undoes {@link suspend}, and takes in what another has stored meanwhile, as if it had been asked for here. Resolves with how many changes
+   * these are. @throws StoreUnavailableError when that cannot be read or served: every change is refused so until it can
+   */
+  resume(): Promise<number> {
+    const result = this.#queue.then(() => {
+      this.#isSuspended = false;
+      this.#mayBeBehind = true;
+      return this.#catchUp();
+    });
+    this.#queue = result.catch(() => undefined);
+    return result;
+  }
+
+  async #catchUp(): Promise<number> {
+    const [newest] = await this.#store.history(1);
+    const missed = (newest?.revision ?? 0) - this.#snapshot.revision;
+    const changes = missed > 0 ? await this.#store.history(missed) : [];
+    for (const { command, actor } of changes.toReversed()) await this.#takeIn(command, actor);
+    this.#mayBeBehind = false;
+    return changes.length;
+  }
+
+  async #takeIn(command: Command, actor: string): Promise<void> {
+    const previous = this.#snapshot;
+    try {
+      const next = this.preview(command);
+      await this.#prepare(previous, next);
+      await this.#publish({ command, previous, next }, actor);
+    } catch (error) {
+      if (!(error instanceof DomainError)) throw error;
+      const whatToDo = 'mend that, or restart lbd';
+      throw new StoreUnavailableError(`another lbd has stored a state that this one cannot serve: ${error.message}; ${whatToDo}`);
+    }
   }
 
   async #change(wanted: Wanted, intent: Intent): Promise<Accepted> {
     if (this.#isSuspended) throw new StoreUnavailableError('another lbd has taken the state over: ask that one');
+    if (this.#mayBeBehind) await this.#catchUp();
     const { actor, expectedRevision, requestId = '', requestDigest = '' } = intent;
     const made = requestId === '' ? undefined : await this.#store.findRequest(requestId);
     if (made !== undefined) {
@@ -187,17 +222,20 @@ export class Authority {
       takeBack();
       throw error;
     }
+    await this.#publish({ command, previous, next }, actor);
+    return { revision: next.revision, replayed: false, unchanged: false };
+  }
+
+  async #publish(change: Change, actor: string): Promise<void> {
     // A change of everything takes each of these steps a while; the first subscriber learns of it at once.
     await nextTurn();
-    this.#snapshot = next;
-    this.#changedAtRunTime = changedAtRunTimeAfter(this.#changedAtRunTime, { actor, command });
-    const change: Change = { command, previous, next };
+    this.#snapshot = change.next;
+    this.#changedAtRunTime = changedAtRunTimeAfter(this.#changedAtRunTime, { actor, command: change.command });
     const heard: Promise<void>[] = [];
     for (const subscriber of [...this.#subscribers]) {
       heard.push((async () => subscriber(change))().catch(() => undefined));
       await nextTurn();
     }
     await Promise.all(heard);
-    return { revision: next.revision, replayed: false, unchanged: false };
   }
 }

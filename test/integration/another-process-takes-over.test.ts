@@ -1,15 +1,17 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { Authority, type Wanted } from '../../src/controlplane/authority.ts';
+import { SqliteStore } from '../../src/controlplane/store/sqlite.ts';
 import { Client, CloseMode, RevokeCertificateRequest, AdminServiceService as rpc } from '../../src/gen/lb/admin/v1/admin.ts';
-import { ask } from '../support/admin-server.ts';
+import { ask, refused } from '../support/admin-server.ts';
 import { createTestCa } from '../support/certificates.ts';
 import { type DaemonOptions, launchDaemon, startDaemon } from '../support/daemon.ts';
-import { adminOf } from '../support/daemon-clients.ts';
-import { hashSinkServer } from '../support/echo-servers.ts';
+import { adminOf, connectTo, roundTrip } from '../support/daemon-clients.ts';
+import { echoServer, hashSinkServer } from '../support/echo-servers.ts';
 import { freePort } from '../support/free-port.ts';
 import { startHashedStreams } from '../support/hashed-streams.ts';
 import { temporaryFolder } from '../support/temp-dir.ts';
@@ -124,6 +126,60 @@ test('a successor that cannot have a port leaves a state that can still be chang
   assert.deepEqual(await running.exited, { code: 0, signal: null });
   const { clients } = await ask(adminOf(t, next), rpc.listClients, { pageSize: 0, pageToken: '' });
   assert.deepEqual(clients.map(({ client }) => client?.clientId).sort(), ['clientA', 'gone', 'late']);
+});
+
+/** Takes the state over as a successor does, changes it, and is gone before it serves. */
+async function dieAfterStoring({ folder = assert.fail() }: DaemonOptions, change: Wanted): Promise<void> {
+  const socket = connect(path.join(folder, 'takeover.sock'));
+  socket.write('take over\n');
+  const [answer] = await once(socket, 'data');
+  assert.equal(String(answer), 'handed over\n');
+  const store = await SqliteStore.open(path.join(folder, 'state.db'));
+  const authority = await Authority.open(store);
+  await authority.execute(change, { actor: 'bootstrap' });
+  await store.close();
+  socket.destroy();
+}
+
+test('a successor that dies after storing its changes has them taken in by the one before', async (t) => {
+  const { options } = await setUp(t);
+  const targetGroups = [{ name: 'web', upstreamServers: [(await echoServer(t)).address], healthCheck: { type: 'none' } }];
+  const running = await startDaemon(t, { ...options, config: { ...options.config, targetGroups } });
+  await roundTrip(connectTo(t, running, await ca.issue({ cn: 'gone' })), 'hello');
+  await dieAfterStoring(options, { kind: 'removeClient', clientId: 'gone' });
+  await running.waitForLog(({ msg }) => msg === 'took in what the other lbd has stored');
+  await running.waitForLog(({ msg }) => msg === 'the admin API and the metrics are back');
+  const closed = await running.waitForLog(({ msg }) => msg === 'connection closed');
+  assert.deepEqual([closed['client'], closed['reason']], ['gone', 'client_removed']);
+  const admin = adminOf(t, running);
+  const added = await ask(admin, rpc.addClient, {
+    client: Client.fromPartial({ clientId: 'late', allowedTargetGroups: ['web'] }),
+    expectedRevision: 2n,
+    requestId: '',
+  });
+  assert.equal(added.revision, 3n);
+});
+
+test('changes stored by a successor that this lbd cannot serve refuse its own changes, with the reason, until it can', async (t) => {
+  const { options } = await setUp(t);
+  const running = await startDaemon(t, options);
+  const taken = createServer().listen(0, '127.0.0.1');
+  await once(taken, 'listening');
+  t.after(() => taken.close());
+  const { port } = taken.address() as AddressInfo;
+  await dieAfterStoring(options, ({ listeners }) => ({
+    kind: 'setListeners',
+    listeners: listeners.map((listener) => ({ ...listener, address: { host: '127.0.0.1', port } })),
+  }));
+  await running.waitForLog(({ msg }) => msg === 'the admin API and the metrics are back');
+  await running.waitForLog(({ msg }) => msg === 'changes are refused until the stored state can be taken in');
+  const admin = adminOf(t, running);
+  const removeGone = () => ask(admin, rpc.removeClient, { clientId: 'gone', ...NOW });
+  const { message } = await refused(removeGone());
+  assert.match(message, /stored a state that this one cannot serve: .*another program has the port; mend that, or restart lbd/);
+  taken.close();
+  await once(taken, 'close');
+  assert.equal((await removeGone()).revision, 3n);
 });
 
 test('a path that is no socket is let be, and said', async (t) => {
