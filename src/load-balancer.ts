@@ -146,7 +146,7 @@ export class LoadBalancer {
     return this.execute({ kind: 'addClient', client: clientFrom(client) });
   }
 
-  /** Lets the client in no more, and resets the connections that it has: `connectionsClosed` says how many. @throws as execute */
+  /** Lets the client in no more, and resets the connections that it has: `connectionsClosed` says how many, those that waited counted. @throws as execute */
   async removeClient(clientId: string): Promise<Accepted & { readonly connectionsClosed: number }> {
     const accepted = await this.authority.execute({ kind: 'removeClient', clientId }, { actor: 'library' });
     return { ...accepted, connectionsClosed: await this.enforce('reset') };
@@ -168,7 +168,8 @@ export class LoadBalancer {
   }
 
   /**
-   * Ends the live connections that the state of now does not allow; resolves with how many. With `drain` they may go on until
+   * Ends the live connections that the state of now does not allow; resolves with how many, and those counted that waited and were refused
+   * by the change before. With `drain` they may go on until
    * the deadline, and those that are allowed again by then for good. Who has a deadline already keeps it, unless `anew` fits it.
    */
   enforce(mode: CloseMode, deadlineMs = 0, anew?: ConnectionSelector): Promise<number> {

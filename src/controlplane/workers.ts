@@ -169,7 +169,10 @@ export class Workers {
     return counts.reduce<number>((sum, count = 0) => sum + count, 0);
   }
 
-  /** Ends the live connections that the state of now does not allow; resolves with how many are closed or have until the deadline. */
+  /**
+   * Ends the live connections that the state of now does not allow; resolves with how many are closed or have until the deadline, and
+   * those counted that waited when the state was published and were refused by it.
+   */
   enforce(mode: CloseMode, deadlineMs: number, anew?: ConnectionSelector): Promise<number> {
     return this.#countOver((requestId) => ({ kind: 'enforce', requestId, mode, deadlineMs, anew }));
   }

@@ -80,14 +80,21 @@ export class DelayedConnections {
     return waited;
   }
 
-  /** Call it when the state has changed. A changed limit leaves departures as they were given; one that is gone holds nobody. */
-  reconsider(): void {
+  /**
+   * Call it when the state has changed: says how many it ends, because what let them in is withdrawn. A changed limit leaves departures as
+   * they were given; one that is gone holds nobody.
+   */
+  reconsider(): number {
     const { objectionTo, isLimited } = this.#parts;
+    let ended = 0;
     for (const waiter of [...this.#waiters]) {
-      const refusal = objectionTo(waiter.ground);
-      if (refusal !== undefined) waiter.leave(refusal);
+      const refusal = waiter.refusal === undefined ? objectionTo(waiter.ground) : undefined;
+      if (refusal === undefined) continue;
+      waiter.leave(refusal);
+      ended++;
     }
     for (const clientId of this.#lines.clientIds) if (!isLimited(clientId)) this.#lines.open(clientId);
+    return ended;
   }
 
   /** Call it when a CA or a revocation list has changed: whose certificate is withdrawn by it does not wait for its turn to hear so. */

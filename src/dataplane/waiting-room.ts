@@ -75,14 +75,21 @@ export class WaitingRoom {
     return group.queue !== undefined && this.#options.lane.queue.length(slot) > 0;
   }
 
-  /** Call it when the state has changed: who may not wait any longer leaves, and servers may have room that had none. */
-  reconsider(): void {
+  /**
+   * Call it when the state has changed: who may not wait any longer leaves, and servers may have room that had none. Says how many it ends
+   * because what let them in is withdrawn.
+   */
+  reconsider(): number {
+    let ended = 0;
     for (const waiter of [...this.#waiters.values()]) {
-      const refusal = this.#objectionTo(waiter);
+      const objection = objectionTo(waiter.ground, this.#options.view());
+      const refusal = objection ?? this.#nothingToWaitFor(waiter);
+      if (objection !== undefined) ended++;
       if (refusal === undefined) this.#setDeadline(waiter);
       else waiter.settle(refusal);
     }
     this.#serveAll();
+    return ended;
   }
 
   /** Call it when the balancer stops and lets nobody wait any longer. */
@@ -174,12 +181,9 @@ export class WaitingRoom {
     }
   }
 
-  /** Why the connection may not wait any longer by the state of now. */
-  #objectionTo({ ground, groupSlot }: Waiter): Refusal | undefined {
-    const view = this.#options.view();
-    const objection = objectionTo(ground, view);
-    if (objection !== undefined) return objection;
-    const group = view.group(ground.group);
+  /** The group or its queue is gone. */
+  #nothingToWaitFor({ ground, groupSlot }: Waiter): Refusal | undefined {
+    const group = this.#options.view().group(ground.group);
     if (group === undefined || group.slot !== groupSlot) return new Refusal('no_route', `target group ${ground.group} was removed`);
     if (group.group.queue === undefined) return new Refusal('no_healthy_upstream', `${ground.group}: the queue was removed`);
     return undefined;

@@ -44,6 +44,8 @@ class Worker {
   readonly #delayed: DelayedConnections;
   readonly #waitingRoom: WaitingRoom;
   #view: View;
+  /** Who waited and was refused because what let him in is withdrawn: not told yet. */
+  #endedWaiting = 0;
   #onIdle: (() => void) | undefined;
   #drainDeadline: NodeJS.Timeout | undefined;
 
@@ -157,8 +159,7 @@ class Worker {
           void this.#renew(renewed);
         }
         this.#live.pardonTheAllowed();
-        this.#delayed.reconsider();
-        this.#waitingRoom.reconsider();
+        this.#endedWaiting += this.#delayed.reconsider() + this.#waitingRoom.reconsider();
         this.#context.pacer.replan();
         this.#send({ kind: 'published', revision: snapshot.revision });
         break;
@@ -180,7 +181,8 @@ class Worker {
         this.#send({ kind: 'done', requestId: message.requestId, count: this.#live.close(message.selector, message.reason) });
         break;
       case 'enforce':
-        this.#send({ kind: 'done', requestId: message.requestId, count: this.#live.enforce(message) });
+        this.#send({ kind: 'done', requestId: message.requestId, count: this.#live.enforce(message) + this.#endedWaiting });
+        this.#endedWaiting = 0;
         break;
       case 'rebalance':
         this.#send({ kind: 'done', requestId: message.requestId, count: this.#live.closeIdlest(message.closings, 'rebalanced') });

@@ -71,7 +71,8 @@ test('when its client is removed; added again without a limit it has no departur
   const { balancer, clientOf, come, wait, refused } = await scene(t);
   await wait('held', 6);
   const client = clientOf('held');
-  await balancer.lb.execute({ kind: 'removeClient', clientId: 'held' });
+  const { connectionsClosed } = await balancer.lb.removeClient('held');
+  assert.equal(connectionsClosed, 6);
   await refused(6, { reason: 'unknown_client', detail: 'held was removed meanwhile' });
   await balancer.lb.execute({ kind: 'addClient', client: { ...client, limits: { ...client.limits, connectionRate: undefined } } });
   const again = come('held');

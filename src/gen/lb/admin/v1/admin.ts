@@ -1366,7 +1366,10 @@ export interface RemoveClientRequest {
 
 export interface RemoveClientResponse {
   revision: bigint;
-  /** Live connections of this client that were reset, or that have until the deadline. */
+  /**
+   * Connections of this client that were reset, or that have until the deadline; those that waited for their turn or for a server are
+   * refused at once and counted.
+   */
   connectionsClosed: bigint;
 }
 
@@ -1388,7 +1391,10 @@ export interface UpdateClientRequest {
 
 export interface UpdateClientResponse {
   revision: bigint;
-  /** Live connections that are not allowed any more: reset, or with time until the deadline. */
+  /**
+   * Connections that are not allowed any more: reset, or with time until the deadline; those that waited for their turn or for a server
+   * are refused at once and counted.
+   */
   connectionsClosed: bigint;
   /** What was accepted and may not be what was meant: clients that a certificate could belong to both of, or that no listener leads anywhere. */
   warnings: string[];
@@ -2114,7 +2120,10 @@ export interface ReloadCertificatesRequest {
 
 export interface ReloadCertificatesResponse {
   certificates: ServedCertificate[];
-  /** Live connections that were closed because the files withdraw their certificates. */
+  /**
+   * Live connections that were closed because the files withdraw their certificates. Those that wait are refused while they are judged
+   * anew, and are not counted.
+   */
   connectionsClosed: bigint;
   /** What may not be meant of the files, which are in force: a CA without a revocation list beside others that have one, a date. */
   warnings: string[];
