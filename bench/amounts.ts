@@ -1,6 +1,7 @@
 /** How much is measured: enough to tell a few per cent apart, little enough to end in time. */
 
 export interface Amounts {
+  /** Over all peers; 0: neither works nor memory are measured. */
   readonly rounds: number;
   /** Rounds of memory, each with newly started peers. */
   readonly memoryRounds: number;
@@ -12,8 +13,12 @@ export interface Amounts {
   readonly idle: number;
   /** Each version, key and kind of handshake, with this many connections; 0: TLS 1.3, P-256, full handshakes only. */
   readonly handshakes: number;
+  /** Connections a round that are refused after a handshake, and a multiple of it without one; 0: not measured. */
+  readonly refusals: number;
   /** How the balancer's costs grow with its state is measured up to this size; 0: not at all. */
   readonly scale: number;
+  /** Whether the steps of a connection are measured by themselves. */
+  readonly steps: boolean;
   /** No round begins that is expected to end later than this, in milliseconds from the start of the benchmark. */
   readonly roundsEndMs: number;
 }
@@ -26,7 +31,9 @@ export const FULL: Amounts = {
   megabytes: 512,
   idle: 1_000,
   handshakes: 300,
+  refusals: 200,
   scale: 10_000,
+  steps: true,
   roundsEndMs: 600_000,
 };
 
@@ -38,7 +45,9 @@ export const QUICK: Amounts = {
   megabytes: 48,
   idle: 250,
   handshakes: 0,
+  refusals: 0,
   scale: 0,
+  steps: false,
   roundsEndMs: 44_000,
 };
 
@@ -51,6 +60,25 @@ export const SMALLEST: Amounts = {
   megabytes: 1,
   idle: 4,
   handshakes: 2,
+  refusals: 2,
   scale: 0,
+  steps: false,
   roundsEndMs: 60_000,
 };
+
+/** What can be measured alone. */
+export const PARTS = ['rounds', 'handshakes', 'refusals', 'scale', 'steps'] as const;
+export type Part = (typeof PARTS)[number];
+
+/** As much of these parts, and nothing of the others. */
+export function onlyParts(amounts: Amounts, parts: readonly Part[]): Amounts {
+  const has = (part: Part) => parts.includes(part);
+  return {
+    ...amounts,
+    rounds: has('rounds') ? amounts.rounds : 0,
+    handshakes: has('handshakes') ? amounts.handshakes : 0,
+    refusals: has('refusals') ? amounts.refusals : 0,
+    scale: has('scale') ? amounts.scale : 0,
+    steps: has('steps') && amounts.steps,
+  };
+}

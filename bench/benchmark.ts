@@ -7,10 +7,11 @@ import { makeCertificates } from './certificates.ts';
 import { Children, pinning } from './children.ts';
 import { measureDirectly } from './generator-check.ts';
 import { measureHandshakes } from './handshakes.ts';
-import { Load, startServers } from './load.ts';
+import { Load, measureSteps, startServers } from './load.ts';
 import { PEERS } from './peers/all.ts';
+import { measureRefusals } from './refusals.ts';
 import { machine, type Report, reportOf } from './report.ts';
-import { runRounds } from './rounds.ts';
+import { NO_ROUNDS, runRounds } from './rounds.ts';
 import { measureScale } from './scale.ts';
 import type { Stage } from './stage.ts';
 
@@ -47,16 +48,20 @@ export async function runBenchmark({ amounts, peers, say, signal }: BenchmarkOpt
     const servers = await startServers(children, 1, pins.load);
     const stage: Stage = { children, pinning: pins, folder, load: new Load(children, pins.load), servers, warn, say };
     const direct = await measureDirectly(stage, amounts);
-    say('rounds over all peers');
-    const rounds = await runRounds(found, stage, p256, amounts, startedMs);
+    if (amounts.rounds > 0) say('rounds over all peers');
+    const rounds = amounts.rounds === 0 ? NO_ROUNDS : await runRounds(found, stage, p256, amounts, startedMs);
     if (amounts.handshakes > 0) say('kinds of handshakes');
     const kinds = amounts.handshakes === 0 ? [] : [p256, await makeCertificates(folder, 'RSA-2048')];
     const handshakes = await measureHandshakes(found, stage, kinds, amounts.handshakes);
+    if (amounts.refusals > 0) say('refusals');
+    const refusals = amounts.refusals === 0 ? [] : await measureRefusals(found, stage, p256, amounts.refusals);
     if (amounts.scale > 0) say('scale');
     const scale = amounts.scale === 0 ? [] : await measureScale(stage, p256, amounts.scale);
+    if (amounts.steps) say('steps of a connection');
+    const steps = amounts.steps ? await measureSteps(children, pins.balancer) : [];
     const notFound = asked.filter((peer) => !found.includes(peer)).map(({ name }) => name);
     const seconds = Math.round(performance.now() - startedMs) / 1_000;
-    return reportOf({ amounts, rounds, machine: about, versions, notFound, direct, handshakes, scale, warnings, seconds });
+    return reportOf({ amounts, rounds, machine: about, versions, notFound, direct, handshakes, refusals, scale, steps, warnings, seconds });
   };
   try {
     signal.throwIfAborted();

@@ -11,7 +11,14 @@ export interface CertificateFiles {
   readonly kind: KeyKind;
   readonly ca: string;
   readonly server: { readonly certificate: string; readonly key: string; readonly both: string };
-  readonly client: { readonly certificate: string; readonly key: string };
+  readonly client: KeyPairFiles;
+  /** Of the same CA, and nobody whom a balancer that knows its clients lets in. */
+  readonly stranger: KeyPairFiles;
+}
+
+interface KeyPairFiles {
+  readonly certificate: string;
+  readonly key: string;
 }
 
 /** Makes new ones in the folder; keys are 0600. */
@@ -26,7 +33,9 @@ export async function makeCertificates(folder: string, kind: KeyKind): Promise<C
     ipAddresses: ['127.0.0.1'],
     purpose: 'server',
   });
-  const client = await authority.issue({ ...nobody, commonNames: [CLIENT_NAME], dnsNames: [], ipAddresses: [], purpose: 'client' });
+  const clientNamed = (name: string) =>
+    authority.issue({ ...nobody, commonNames: [name], dnsNames: [], ipAddresses: [], purpose: 'client' });
+  const [client, stranger] = [await clientNamed(CLIENT_NAME), await clientNamed('stranger')];
   const write = async (name: string, text: string) => {
     const file = path.join(folder, `${kind}-${name}`);
     await writeFile(file, text, { mode: 0o600 });
@@ -41,5 +50,6 @@ export async function makeCertificates(folder: string, kind: KeyKind): Promise<C
       both: await write('server.pem', server.certPem + server.keyPem),
     },
     client: { certificate: await write('client.crt', client.certPem), key: await write('client.key', client.keyPem) },
+    stranger: { certificate: await write('stranger.crt', stranger.certPem), key: await write('stranger.key', stranger.keyPem) },
   };
 }

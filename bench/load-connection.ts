@@ -9,10 +9,13 @@ const CHUNK = Buffer.alloc(65_536, 'x');
 /** What TLS connections of one target have in common. */
 export class Door {
   readonly #target: Target;
+  readonly #from: string;
   readonly #context: SecureContext | undefined;
 
-  constructor(target: Target) {
+  /** `from` is an address of loopback. */
+  constructor(target: Target, from = '127.0.0.1') {
     this.#target = target;
+    this.#from = from;
     const { tls } = target;
     if (tls === undefined) return;
     this.#context = createSecureContext({
@@ -28,7 +31,7 @@ export class Door {
 
   /** `session` is one that an earlier connection was given. */
   connect(session: Buffer | undefined): Socket {
-    const where = { host: '127.0.0.1', port: this.#target.port };
+    const where = { host: '127.0.0.1', port: this.#target.port, localAddress: this.#from };
     if (this.#context === undefined) return connectTcp({ ...where, noDelay: true });
     const socket = connectTls({
       ...where,
@@ -38,6 +41,23 @@ export class Door {
     });
     return socket.setNoDelay();
   }
+}
+
+/** Long enough to be looked at, and neither TLS nor HTTP. */
+const NOISE = Buffer.alloc(64, '\0noise');
+
+/** Resolves when the balancer has turned a connection away. @throws Error when it is served */
+export function beRefused(door: Door): Promise<void> {
+  const socket = door.connect(undefined);
+  return new Promise((resolve, reject) => {
+    socket.on('error', () => undefined);
+    socket.once('close', resolve);
+    socket.on('data', () => {
+      // What answers noise is an alert.
+      if (socket instanceof TLSSocket) reject(new Error('the balancer served a connection that it is to refuse'));
+    });
+    socket.write(socket instanceof TLSSocket ? MODES.echo : NOISE);
+  });
 }
 
 /** A connection whose server has answered the byte of its mode. */

@@ -1,5 +1,5 @@
 /** The program that makes the load: a process of its own that takes orders, one at a time. */
-import { Door, LoadConnection } from './load-connection.ts';
+import { beRefused, Door, LoadConnection } from './load-connection.ts';
 import type { Answer, Done, Latency, Order } from './messages.ts';
 
 const OPENING_AT_ONCE = 16;
@@ -25,6 +25,11 @@ async function carryOut(order: Order): Promise<Done> {
         facts.negotiated = connection.negotiated;
         await connection.end();
       });
+      break;
+    }
+    case 'beRefused': {
+      const door = new Door(order.target, order.from);
+      await times(order.count, order.atOnce, () => beRefused(door));
       break;
     }
     case 'open': {

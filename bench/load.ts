@@ -3,10 +3,12 @@ import { once } from 'node:events';
 import path from 'node:path';
 import type { Child, Children } from './children.ts';
 import type { Answer, Done, Order, ServersReady } from './messages.ts';
+import type { StepTable } from './steps/curves.ts';
 
 /** Ten thousand connections on a busy machine take minutes. */
 const ANSWER_WITHIN_MS = 300_000;
 const LISTEN_WITHIN_MS = 20_000;
+const STEPS_WITHIN_MS = 120_000;
 
 /** A load generator in a process of its own. */
 export class Load {
@@ -26,6 +28,15 @@ export class Load {
     if (answer.kind === 'failed') throw new Error(`the load failed: ${order.kind}: ${answer.message}`);
     return answer.done;
   }
+}
+
+/** Measures the steps of a connection by themselves, on the processors of the balancers. */
+export async function measureSteps(children: Children, processors: string | undefined): Promise<readonly StepTable[]> {
+  const child = children.start({ command: process.execPath, args: [path.join(import.meta.dirname, 'steps.ts')], processors, ipc: true });
+  // The other end is steps.ts, which sends this once.
+  const tables = (await message(child, STEPS_WITHIN_MS)) as readonly StepTable[];
+  await child.end();
+  return tables;
 }
 
 /** Plain TCP servers in a process of their own. */

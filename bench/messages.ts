@@ -26,6 +26,11 @@ export type Order =
   | { readonly kind: 'exchange'; readonly connections: number; readonly count: number; readonly bytes: number }
   /** Moves `bytes` in all over the connections that are held, in the direction of their mode. */
   | { readonly kind: 'transfer'; readonly bytes: number }
+  /**
+   * Connects from another address of loopback, says what is not TLS, or with TLS what a client says, and waits to be turned away; `count`
+   * times, `atOnce` at a time.
+   */
+  | { readonly kind: 'beRefused'; readonly target: Target; readonly from: string; readonly count: number; readonly atOnce: number }
   /** Ends all connections that are held; answered when they are closed. */
   | { readonly kind: 'release' };
 

@@ -5,9 +5,11 @@ import type { Pinning } from './children.ts';
 import type { DirectRates } from './generator-check.ts';
 import type { HandshakeCost } from './handshakes.ts';
 import type { Latency } from './messages.ts';
+import type { RefusalCost } from './refusals.ts';
 import type { Rounds } from './rounds.ts';
 import type { ScalePoint } from './scale.ts';
 import { ratios, type Spread, short, spreadOf } from './spread.ts';
+import type { StepTable } from './steps/curves.ts';
 import { type Sample, UNIT_OF, WORKS, type Work } from './works.ts';
 
 /** What ratios are told of; bulk is both directions together. */
@@ -47,7 +49,9 @@ export interface Report {
   /** The works without balancer and TLS, per second. */
   readonly direct: DirectRates;
   readonly handshakes: readonly HandshakeCost[];
+  readonly refusals: readonly RefusalCost[];
   readonly scale: readonly ScalePoint[];
+  readonly steps: readonly StepTable[];
   readonly warnings: readonly string[];
   readonly seconds: number;
 }
@@ -64,7 +68,10 @@ export interface Machine {
 
 /** What was measured, before it is put together. */
 export interface Findings
-  extends Pick<Report, 'machine' | 'versions' | 'notFound' | 'direct' | 'handshakes' | 'scale' | 'warnings' | 'seconds'> {
+  extends Pick<
+    Report,
+    'machine' | 'versions' | 'notFound' | 'direct' | 'handshakes' | 'refusals' | 'scale' | 'steps' | 'warnings' | 'seconds'
+  > {
   readonly amounts: Amounts;
   readonly rounds: Rounds;
 }

@@ -13,6 +13,9 @@ export interface Rounds {
   readonly idleKb: ReadonlyMap<string, readonly number[]>;
 }
 
+/** Nothing was measured. */
+export const NO_ROUNDS: Rounds = { completed: 0, samples: new Map(), idleKb: new Map() };
+
 /** Measures memory with newly started peers, then the works with the last of them; the benchmark began at `startedMs`. */
 export async function runRounds(
   peers: readonly Peer[],

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { CertificateFiles } from './certificates.ts';
+import type { Pinning } from './children.ts';
 import { type Servers, startServers } from './load.ts';
 import { LBD_SETTINGS, type LbdSettings, startLbd } from './peers/lbd.ts';
 import { cpuMs, memoryKb } from './process-costs.ts';
@@ -27,6 +28,7 @@ const PROBE_EVERY_MS = 1_000;
 const WATCHED_MS = 5_000;
 /** Files beside those of connections; a balancer has two a connection. */
 const FILES_BESIDE = 200;
+const NOT_PINNED: Pinning = { balancer: undefined, load: undefined };
 
 /** Measures up to `most` of everything; what the open-file limit does not allow is measured smaller, with a warning. */
 export async function measureScale(stage: Stage, certificates: CertificateFiles, most: number): Promise<readonly ScalePoint[]> {
@@ -51,7 +53,8 @@ export async function measureScale(stage: Stage, certificates: CertificateFiles,
     });
   }
   for (const workers of [1, 2]) {
-    await withLbd(stage, certificates, { ...LBD_SETTINGS, workers }, undefined, async (balancer) => {
+    // Both may use all processors, where the load is too: they differ in nothing else.
+    await withLbd({ ...stage, pinning: NOT_PINNED }, certificates, { ...LBD_SETTINGS, workers }, undefined, async (balancer) => {
       point('workers', workers, 'CPU ms per connection', await connecting(balancer, stage, connections));
     });
   }
@@ -122,7 +125,7 @@ async function withLbd(
   servers: readonly string[] | undefined,
   meanwhile: (balancer: Balancer) => Promise<void>,
 ): Promise<void> {
-  const casting = { certificates, resumption: false, unpinned: settings.workers > 1, ...(servers === undefined ? {} : { servers }) };
+  const casting = { certificates, resumption: false, ...(servers === undefined ? {} : { servers }) };
   const balancer = await bringUp('lbd', (surroundings) => startLbd(surroundings, settings), stage, casting);
   await meanwhile(balancer);
   await balancer.end();

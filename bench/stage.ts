@@ -8,7 +8,7 @@ import type { CertificateFiles } from './certificates.ts';
 import type { Child, Children, Pinning } from './children.ts';
 import type { Load, Servers } from './load.ts';
 import type { Target, TlsVersion } from './messages.ts';
-import type { Peer, Surroundings } from './peers/peer.ts';
+import type { Defence, Peer, Surroundings } from './peers/peer.ts';
 
 /** What all balancers of a benchmark share. */
 export interface Stage {
@@ -26,17 +26,20 @@ export interface Stage {
 export interface Balancer {
   readonly name: string;
   readonly pid: number;
-  readonly target: (version: TlsVersion) => Target;
+  readonly target: (version: TlsVersion, who?: Who) => Target;
   readonly end: () => Promise<void>;
 }
+
+/** Whose certificate the load has. */
+export type Who = 'client' | 'stranger';
 
 export interface Casting {
   readonly certificates: CertificateFiles;
   readonly resumption: boolean;
   /** The stage's servers unless told. */
   readonly servers?: readonly string[];
-  /** It may use all processors. */
-  readonly unpinned?: boolean;
+  /** None unless told. */
+  readonly defence?: Defence;
 }
 
 /** Starts a balancer; `start` is the peer's own unless told. @throws Error when it does not come up. */
@@ -44,18 +47,21 @@ export async function bringUp(
   name: string,
   start: (surroundings: Surroundings) => Promise<Child>,
   stage: Stage,
-  { certificates, resumption, servers = stage.servers.addresses, unpinned = false }: Casting,
+  { certificates, resumption, servers = stage.servers.addresses, defence }: Casting,
 ): Promise<Balancer> {
   const port = await freePort();
   const folder = path.join(stage.folder, `${name}-${port}`);
   await mkdir(folder, { recursive: true });
-  const processors = unpinned ? undefined : stage.pinning.balancer;
-  const child = await start({ children: stage.children, folder, certificates, port, servers, processors, resumption });
-  const [ca, certificate, key] = [certificates.ca, certificates.client.certificate, certificates.client.key].map((file) =>
-    readFileSync(file, 'utf8'),
-  );
-  if (ca === undefined || certificate === undefined || key === undefined) throw new Error('three files are read');
-  return { name, pid: child.pid, target: (version) => ({ port, tls: { version, ca, certificate, key } }), end: child.end };
+  const processors = stage.pinning.balancer;
+  const child = await start({ children: stage.children, folder, certificates, port, servers, processors, resumption, defence });
+  const ca = readFileSync(certificates.ca, 'utf8');
+  const pairOf = (who: Who) => {
+    const { certificate, key } = certificates[who];
+    return { certificate: readFileSync(certificate, 'utf8'), key: readFileSync(key, 'utf8') };
+  };
+  const pairs = { client: pairOf('client'), stranger: pairOf('stranger') };
+  const target = (version: TlsVersion, who: Who = 'client') => ({ port, tls: { version, ca, ...pairs[who] } });
+  return { name, pid: child.pid, target, end: child.end };
 }
 
 /** Starts these peers; one that does not come up is left out with a warning. */

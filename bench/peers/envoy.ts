@@ -6,6 +6,7 @@ import { GROUPS, listening, type Peer, SUITES } from './peer.ts';
 
 export const envoy: Peer = {
   name: 'envoy',
+  defences: [],
   version: () => {
     const { status, stdout } = spawnSync('envoy', ['--version'], { encoding: 'utf8' });
     return status === 0 ? (/version: \w+\/([^/]+)\/\w+\/\w+\/(\w+)/.exec(stdout)?.slice(1).join(', ') ?? 'unknown') : undefined;

@@ -4,6 +4,7 @@ import { listening, type Peer } from './peer.ts';
 
 export const ghostunnel: Peer = {
   name: 'ghostunnel',
+  defences: [],
   version: () => {
     const { status, stdout, stderr } = spawnSync('ghostunnel', ['--version'], { encoding: 'utf8' });
     return status === 0 ? `${stdout}${stderr}`.trim().split('\n')[0] : undefined;

@@ -2,17 +2,29 @@
 import { spawnSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { GROUPS, listening, type Peer, SUITES } from './peer.ts';
+import { CLIENT_NAME } from '../certificates.ts';
+import { type Defence, GROUPS, listening, type Peer, SUITES } from './peer.ts';
+
+/** Each as early as it can be: `session` is right after the handshake, `connection` before it. */
+const REJECTING: Readonly<Record<Defence, readonly string[]>> = {
+  strangers: [`  tcp-request session reject unless { ssl_c_s_dn(cn) -m str ${CLIENT_NAME} }`],
+  addresses: [
+    '  stick-table type ip size 100k expire 30s store conn_rate(1s)',
+    '  tcp-request connection track-sc0 src',
+    '  tcp-request connection reject if { sc0_conn_rate gt 1 }',
+  ],
+};
 
 export const haproxy: Peer = {
   name: 'haproxy',
+  defences: ['strangers', 'addresses'],
   version: () => {
     const { status, stdout } = spawnSync('haproxy', ['-vv'], { encoding: 'utf8' });
     if (status !== 0) return undefined;
     const version = /version (\S+)/.exec(stdout)?.[1] ?? 'unknown';
     return `${version}, ${/Running on OpenSSL version : (OpenSSL \S+)/.exec(stdout)?.[1] ?? 'unknown TLS library'}`;
   },
-  start: async ({ children, folder, certificates, port, servers, processors }) => {
+  start: async ({ children, folder, certificates, port, servers, processors, defence }) => {
     const file = path.join(folder, 'haproxy.cfg');
     const tls = [
       `ssl crt ${certificates.server.both} ca-file ${certificates.ca} verify required ssl-min-ver TLSv1.2`,
@@ -28,6 +40,7 @@ export const haproxy: Peer = {
       '  timeout server 1h',
       'frontend clients',
       `  bind 127.0.0.1:${port} ${tls.join(' ')}`,
+      ...(defence === undefined ? [] : REJECTING[defence]),
       '  default_backend servers',
       'backend servers',
       '  balance leastconn',

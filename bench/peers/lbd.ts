@@ -4,7 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { CLIENT_NAME } from '../certificates.ts';
 import type { Child } from '../children.ts';
-import { listening, type Peer, SUITES, type Surroundings } from './peer.ts';
+import { type Defence, listening, type Peer, SUITES, type Surroundings } from './peer.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
 
@@ -21,6 +21,7 @@ export const LBD_SETTINGS: LbdSettings = { workers: 1, clients: 1, probeEveryMs:
 
 export const lbd: Peer = {
   name: 'lbd',
+  defences: ['strangers', 'addresses'],
   version: () => {
     const manifest: unknown = JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8'));
     const version = typeof manifest === 'object' && manifest !== null && 'version' in manifest ? String(manifest.version) : 'unknown';
@@ -29,9 +30,12 @@ export const lbd: Peer = {
   start: (surroundings) => startLbd(surroundings, LBD_SETTINGS),
 };
 
-/** Starts the daemon; the peers log no connections in their default form, so it logs warnings only. */
+/** It always knows its clients by name; addresses are guarded only where that is asked for. */
+const GUARDED: Partial<Record<Defence, object>> = { addresses: { perAddress: { connectionsPerSecond: 1, burst: 1 } } };
+
+/** Starts the daemon. The peers log no connections in their default form, and none that they refuse: so it logs neither. */
 export async function startLbd(
-  { children, folder, certificates, port, servers, processors, resumption }: Surroundings,
+  { children, folder, certificates, port, servers, processors, resumption, defence }: Surroundings,
   { workers, clients, probeEveryMs }: LbdSettings,
 ): Promise<Child> {
   const tlsParams = { certificate: certificates.server.certificate, privateKey: certificates.server.key, caCert: certificates.ca };
@@ -42,9 +46,9 @@ export async function startLbd(
     upstreamServers: servers,
   };
   const config = {
-    listenAddress: `127.0.0.1:${port}`,
+    listeners: [{ name: 'main', address: `127.0.0.1:${port}`, ...(defence === undefined ? {} : GUARDED[defence]) }],
     tlsParams: { ...tlsParams, ciphers: `${SUITES.tls13}:${SUITES.tls12}`, sessionTickets: resumption },
-    logLevel: 'warn',
+    logLevel: 'error',
     workers,
     admin: { address: '127.0.0.1:0' },
     store: { kind: 'memory' },

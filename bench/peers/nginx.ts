@@ -10,6 +10,7 @@ const MODULES = ['/usr/lib/nginx/modules', '/usr/lib64/nginx/modules', '/usr/sha
 
 export const nginx: Peer = {
   name: 'nginx',
+  defences: [],
   version: () => {
     const { status, stderr } = spawnSync('nginx', ['-V'], { encoding: 'utf8' });
     if (status !== 0 || streamModule(stderr) === undefined) return undefined;

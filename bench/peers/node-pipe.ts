@@ -4,6 +4,7 @@ import { listening, type Peer } from './peer.ts';
 
 export const nodePipe: Peer = {
   name: 'node-pipe',
+  defences: [],
   version: () => `Node.js ${process.version}, OpenSSL ${process.versions.openssl}`,
   start: async ({ children, folder, certificates, port, servers, processors }) => {
     const { server, ca } = certificates;

@@ -14,6 +14,13 @@ export const GROUPS = 'X25519:P-256';
 
 const READY_WITHIN_MS = 20_000;
 
+/** Whom a balancer turns away, beside those without a certificate of the CA. */
+export type Defence =
+  /** Certificates of the CA that are nobody's whom it knows, as soon as the handshake is done. */
+  | 'strangers'
+  /** Addresses that come more than once a second, before the handshake. */
+  | 'addresses';
+
 export interface Surroundings {
   readonly children: Children;
   /** Of this peer alone; removed with everything else at the end. */
@@ -24,12 +31,16 @@ export interface Surroundings {
   readonly processors: string | undefined;
   /** Clients may resume sessions. Peers other than lbd allow it unless told, and are not told. */
   readonly resumption: boolean;
+  /** One that the peer has; undefined: none. */
+  readonly defence: Defence | undefined;
 }
 
 export interface Peer {
   readonly name: string;
   /** What it says of its version; undefined: it is not on this machine. */
   readonly version: () => string | undefined;
+  /** Those that it is told here. */
+  readonly defences: readonly Defence[];
   readonly start: (surroundings: Surroundings) => Promise<Child>;
 }
 

@@ -33,6 +33,8 @@ test('one object with the figures of every peer is all that it prints, and every
   }
   const kinds = report.handshakes.map(({ peer, tls, key, handshake }: Record<string, string>) => [peer, tls, key, handshake].join(' '));
   assert.equal(new Set(kinds).size, 16, 'two peers, two versions, two keys, full and resumed');
+  const refusals = report.refusals.map(({ peer, refused }: Record<string, string>) => `${peer} ${refused}`);
+  assert.deepEqual(refusals, ['lbd strangers', 'lbd addresses', 'lbd noise', 'node-pipe noise']);
   assertNothingLeft(bench.mark, folder);
 });
 
