@@ -7,6 +7,7 @@ import { loadTlsMaterial } from './config/tls-files.ts';
 import { Planner, type PlannerOptions } from './controlplane/planner.ts';
 import type { BoundListener } from './domain/model.ts';
 import { type Address, formatAddress } from './domain/model.ts';
+import { watchEnds } from './end-watch.ts';
 import { LoadBalancer } from './load-balancer.ts';
 import { Dashboard } from './metrics/dashboard.ts';
 import { MetricsEndpoint } from './metrics/endpoint.ts';
@@ -49,6 +50,7 @@ export class Daemon {
   readonly #planner: Planner;
   readonly #options: DaemonOptions;
   #interfaces: Interfaces;
+  #unwatchEnds: () => void = () => undefined;
 
   private constructor(
     balancer: LoadBalancer,
@@ -75,6 +77,7 @@ export class Daemon {
       const daemon = new Daemon(balancer, { interfaces, certificates, planner }, options);
       await daemon.#keepState();
       daemon.#announce();
+      daemon.#unwatchEnds = watchEnds({ ends: () => certificates.ends(), log });
       return daemon;
     } catch (error) {
       // On ports that it shares it has been serving already.
@@ -119,6 +122,7 @@ export class Daemon {
   /** Drains and stops; connections that outlive `deadlineMs` (drainTimeout unless given) are reset. */
   async stop(deadlineMs?: number): Promise<void> {
     this.#interfaces.admin.drain();
+    this.#unwatchEnds();
     const reset = await this.balancer.stop(deadlineMs);
     await this.#stopInterfaces();
     await this.#planner.stop();
@@ -202,7 +206,7 @@ async function startInterfaces(
   const admin = await listening('admin', address, () => AdminServer.start(context, { address, material: certificates.admin, roles }));
   certificates.onReload({ serve: (renewed) => admin.reload(renewed), known: () => admin.administrators() });
   try {
-    return { admin, metrics: await startMetrics(balancer, admin, options) };
+    return { admin, metrics: await startMetrics(balancer, { admin, certificates }, options) };
   } catch (error) {
     await admin.stop(0);
     throw error;
@@ -211,7 +215,7 @@ async function startInterfaces(
 
 async function startMetrics(
   balancer: LoadBalancer,
-  admin: AdminServer,
+  { admin, certificates }: { readonly admin: AdminServer; readonly certificates: ServedCertificates },
   { log, version }: DaemonOptions,
 ): Promise<MetricsEndpoint | undefined> {
   const { metrics, workers } = balancer.config;
@@ -223,6 +227,7 @@ async function startMetrics(
     isHealthy: (group, server) => balancer.health.statusOf(group, server)?.health === 'healthy',
     storeWrites: () => balancer.authority.writes.totals,
     adminCalls: () => admin.calls.all(),
+    tlsEnds: () => certificates.ends(),
     workers,
     version,
   };

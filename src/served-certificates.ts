@@ -1,10 +1,12 @@
 import type { X509Certificate } from 'node:crypto';
 import type { Logger } from 'pino';
 import { certificatesInUse } from './config/certificates-in-use.ts';
+import { type FileEnd, tlsEnds } from './config/tls-ends.ts';
 import { loadTlsMaterial, TlsFileError } from './config/tls-files.ts';
 import { certificateJudge } from './dataplane/certificate-verdict.ts';
-import type { TlsMaterial } from './domain/model.ts';
+import type { TlsMaterial, TlsParams } from './domain/model.ts';
 import type { ServedChain } from './domain/served-chain.ts';
+import type { TlsEnd } from './domain/tls-ends.ts';
 import type { CertificateInUse } from './domain/useless-revocation.ts';
 import type { LoadBalancer } from './load-balancer.ts';
 
@@ -25,6 +27,8 @@ interface ReloadRefusal {
 export class ServedCertificates {
   readonly #balancer: LoadBalancer;
   readonly #options: { readonly log: Logger; readonly allowInsecureKeyPermissions: boolean };
+  /** Read once for each material: whoever scrapes asks for them all. */
+  readonly #ends = new WeakMap<TlsMaterial, readonly FileEnd[]>();
   #admin: TlsMaterial;
   #admins: AdminSide = { serve: () => undefined, known: () => [] };
 
@@ -65,6 +69,16 @@ export class ServedCertificates {
     return [...listeners, { usedBy: 'admin', file: config.admin.tls.certificate, certificatePem, ocsp: undefined }];
   }
 
+  /** When what is in force ends. */
+  ends(): readonly TlsEnd[] {
+    const { config, snapshot, tlsMaterial } = this.#balancer;
+    const ofListeners = snapshot.listeners.flatMap(({ name, tls }) => {
+      const material = tlsMaterial.get(name);
+      return tls === undefined || material === undefined ? [] : this.#endsOf(name, tls, material);
+    });
+    return [...ofListeners, ...this.#endsOf('admin', config.admin.tls, this.#admin)];
+  }
+
   /** Every certificate that is loaded: what is served, and the CAs that clients and administrators are held against. */
   inUse(): readonly CertificateInUse[] {
     const { config, snapshot, tlsMaterial } = this.#balancer;
@@ -73,6 +87,12 @@ export class ServedCertificates {
       return tls === undefined || material === undefined ? [] : certificatesInUse(name, tls, material);
     });
     return [...ofListeners, ...certificatesInUse('admin', config.admin.tls, this.#admin)];
+  }
+
+  #endsOf(usedBy: string, params: TlsParams, material: TlsMaterial): readonly TlsEnd[] {
+    const ends = this.#ends.get(material) ?? tlsEnds(params, material);
+    this.#ends.set(material, ends);
+    return ends.map((end) => ({ usedBy, ...end }));
   }
 
   /**

@@ -7,6 +7,7 @@ import { SILENT_AGENT } from '../domain/agent-report.ts';
 import type { Snapshot } from '../domain/model.ts';
 import { DIRECTIONS } from '../domain/ratelimit/byte-line.ts';
 import { CLOSE_REASONS, REFUSAL_REASONS, type Reason } from '../domain/reasons.ts';
+import type { TlsEnd } from '../domain/tls-ends.ts';
 import { type ClientRow, ClientRows } from './client-rows.ts';
 import { collectLatency, type Description, familyText, type Sample } from './collected.ts';
 
@@ -21,6 +22,8 @@ export interface MetricsSources {
   storeWrites(): StoreWriteTotals;
   /** Calls of the admin API so far. */
   adminCalls(): Iterable<{ readonly method: string; readonly code: string; readonly count: number }>;
+  /** When certificates and what goes with them end. */
+  tlsEnds(): readonly TlsEnd[];
   readonly workers: number;
   readonly version: string;
 }
@@ -220,7 +223,7 @@ export class Metrics {
   }
 
   #describeAdministration(): void {
-    const { storeWrites, adminCalls, snapshot, workers, version } = this.#sources;
+    const { storeWrites, adminCalls, tlsEnds, snapshot, workers, version } = this.#sources;
     this.#counter('store_changes_total', 'Changes of the state that were kept.', () => one(storeWrites().kept));
     this.#counter('store_failures_total', 'Changes of the state that could not be kept.', () => one(storeWrites().failed));
     this.#gauge('store_last_write_duration_seconds', 'Time that the last attempt to keep a change took.', () =>
@@ -229,6 +232,9 @@ export class Metrics {
     this.#gauge('state_revision', 'Revision of the state in force.', () => one(snapshot().revision));
     this.#counter('admin_rpcs_total', 'Calls of the admin API that have ended, by method and status code.', () =>
       [...adminCalls()].map(({ method, code, count }): Sample => ({ labels: { method, code }, value: count })),
+    );
+    this.#gauge('tls_end_timestamp_seconds', 'When a certificate, OCSP response, CA or revocation list in force ends, since 1970.', () =>
+      tlsEnds().map(({ usedBy, kind, file, endsAtMs }): Sample => ({ labels: { used_by: usedBy, kind, file }, value: endsAtMs / 1000 })),
     );
     this.#gauge('workers', 'Worker threads configured.', () => one(workers));
     this.#gauge('build_info', 'Always 1; the label says which version runs.', () => [{ labels: { version }, value: 1 }]);

@@ -5,14 +5,17 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { KeyAndCertificate } from '../../certs/issuing.ts';
+import { tlsEnds } from '../../src/config/tls-ends.ts';
 import { loadTlsMaterial, type TlsFileOptions } from '../../src/config/tls-files.ts';
 import type { TlsParams } from '../../src/domain/model.ts';
+import { watchEnds } from '../../src/end-watch.ts';
 import { AdminServiceService } from '../../src/gen/lb/admin/v1/admin.ts';
 import { ask, refused } from '../support/admin-server.ts';
 import { createTestCa } from '../support/certificates.ts';
 import { startDaemon } from '../support/daemon.ts';
 import { adminOf } from '../support/daemon-clients.ts';
 import { ocspResponder } from '../support/ocsp-responder.ts';
+import { lintMetrics, parseMetrics, seriesValue } from '../support/prometheus.ts';
 import { selfSignedRsa } from '../support/rsa-certificate.ts';
 import { temporaryFolder } from '../support/temp-dir.ts';
 import { materialOf, serveFront } from '../support/tls-front.ts';
@@ -127,6 +130,55 @@ test('files are held against their certificates at the start and at each reload,
   await writeFile(forMain, await responder.answer(renewed, { days: 1 }));
   await ask(admin, AdminServiceService.reloadCertificates, { allowSelf: false });
   assert.equal(serialIn(await visit(daemon.port)), serialOf(renewed));
+});
+
+test('while lbd runs it reminds of a response that ends, and the metrics say when', async (t) => {
+  const [ca, folder] = [await createTestCa(), await temporaryFolder(t)];
+  const main = await ca.issueServer();
+  const { caCert, ...files } = await ca.writeTo(folder, { main });
+  const [ocspResponse, crl] = [path.join(folder, 'main.ocsp'), path.join(folder, 'revoked.crl')];
+  await writeFile(ocspResponse, await (await ocspResponder(t, ca)).answer(main, { days: 2 }));
+  await writeFile(crl, await ca.crl([]));
+  const daemon = await startDaemon(t, {
+    ca,
+    config: { tlsParams: { ...files.main, caCert, ocspResponse, crl }, metrics: { address: '127.0.0.1:0' } },
+  });
+  const { metrics } = await daemon.waitForLog(({ msg }) => msg === 'ready');
+  const families = parseMetrics(await (await fetch(`http://${metrics}/metrics`)).text());
+  assert.deepEqual(lintMetrics(families), []);
+  const endOf = (kind: string, usedBy = 'default') =>
+    seriesValue(families, 'portcullis_tls_end_timestamp_seconds', { kind, used_by: usedBy }) * 1000;
+  const { validToDate } = new X509Certificate(main.certPem);
+  assert.deepEqual([endOf('certificate'), endOf('certificate', 'admin')], [validToDate.getTime(), validToDate.getTime()]);
+  assert.equal(endOf('ca'), new X509Certificate(ca.caPem).validToDate.getTime());
+  const { certificates } = await ask(adminOf(t, daemon), AdminServiceService.listCertificates, {});
+  assert.equal(endOf('ocsp_response'), certificates[0]?.ocsp?.nextUpdate?.getTime());
+  assert.ok(endOf('crl') > Date.now());
+
+  // The same files, hour by hour.
+  const params: TlsParams = { ...PARAMS, ...files.main, caCert, ocspResponse, crl };
+  const { material } = loadTlsMaterial(params, { allowInsecureKeyPermissions: false });
+  const ends = tlsEnds(params, material).filter(({ kind }) => kind === 'ocsp_response');
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  const told: [file: unknown, line: string][] = [];
+  const clock = { nowMs: Date.now() };
+  const stop = watchEnds({
+    ends: () => ends.map((end) => ({ usedBy: 'default', ...end })),
+    log: { warn: (facts, line) => told.push([Reflect.get(facts, 'file'), line]) },
+    nowMs: () => clock.nowMs,
+  });
+  for (let hour = 0; hour < 72; hour++) {
+    clock.nowMs += 3_600_000;
+    t.mock.timers.tick(3_600_000);
+  }
+  stop();
+  const lines = told.map(([file, line]) => `${path.basename(String(file))}: ${line.replace(/at \S+: /, '')}`);
+  const consequence = 'it is not stapled from then on; fetch a new one and reload';
+  assert.deepEqual(lines, [
+    `main.ocsp: an OCSP response ends ${consequence}`,
+    `main.ocsp: an OCSP response ended ${consequence}`,
+    `main.ocsp: an OCSP response ended ${consequence}`,
+  ]);
 });
 
 test('a response is warned of a day before its end, and refused from then on', async (t) => {

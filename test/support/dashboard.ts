@@ -67,6 +67,7 @@ export function scriptedDashboard(first: Snapshot): ScriptedDashboard {
         isHealthy: () => true,
         storeWrites: () => ({ kept: 0, failed: 0, lastSeconds: 0 }),
         adminCalls: () => [],
+        tlsEnds: () => [],
         workers: 1,
         version: '1.2.3',
       });

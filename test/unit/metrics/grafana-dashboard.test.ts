@@ -29,6 +29,7 @@ test('the dashboard asks for metrics that there are, and shows every one of ours
     isHealthy: () => true,
     storeWrites: () => ({ kept: 0, failed: 0, lastSeconds: 0 }),
     adminCalls: () => [],
+    tlsEnds: () => [],
     workers: 1,
     version: '0',
   });

@@ -41,6 +41,7 @@ function sourcesOf(snapshot: Snapshot) {
     isHealthy: (_, server) => server.endsWith('1'),
     storeWrites: () => ({ kept: 3, failed: 1, lastSeconds: 0.004 }),
     adminCalls: () => [{ method: 'lb.admin.v1.AdminService/GetState', code: 'OK', count: 7 }],
+    tlsEnds: () => [],
     workers: 2,
     version: '1.2.3',
   });

@@ -1,0 +1,79 @@
+/** When what is served, or what clients are held against, ends; and when that is worth a line in the log of a running lbd. */
+
+export type TlsEndKind = 'certificate' | 'ocsp_response' | 'ca' | 'crl';
+
+/** The first end of what one TLS file holds. */
+export interface TlsEnd {
+  /** A listener's name, or `admin`. */
+  readonly usedBy: string;
+  readonly kind: TlsEndKind;
+  readonly file: string;
+  /** Milliseconds since 1970. */
+  readonly endsAtMs: number;
+}
+
+const DAY_MS = 86_400_000;
+/** Responses and lists are often made for a week; a day is what it takes to notice and fetch one. */
+const REMINDED_BEFORE_MS: Readonly<Record<TlsEndKind, number>> = {
+  certificate: 7 * DAY_MS,
+  ca: 7 * DAY_MS,
+  ocsp_response: DAY_MS,
+  crl: DAY_MS,
+};
+
+const CONSEQUENCE: Readonly<Record<TlsEndKind, string>> = {
+  certificate: 'clients refuse it from then on; renew it and reload',
+  ca: 'every client of that CA is refused from then on; renew it and reload',
+  ocsp_response: 'it is not stapled from then on; fetch a new one and reload',
+  crl: 'every client is refused from then on; have the CA write a new one and reload',
+};
+
+const NAME: Readonly<Record<TlsEndKind, string>> = {
+  certificate: 'a certificate',
+  ca: 'a CA certificate',
+  ocsp_response: 'an OCSP response',
+  crl: 'a revocation list',
+};
+
+/** The line for it, at `nowMs`. */
+export function endReminder({ kind, endsAtMs }: TlsEnd, nowMs: number): string {
+  const when = new Date(endsAtMs).toISOString();
+  return `${NAME[kind]} ${endsAtMs > nowMs ? 'ends' : 'ended'} at ${when}: ${CONSEQUENCE[kind]}`;
+}
+
+interface Remembered {
+  readonly endsAtMs: number;
+  /** undefined: there was nothing to tell yet. */
+  readonly toldAtMs: number | undefined;
+}
+
+/**
+ * Reminds of ends: when one is near, once a day from then on, and when it has come. What is near when it is first seen is told by whoever
+ * reads the file.
+ */
+export class EndReminders {
+  #remembered: ReadonlyMap<string, Remembered> = new Map();
+
+  /** Those of `ends`, which are all there are, that are due at `nowMs`. */
+  due(ends: readonly TlsEnd[], nowMs: number): readonly TlsEnd[] {
+    const remembered = new Map<string, Remembered>();
+    const due: TlsEnd[] = [];
+    for (const end of ends) {
+      const { usedBy, kind, file, endsAtMs } = end;
+      const key = [usedBy, kind, file].join('\0');
+      const before = this.#remembered.get(key);
+      const isKnown = before?.endsAtMs === endsAtMs;
+      const isNear = endsAtMs - nowMs <= REMINDED_BEFORE_MS[kind];
+      const isDue = isKnown && isNear && isDueAgain(before, nowMs);
+      if (isDue) due.push(end);
+      const toldNow = isDue || (!isKnown && isNear);
+      remembered.set(key, { endsAtMs, toldAtMs: toldNow ? nowMs : isKnown ? before.toldAtMs : undefined });
+    }
+    this.#remembered = remembered;
+    return due;
+  }
+}
+
+function isDueAgain({ endsAtMs, toldAtMs = Number.NEGATIVE_INFINITY }: Remembered, nowMs: number): boolean {
+  return nowMs - toldAtMs >= DAY_MS || (toldAtMs < endsAtMs && endsAtMs <= nowMs);
+}
