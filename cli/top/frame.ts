@@ -35,7 +35,7 @@ const trouble = (title: string): Column => ({
   cell: (row) => ({ text: String(row.trouble), tone: row.trouble > 0 ? 'unsure' : undefined }),
 });
 
-/** Only where a group has a queue: it takes its room from the names. */
+/** Only where a group has a queue, or a client's connections wait for their turn: it takes its room from the names. */
 const WAITING: Column = {
   title: 'WAITING',
   width: 7,
@@ -120,8 +120,8 @@ function bodyLines(model: TopModel, columns: number, room: number): readonly Lin
 function tableLines(model: TopModel, table: TableName, columns: number, room: number, scroll: number): readonly Line[] {
   if (room < 1) return [];
   const rows = rowsOf(model, table);
-  const hasQueue = table === 'groups' && rows.some(({ waiting }) => waiting !== undefined);
-  const lines = hasQueue ? [...COLUMNS.groups, WAITING] : COLUMNS[table];
+  const isWaitedIn = rows.some(({ waiting }) => waiting !== undefined);
+  const lines = isWaitedIn ? [...COLUMNS[table], WAITING] : COLUMNS[table];
   const nameWidth = Math.max(4, columns - lines.reduce((width, column) => width + column.width + 1, 0));
   const header: Line = [
     { text: fit(sortedTitle(TITLES[table], 'name', model), nameWidth) },

@@ -45,7 +45,7 @@ export interface Row {
   readonly servers?: number;
   readonly health?: HealthState;
   readonly ejected?: boolean;
-  /** Connections in the queue of a group that has one. */
+  /** Connections in the queue of a group that has one; of a client, those that wait for their turn, if any do. */
   readonly waiting?: number | undefined;
   readonly headroom?: Headroom | undefined;
 }
@@ -190,6 +190,7 @@ function clientRows({ now, before }: TopModel): readonly Row[] {
       trouble: Number(counters?.refused ?? 0n),
       up: perSecond(old?.bytesFromClient, counters?.bytesFromClient, seconds),
       down: perSecond(old?.bytesToClient, counters?.bytesToClient, seconds),
+      waiting: Number(counters?.delayed ?? 0n) || undefined,
       headroom: scarcestHeadroom(counters),
     };
   });

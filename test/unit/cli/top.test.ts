@@ -111,6 +111,23 @@ test('a queue, an ejection and the scarcest limit with its unit are shown in 80 
   assert.doesNotMatch(frame(modelOf({ servers: 2, clients: 0 })).join('\n'), /WAITING/);
 });
 
+test('clients whose connections wait for their turn are shown, in every view that has them', () => {
+  const clients = [
+    { clientId: 'slowed', counters: { active: 9n, delayed: 7n } },
+    { clientId: 'other', counters: { active: 1n } },
+  ];
+  const shown = counted(FIRST_MODEL, WatchStatsResponse.fromPartial({ ...stats(2, { servers: 1, clients: 0 }), clients }));
+  for (const view of ['overview', 'clients'] as const) {
+    const lines = frame({ ...shown, view });
+    assert.ok(lines.every((line) => line.length <= 80));
+    const text = lines.join('\n');
+    assert.match(text, /^CLIENT .* DOWN\/S WAITING$/m);
+    assert.match(text, /^slowed .* 7$/m);
+    assert.match(text, /^other .* -$/m);
+    assert.doesNotMatch(text, /^TARGET GROUP .* WAITING$/m);
+  }
+});
+
 test('a moment that came in several messages is put together whole', async () => {
   const part = (more: boolean, targetGroup: string) => WatchStatsResponse.fromPartial({ more, groups: [{ targetGroup, waiting: 1 }] });
   async function* messages() {
