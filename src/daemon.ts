@@ -238,6 +238,7 @@ async function startMetrics(
 function dashboardOf(balancer: LoadBalancer, version: string): Dashboard {
   return new Dashboard({
     snapshot: () => balancer.snapshot,
+    listeners: () => balancer.listeners(),
     stats: balancer.stats,
     healthOf: (group, server) => balancer.health.statusOf(group, server),
     newestHealthEvents: (count) => balancer.journal.newest(count),

@@ -2,13 +2,13 @@ import { DomainError } from '../domain/errors.ts';
 import { EMPTY_SNAPSHOT, type Snapshot, serverKey } from '../domain/model.ts';
 import { monotonicMs } from '../shared/clock.ts';
 import type { CellLock } from '../shared/memory/cell-lock.ts';
-import { MAX_CLIENTS, MAX_GROUPS, MAX_SERVERS, type SharedMemory } from '../shared/memory/layout.ts';
+import { MAX_CLIENTS, MAX_GROUPS, MAX_LISTENERS, MAX_SERVERS, type SharedMemory } from '../shared/memory/layout.ts';
 import type { SharedLedger } from '../shared/memory/ledger.ts';
 import type { SlotAssignments } from '../shared/messages.ts';
 import { LimiterCells } from './limiter-cells.ts';
 
 /**
- * Which row of shared memory belongs to which server, group and client. An entry that is added again under the same key gets the row
+ * Which row of shared memory belongs to which server, group, client and listener. An entry that is added again under the same key gets the row
  * that it had, with the connections that still hold places in it, and everything else from zero. Another entry gets a row that was
  * given up only once no connection counts on it any more.
  */
@@ -17,6 +17,7 @@ export class Slots {
   readonly #groups: Rows;
   readonly #servers: Rows;
   readonly #clients: Rows;
+  readonly #listeners: Rows;
   readonly #limiters: LimiterCells;
   /** The state that the assignments fit. */
   #followed: Snapshot = EMPTY_SNAPSHOT;
@@ -40,6 +41,13 @@ export class Slots {
       renew: (slot) => ledger.renewClient(slot),
       clear: (slot) => ledger.clearClient(slot),
     });
+    const renewListener = (slot: number) => ledger.listeners.renew(slot);
+    this.#listeners = new Rows({
+      capacity: MAX_LISTENERS,
+      isIdle: (slot) => ledger.listeners.totals(slot).active === 0,
+      renew: renewListener,
+      clear: renewListener,
+    });
   }
 
   serverSlot(group: string, address: string): number | undefined {
@@ -54,6 +62,10 @@ export class Slots {
     return this.#clients.slotOf(clientId);
   }
 
+  listenerSlot(name: string): number | undefined {
+    return this.#listeners.slotOf(name);
+  }
+
   /** What the client's connection-rate limit is counted in; undefined: it has none. */
   limiterLock(clientId: string): CellLock | undefined {
     return this.#limiters.lockOf(clientId);
@@ -61,7 +73,13 @@ export class Slots {
 
   /** Every assignment, for a worker that starts. */
   all(): SlotAssignments {
-    return { servers: this.#servers.all(), groups: this.#groups.all(), clients: this.#clients.all(), limiters: this.#limiters.all() };
+    return {
+      servers: this.#servers.all(),
+      groups: this.#groups.all(),
+      listeners: this.#listeners.all(),
+      clients: this.#clients.all(),
+      limiters: this.#limiters.all(),
+    };
   }
 
   /** @throws DomainError `exhausted` when `snapshot` needs more rows than there are. Call it before accepting a change. */
@@ -70,6 +88,7 @@ export class Slots {
     checkRoom('targetGroups', snapshot.targetGroups.size, 'target groups', MAX_GROUPS);
     checkRoom('servers', servers, 'upstream servers', MAX_SERVERS);
     checkRoom('clients', snapshot.clients.size, 'clients', MAX_CLIENTS);
+    checkRoom('listeners', snapshot.listeners.length, 'listeners', MAX_LISTENERS);
   }
 
   /** Makes the assignments fit `next`, and returns those that are new. What did not change since the last call is not looked at. */
@@ -90,6 +109,10 @@ export class Slots {
       const staying = new Set(after?.servers.map(({ address }) => address));
       for (const { address } of group.servers) if (!staying.has(address)) this.#servers.release(serverKey(name, address));
     }
+    if (previous.listeners !== next.listeners) {
+      const staying = new Set(next.listeners.map(({ name }) => name));
+      for (const { name } of previous.listeners) if (!staying.has(name)) this.#listeners.release(name);
+    }
     if (previous.clients === next.clients) return;
     for (const clientId of previous.clients.keys()) {
       if (next.clients.has(clientId)) continue;
@@ -101,6 +124,7 @@ export class Slots {
   #assign(previous: Snapshot, next: Snapshot): SlotAssignments {
     const servers = new Map<string, number>();
     const groups = new Map<string, number>();
+    const listeners = new Map<string, number>();
     const clients = new Map<string, number>();
     const limiters = new Map<string, SharedMemory>();
     for (const [name, group] of next.targetGroups) {
@@ -108,14 +132,15 @@ export class Slots {
       this.#groups.assign(name, groups);
       for (const { address } of group.servers) this.#servers.assign(serverKey(name, address), servers);
     }
-    if (previous.clients === next.clients) return { servers, groups, clients, limiters };
+    if (previous.listeners !== next.listeners) for (const { name } of next.listeners) this.#listeners.assign(name, listeners);
+    if (previous.clients === next.clients) return { servers, groups, listeners, clients, limiters };
     for (const [clientId, client] of next.clients) {
       if (previous.clients.get(clientId) === client) continue;
       this.#clients.assign(clientId, clients);
       const cells = this.#limiters.follow(client, next.revision);
       if (cells !== undefined) limiters.set(clientId, cells);
     }
-    return { servers, groups, clients, limiters };
+    return { servers, groups, listeners, clients, limiters };
   }
 
   /** Gives back what a dead worker held: connection counts and limiter locks. */

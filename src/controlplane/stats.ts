@@ -8,6 +8,7 @@ import { REASONS, type Reason } from '../domain/reasons.ts';
 import { monotonicMs } from '../shared/clock.ts';
 import type { LatencyTotals } from '../shared/latency.ts';
 import type { ClientTotals, ServerTotals, SharedLedger } from '../shared/memory/ledger.ts';
+import type { ListenerTotals } from '../shared/memory/listener-cells.ts';
 import type { Slots } from './slots.ts';
 
 export interface ServerCounters extends ServerTotals {
@@ -153,6 +154,11 @@ export class Stats {
     const limit = limitAt(Number.POSITIVE_INFINITY, ruleOf(limits.connectionRate));
     const verdict = lock.glance((state) => peekLimit(state, limit, monotonicMs()));
     return verdict.admitted ? verdict.remaining : 0;
+  }
+
+  listener(name: string): ListenerTotals {
+    const slot = this.#slots.listenerSlot(name);
+    return slot === undefined ? { active: 0, accepted: 0, refused: 0 } : this.#ledger.listeners.totals(slot);
   }
 
   /** Connections that wait for a place on one of the group's servers now. */

@@ -102,7 +102,7 @@ export async function handleConnection(raw: Socket, listenerName: string, front:
     upstream?.release();
     place?.release();
     fromAddress?.release();
-    account(reason, client, context.lane);
+    account(reason, client, listenerName, context);
     report(reason, facts, nowMs() - acceptedMs, context.log);
   }
 }
@@ -207,9 +207,11 @@ function refuse(raw: Socket, downstream: Socket | undefined, error: unknown, fac
   return error.reason;
 }
 
-function account(reason: Reason, client: ClientView | undefined, lane: LaneWriter): void {
+function account(reason: Reason, client: ClientView | undefined, listenerName: string, { lane, view }: ConnectionContext): void {
   lane.countReason(reason);
-  if (client !== undefined && isRefusal(reason)) lane.countRefused(client.slot, reason);
+  if (!isRefusal(reason)) return;
+  lane.listeners.countRefused(view().slots.listeners.get(listenerName));
+  if (client !== undefined) lane.countRefused(client.slot, reason);
 }
 
 /** Aborts with the first of these events. */

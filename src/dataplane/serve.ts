@@ -44,19 +44,23 @@ export interface Serving {
 
 /** Copies bytes until both sides are closed, and says why they are. */
 export async function serve(serving: Serving, facts: Facts, context: ServingContext): Promise<EndReason> {
-  const { lane, live, events, wallMs } = context;
+  const { lane, live, events, wallMs, view } = context;
   const splice = spliceOf(serving, facts, context);
   const openedAtMs = wallMs();
   const connection = liveConnection(serving, splice, facts, numberOf(facts, lane), openedAtMs);
   live.add(connection);
   events.add(() => ({ kind: 'opened', atMs: openedAtMs, connection: connection.facts() }));
   lane.countAccepted(serving.client.slot);
+  // Kept: the listener may be gone by the end.
+  const listener = view().slots.listeners.get(facts.listener);
+  lane.listeners.countAccepted(listener);
   let reason: EndReason = 'internal_error';
   try {
     reason = await splice.run();
     return reason;
   } finally {
     lane.countEnded();
+    lane.listeners.countEnded(listener);
     live.delete(connection);
     events.add(() => ({ kind: 'closed', atMs: wallMs(), connection: connection.facts(), reason, detail: facts.detail ?? '' }));
   }

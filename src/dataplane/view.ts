@@ -148,6 +148,7 @@ export function mergeSlots(before: SlotAssignments, changes: SlotAssignments, pr
   return {
     servers: merged(before.servers, changes.servers, missingServers(previous, next)),
     groups: merged(before.groups, changes.groups, goneGroups),
+    listeners: merged(before.listeners, changes.listeners, goneListeners(previous, next)),
     clients: merged(before.clients, changes.clients, goneClients),
     limiters: merged(before.limiters, changes.limiters, unlimited(previous.clients, next.clients)),
   };
@@ -174,6 +175,12 @@ function merged<T>(before: ReadonlyMap<string, T>, changes: ReadonlyMap<string, 
 
 function missing(previous: ReadonlyMap<string, unknown>, next: ReadonlyMap<string, unknown>): readonly string[] {
   return previous === next ? [] : [...previous.keys()].filter((key) => !next.has(key));
+}
+
+function goneListeners({ listeners }: Snapshot, next: Snapshot): readonly string[] {
+  if (listeners === next.listeners) return [];
+  const staying = new Set(next.listeners.map(({ name }) => name));
+  return listeners.map(({ name }) => name).filter((name) => !staying.has(name));
 }
 
 function unlimited(previous: Snapshot['clients'], next: Snapshot['clients']): readonly string[] {

@@ -132,6 +132,7 @@ class Worker {
 
   #turnAway(socket: Socket, listener: string): void {
     this.#lane.countReason('overloaded');
+    this.#lane.listeners.countRefused(this.#view.slots.listeners.get(listener));
     const number = this.#lane.nextNumber();
     const id = connectionId(this.#lane.lane, number);
     const remote = `${socket.remoteAddress}:${socket.remotePort}`;

@@ -48,6 +48,8 @@ export class Dashboard {
       ['/', pageFile('dashboard.html', 'text/html')],
       ['/dashboard.js', pageFile('dashboard.js', 'text/javascript')],
       ['/plots.js', pageFile('plots.js', 'text/javascript')],
+      ['/recent.js', pageFile('recent.js', 'text/javascript')],
+      ['/tables.js', pageFile('tables.js', 'text/javascript')],
       ['/dashboard.css', pageFile('dashboard.css', 'text/css')],
     ]);
   }

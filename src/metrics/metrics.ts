@@ -8,6 +8,7 @@ import type { Snapshot } from '../domain/model.ts';
 import { DIRECTIONS } from '../domain/ratelimit/byte-line.ts';
 import { CLOSE_REASONS, REFUSAL_REASONS, type Reason } from '../domain/reasons.ts';
 import type { TlsEnd } from '../domain/tls-ends.ts';
+import type { ListenerTotals } from '../shared/memory/listener-cells.ts';
 import { type ClientRow, ClientRows } from './client-rows.ts';
 import { collectLatency, type Description, familyText, type Sample } from './collected.ts';
 
@@ -111,11 +112,23 @@ export class Metrics {
       },
       () => stats.latencies().delay,
     );
-    this.#describeGroups();
+    this.#describeListenersAndGroups();
   }
 
-  #describeGroups(): void {
+  #describeListenersAndGroups(): void {
     const { snapshot, stats, rebalancing } = this.#sources;
+    const byListener = function* (value: (totals: ListenerTotals) => number): Generator<Sample> {
+      for (const { name } of snapshot().listeners) yield { labels: { listener: name }, value: value(stats.listener(name)) };
+    };
+    this.#gauge('listener_connections_active', 'Connections that came by the listener and are served now.', () =>
+      byListener(({ active }) => active),
+    );
+    this.#counter('listener_connections_total', 'Connections that came by the listener and were served.', () =>
+      byListener(({ accepted }) => accepted),
+    );
+    this.#counter('listener_refused_total', 'Connections that came by the listener and were refused.', () =>
+      byListener(({ refused }) => refused),
+    );
     this.#gauge('queue_length', 'Connections that wait for a place on a server now; only groups with a queue have it.', function* () {
       for (const { name, queue } of snapshot().targetGroups.values())
         if (queue !== undefined) yield { labels: { target_group: name }, value: Math.max(0, stats.waiting(name)) };

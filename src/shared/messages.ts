@@ -21,6 +21,8 @@ export interface SlotAssignments {
   readonly servers: ReadonlyMap<string, number>;
   /** Target group name -> slot */
   readonly groups: ReadonlyMap<string, number>;
+  /** Listener name -> slot */
+  readonly listeners: ReadonlyMap<string, number>;
   /** clientId -> slot */
   readonly clients: ReadonlyMap<string, number>;
   /** clientId -> the cells of its connection-rate limiter, for the clients that have one. */

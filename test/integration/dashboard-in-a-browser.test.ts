@@ -4,7 +4,7 @@ import { NO_LIMITS } from '../../src/domain/defaults.ts';
 import { EMPTY_SNAPSHOT, type Snapshot } from '../../src/domain/model.ts';
 import { noChromium, openPage } from '../support/chromium.ts';
 import { scriptedDashboard } from '../support/dashboard.ts';
-import { sampleClient, sampleGroup, sampleServer } from '../support/sample-state.ts';
+import { sampleClient, sampleGroup, sampleListener, sampleServer } from '../support/sample-state.ts';
 
 const HOSTILE = '<img src=x onerror="document.title=\'taken\'">';
 const LONG = `${'long-name-of-a-client-'.repeat(11)}.example.com`;
@@ -13,6 +13,10 @@ const SERVERS = ['10.0.0.1:8443', '10.0.0.2:8443', '[2001:db8:1234:5678:9abc:def
 const state: Snapshot = {
   ...EMPTY_SNAPSHOT,
   revision: 7,
+  listeners: [
+    sampleListener('front'),
+    sampleListener('inside', { tls: undefined, acceptProxyProtocol: ['10.0.0.0/8'], targetGroup: 'mail' }),
+  ],
   targetGroups: new Map([
     ['web', sampleGroup('web', SERVERS)],
     ['mail', sampleGroup('mail', [], { servers: [sampleServer('10.1.0.1:25', { mode: 'drain', maxConnections: 10, backup: true })] })],
@@ -67,6 +71,14 @@ test('the page shows who there is, follows what changes, and takes no name for m
   await page.until(`/10\\.0\\.0\\.2:8443[\\s\\S]*▲ UNHEALTHY[\\s\\S]*connection refused/.test(${bodyOf('servers')})`);
   assert.match(String(await page.evaluate(bodyOf('events'))), /UNHEALTHY[\s\S]*connection refused/);
   assert.match(String(await page.evaluate(bodyOf('about'))), /revision 8/);
+  const listeners = String(await page.evaluate(bodyOf('listeners')));
+  assert.match(listeners, /front\s+127\.0\.0\.1:8080\s+TLS\s+by route or client/);
+  assert.match(listeners, /inside\s+127\.0\.0\.1:8080\s+plain, PROXY protocol\s+mail/);
+  const lane = dashboard.lane.listeners;
+  lane.countAccepted(dashboard.slots.listenerSlot('inside'));
+  for (let times = 0; times < 3; times++) lane.countRefused(dashboard.slots.listenerSlot('inside'));
+  // Served, accepted, refused since the start and in the last minute.
+  await page.until(`/inside[\\s\\S]*\\b1\\s+1\\s+3\\s+3\\b/.test(${bodyOf('listeners')})`);
   // A plot has a point for each look after the first, and its own words.
   await page.until(`document.querySelector('#plots polyline').getAttribute('points').trim().split(' ').length >= 2`);
   assert.match(String(await page.evaluate(`document.querySelector('#plots svg').getAttribute('aria-label')`)), /^Connections per second: /);

@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { request } from 'node:http';
 import { test } from 'node:test';
 import { EMPTY_SNAPSHOT } from '../../src/domain/model.ts';
-import { type DashboardState, MAX_SHOWN } from '../../src/metrics/dashboard-state.ts';
+import { MAX_SHOWN } from '../../src/metrics/dashboard-parts.ts';
+import type { DashboardState } from '../../src/metrics/dashboard-state.ts';
 import { type ReadyDaemon, startDaemon } from '../support/daemon.ts';
 import { connectTo, roundTrip } from '../support/daemon-clients.ts';
 import { scriptedDashboard } from '../support/dashboard.ts';
@@ -44,6 +45,15 @@ test('the daemon shows what happens on real connections, and nothing of files or
   assert.deepEqual(state.totals, { active: 1, accepted: 1, refused: 1, bytesUp: 6, bytesDown: 6 });
   assert.equal(state.refused.length, 1);
   assert.equal(state.refused[0]?.reason, 'unknown_client');
+  const [listener] = state.listeners.shown;
+  assert.deepEqual(listener, {
+    name: 'default',
+    address: daemon.listeners.get('default'),
+    mode: 'TLS',
+    isBehindProxy: false,
+    targetGroup: null,
+    ...{ active: 1, accepted: 1, refused: 1 },
+  });
   assert.deepEqual(state.groups.shown, [{ name: 'web', algorithm: 'leastConnections', servers: 1, healthy: 1, active: 1, waiting: null }]);
   const [server] = state.servers.shown;
   assert.deepEqual(
@@ -81,6 +91,8 @@ test('the page, its script and its style come from here and may use nothing else
     ['/?x=y', 'GET', 200, 'text/html; charset=utf-8'],
     ['/dashboard.js', 'GET', 200, 'text/javascript; charset=utf-8'],
     ['/plots.js', 'GET', 200, 'text/javascript; charset=utf-8'],
+    ['/recent.js', 'GET', 200, 'text/javascript; charset=utf-8'],
+    ['/tables.js', 'GET', 200, 'text/javascript; charset=utf-8'],
     ['/dashboard.css', 'GET', 200, 'text/css; charset=utf-8'],
     ['/api/state', 'GET', 200, 'application/json'],
     ['/', 'POST', 405, 'text/plain; charset=utf-8'],

@@ -80,11 +80,11 @@ test('the page of the dashboard is in it', async () => {
   const program = `
     import { Dashboard } from './node_modules/portcullis/dist/src/metrics/dashboard.js';
     const dashboard = new Dashboard({});
-    for (const path of ['/', '/dashboard.js', '/plots.js', '/dashboard.css']) console.log(path, (await dashboard.read(path)).body.length > 100);
+    for (const path of ['/', '/dashboard.js', '/plots.js', '/recent.js', '/tables.js', '/dashboard.css']) console.log(path, (await dashboard.read(path)).body.length > 100);
   `;
   await writeFile(path.join(project, 'dashboard.js'), program);
   const { stdout } = await inProject(process.execPath, 'dashboard.js');
-  assert.equal(stdout, '/ true\n/dashboard.js true\n/plots.js true\n/dashboard.css true\n');
+  assert.equal(stdout, '/ true\n/dashboard.js true\n/plots.js true\n/recent.js true\n/tables.js true\n/dashboard.css true\n');
 });
 
 test('the types of the exports hold under strict checking', async () => {

@@ -4,7 +4,7 @@ import { pino } from 'pino';
 import { HealthJournal, type ServerHealth } from '../../src/controlplane/health-journal.ts';
 import { Slots } from '../../src/controlplane/slots.ts';
 import { Stats } from '../../src/controlplane/stats.ts';
-import { type Snapshot, serverKey } from '../../src/domain/model.ts';
+import { formatAddress, type Snapshot, serverKey } from '../../src/domain/model.ts';
 import { Dashboard } from '../../src/metrics/dashboard.ts';
 import type { DashboardSources } from '../../src/metrics/dashboard-state.ts';
 import { MetricsEndpoint } from '../../src/metrics/endpoint.ts';
@@ -35,6 +35,8 @@ export function scriptedDashboard(first: Snapshot): ScriptedDashboard {
   const health = new Map<string, ServerHealth>();
   const sources: DashboardSources = {
     snapshot: () => snapshot,
+    listeners: () =>
+      snapshot.listeners.map((listener) => ({ ...listener, address: formatAddress(listener.address), plain: listener.tls === undefined })),
     stats,
     healthOf: (group, server) => health.get(serverKey(group, server)),
     newestHealthEvents: (count) => journal.newest(count),

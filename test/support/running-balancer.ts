@@ -120,6 +120,7 @@ export async function startBalancer(t: Cleanup, { config, ca, crl, resolve }: Ru
 
 function gaugesAboveZero({ stats, snapshot }: LoadBalancer): readonly string[] {
   const gauges = [{ name: 'connections', active: stats.totals().active }];
+  for (const { name } of snapshot.listeners) gauges.push({ name: `listener ${name}`, active: stats.listener(name).active });
   for (const clientId of snapshot.clients.keys()) gauges.push({ name: clientId, active: stats.client(clientId).active });
   for (const { name, servers } of snapshot.targetGroups.values()) {
     for (const { address } of servers) gauges.push({ name: `${name} ${address}`, active: stats.server(name, address).active });
@@ -135,6 +136,12 @@ function assertCounted({ stats, snapshot }: LoadBalancer, lines: readonly Connec
   const { accepted, byReason } = stats.totals();
   assert.equal(accepted, served.length);
   assert.deepEqual(byReason, tally(lines));
+  for (const { name } of snapshot.listeners) {
+    const own = lines.filter(({ listener }) => listener === name);
+    const refused = own.filter(({ msg }) => msg === 'connection refused').length;
+    const ownServed = served.filter(({ listener }) => listener === name).length;
+    assert.deepEqual(stats.listener(name), { active: 0, accepted: ownServed, refused }, name);
+  }
   for (const clientId of snapshot.clients.keys()) {
     const own = lines.filter(({ client }) => client === clientId);
     const ownServed = served.filter(({ client }) => client === clientId);

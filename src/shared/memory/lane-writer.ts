@@ -4,6 +4,7 @@ import { SHADOW_OUTCOMES, type ShadowOutcome } from '../../domain/shadow.ts';
 import { countLatency } from '../latency.ts';
 import { ChangeLog } from './change-log.ts';
 import { CLIENT, HEALTH_CODES, type HealthCode, LANE, MAX_GROUPS, SERVER, type SharedBuffers, TOTAL } from './layout.ts';
+import { ListenerLane } from './listener-cells.ts';
 import { OutlierCells } from './outlier-cells.ts';
 import { ServerFacts } from './server-facts.ts';
 import { WaitingQueue } from './waiting-queue.ts';
@@ -14,6 +15,7 @@ export class LaneWriter {
   readonly facts: ServerFacts;
   readonly outliers: OutlierCells;
   readonly queue: WaitingQueue;
+  readonly listeners: ListenerLane;
   /** What happens to servers, whichever thread does it. */
   readonly changes: ChangeLog;
   readonly #totals: Int32Array;
@@ -28,6 +30,7 @@ export class LaneWriter {
     this.facts = new ServerFacts(buffers);
     this.outliers = new OutlierCells(buffers.outliers);
     this.queue = new WaitingQueue(buffers.queue, lane, MAX_GROUPS);
+    this.listeners = new ListenerLane(buffers.listeners, lane);
     this.changes = new ChangeLog(buffers);
   }
 

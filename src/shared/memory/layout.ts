@@ -14,12 +14,14 @@ import { SHADOW_OUTCOMES } from '../../domain/shadow.ts';
 import { LATENCY_WORDS } from '../latency.ts';
 import { type AddressMemory, createAddressMemory } from './address-table.ts';
 import { type ByteLineMemory, createByteLineMemory } from './byte-lines.ts';
+import { createListenerMemory, type ListenerMemory } from './listener-cells.ts';
 import { createOutlierMemory, type OutlierMemory } from './outlier-cells.ts';
 import { createQueueMemory, type QueueMemory } from './waiting-queue.ts';
 
 export const MAX_SERVERS = 16_384;
 export const MAX_CLIENTS = 16_384;
 export const MAX_GROUPS = 4_096;
+export const MAX_LISTENERS = 4_096;
 
 /** Memory that both sides of the thread wall see; everybody outside this folder hands it on unopened. */
 export type SharedMemory = SharedArrayBuffer;
@@ -38,6 +40,8 @@ export interface SharedBuffers {
   readonly queue: QueueMemory;
   /** Where the bytes of clients with a bandwidth wait: byte-lines.ts. */
   readonly byteLines: ByteLineMemory;
+  /** What came by each listener: listener-cells.ts. */
+  readonly listeners: ListenerMemory;
 }
 
 /** The log of changes (change-log.ts): its head, then its entries. */
@@ -121,5 +125,6 @@ export function createSharedBuffers(lanes: number): SharedBuffers {
     outliers: createOutlierMemory(MAX_SERVERS, MAX_GROUPS),
     queue: createQueueMemory(MAX_GROUPS, lanes),
     byteLines: createByteLineMemory(MAX_CLIENTS),
+    listeners: createListenerMemory(lanes, MAX_LISTENERS),
   };
 }

@@ -18,6 +18,7 @@ import {
   type SharedBuffers,
   TOTAL,
 } from './layout.ts';
+import { ListenerLedger } from './listener-cells.ts';
 import { OutlierCells } from './outlier-cells.ts';
 import { ServerFacts } from './server-facts.ts';
 import { QueueLedger } from './waiting-queue.ts';
@@ -51,6 +52,7 @@ export class SharedLedger {
   readonly outliers: OutlierCells;
   readonly byteLines: ByteLines;
   readonly queue: QueueLedger;
+  readonly listeners: ListenerLedger;
   readonly #changes: ChangeLog;
   readonly #totals: Int32Array;
   readonly #lanes: readonly Float64Array[];
@@ -65,6 +67,7 @@ export class SharedLedger {
     this.outliers = new OutlierCells(buffers.outliers);
     this.byteLines = new ByteLines(buffers.byteLines);
     this.queue = new QueueLedger(buffers.queue, MAX_GROUPS);
+    this.listeners = new ListenerLedger(buffers.listeners);
     this.#changes = new ChangeLog(buffers);
   }
 
@@ -189,6 +192,7 @@ export class SharedLedger {
     this.#releaseBytes(lane);
     this.#releaseDelayed(lane);
     this.queue.releaseLane(lane);
+    this.listeners.releaseLane(lane);
   }
 
   /** What waited in the lane for its client's bandwidth will not pass any more. */

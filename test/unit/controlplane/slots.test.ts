@@ -13,7 +13,7 @@ import { ByteLines } from '../../../src/shared/memory/byte-lines.ts';
 import { LaneWriter } from '../../../src/shared/memory/lane-writer.ts';
 import { createSharedBuffers } from '../../../src/shared/memory/layout.ts';
 import { SharedLedger } from '../../../src/shared/memory/ledger.ts';
-import { sampleClient, sampleGroup, sampleServer } from '../../support/sample-state.ts';
+import { sampleClient, sampleGroup, sampleListener, sampleServer } from '../../support/sample-state.ts';
 
 const RATE: ConnectionRate = { algorithm: 'fixedWindow', limit: 10, windowMs: 1000, burst: 10, action: 'reset', maxDelayMs: 0 };
 
@@ -149,4 +149,35 @@ test('a client that is added again has its old connections and the bytes that th
   assert.equal(stats.client('y').active, 0);
   worker.releaseClient(slot);
   assert.equal(stats.client('x').active, 1);
+});
+
+test('a listener that is added again has its old connections, and nothing else of what it had', () => {
+  const buffers = createSharedBuffers(2);
+  const ledger = new SharedLedger(buffers);
+  const [one, other] = [new LaneWriter(buffers, 0).listeners, new LaneWriter(buffers, 1).listeners];
+  const slots = new Slots(ledger);
+  const stats = new Stats(ledger, slots);
+  let snapshot = EMPTY_SNAPSHOT;
+  const listen = (...names: readonly string[]) => {
+    snapshot = apply(snapshot, { kind: 'setListeners', listeners: names.map((name) => sampleListener(name)) });
+    slots.follow(snapshot);
+  };
+  listen('a', 'b');
+  const slot = slots.listenerSlot('a');
+  for (const worker of [one, one, other]) worker.countAccepted(slot);
+  for (const worker of [one, other]) worker.countRefused(slot);
+  one.countRefused(slots.listenerSlot('gone'));
+  assert.deepEqual(stats.listener('a'), { active: 3, accepted: 3, refused: 2 });
+  assert.deepEqual(stats.listener('b'), { active: 0, accepted: 0, refused: 0 });
+
+  listen('b');
+  one.countEnded(slot);
+  assert.deepEqual(stats.listener('a'), { active: 0, accepted: 0, refused: 0 });
+  listen('b', 'c', 'a');
+  assert.deepEqual(stats.listener('a'), { active: 2, accepted: 0, refused: 0 });
+  other.countAccepted(slots.listenerSlot('a'));
+  assert.deepEqual(stats.listener('a'), { active: 3, accepted: 1, refused: 0 });
+  ledger.releaseLane(1);
+  assert.deepEqual(stats.listener('a'), { active: 1, accepted: 1, refused: 0 }, 'what a dead worker served is over');
+  assert.equal(stats.listener('c').active, 0);
 });

@@ -8,7 +8,7 @@ import { apply, type Command } from '../../../src/domain/state.ts';
 import { createSharedBuffers } from '../../../src/shared/memory/layout.ts';
 import { SharedLedger } from '../../../src/shared/memory/ledger.ts';
 import { changeThatMakes } from '../../support/change-stream.ts';
-import { sampleClient, sampleGroup } from '../../support/sample-state.ts';
+import { sampleClient, sampleGroup, sampleListener } from '../../support/sample-state.ts';
 
 test('a worker that merges the assignments of each change has those that the main thread has', () => {
   const slots = new Slots(new SharedLedger(createSharedBuffers(1)));
@@ -24,6 +24,9 @@ test('a worker that merges the assignments of each change has those that the mai
     [snapshot, worker] = [next, merged];
   };
   for (let revision = 1; revision <= 80; revision++) change(changeThatMakes(revision));
+  change({ kind: 'setListeners', listeners: ['a', 'b'].map((name) => sampleListener(name)) });
+  change({ kind: 'setListeners', listeners: ['b', 'c'].map((name) => sampleListener(name)) });
+  assert.deepEqual([...worker.listeners.keys()].sort(), ['b', 'c']);
   const connectionRate = { algorithm: 'fixedWindow', limit: 5, windowMs: 1000, burst: 5, action: 'reset', maxDelayMs: 0 } as const;
   const limited = sampleClient('limited', ['group-9'], { limits: { ...NO_LIMITS, connectionRate } });
   change({ kind: 'addClient', client: limited });
