@@ -123,12 +123,12 @@ function inShort(report: Report): string {
       const of = (name: string) => refusals.find((each) => each.peer === name && each.refused === refused);
       const cell = (name: string) => {
         const ms = of(name)?.cpuMsPerConnection.median;
-        return ms === undefined ? '' : ms < 1 ? `${Math.round(ms * 1_000)} µs` : `${number(ms)} ms`;
+        return ms === undefined ? 'not measured' : ms < 1 ? `${Math.round(ms * 1_000)} µs` : `${number(ms)} ms`;
       };
       return row(REFUSED_IN_SHORT[refused], of('lbd')?.ratioToHaproxy, cell);
     }),
   ];
-  const table = markdownTable(['CPU time of', ...names.map((name) => titleOf(name, versions[name] ?? '')), 'lbd to HAProxy'], rows);
+  const table = markdownTable(['what it costs', ...names.map((name) => titleOf(name, versions[name] ?? '')), 'lbd to HAProxy'], rows);
   return `${machineOf(report)}; TLS 1.3, P-256, full handshakes; the median of ${rounds.completed} rounds, and least to most of the ratio:\n\n${table}`;
 }
 
@@ -149,7 +149,7 @@ function theRun(report: Report): string {
 
 function machineOf({ machine }: Report): string {
   const pinned = machine.pinned === null ? '' : ': the balancers on one, load and servers on the rest';
-  return `${machine.cpu}, ${machine.processors} processors${pinned}; Linux ${machine.kernel.split(/[-+]/)[0]}`;
+  return `${machine.cpu}, ${machine.processors} processors${pinned}; Linux ${machine.kernel}`;
 }
 
 function titleOf(name: string, version: string): string {

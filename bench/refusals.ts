@@ -7,8 +7,8 @@ import { observed } from './works.ts';
 
 /** Who is turned away, and when. */
 export const REFUSED = {
-  strangers: 'certificate of the CA that is no client: after the handshake',
-  addresses: 'address that comes too often: before the handshake',
+  strangers: 'a certificate of the CA that is no client’s, after the handshake',
+  addresses: 'an address that comes too often, before the handshake',
   noise: 'bytes that are not TLS',
 } as const;
 export type Refused = keyof typeof REFUSED;

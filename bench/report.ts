@@ -169,7 +169,8 @@ export function machine(pinned: Pinning): Machine {
     cpu: cpus()[0]?.model ?? 'unknown',
     processors: availableParallelism(),
     memoryGb: short(totalmem() / 1024 ** 3),
-    kernel: release(),
+    // Without the name of its build.
+    kernel: /^[\d.]+/.exec(release())?.[0] ?? release(),
     loadAverage: short(loadavg()[0] ?? 0),
     pinned: pinned.balancer === undefined ? null : pinned,
   };

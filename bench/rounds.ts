@@ -5,6 +5,13 @@ import type { Peer } from './peers/peer.ts';
 import { type Balancer, bringUpAll, type Stage } from './stage.ts';
 import { measure, measureIdleMemory, type Sample, WORKS, type Work, warmUp } from './works.ts';
 
+/** Fewer show no spread. */
+const FEWEST_ROUNDS = 3;
+/** A round is so many times what the warm-up is, roughly. */
+const ROUND_TO_WARM_UP = 1.7;
+/** Measured however long it takes. */
+const NEEDED: readonly string[] = ['lbd', 'haproxy', 'node-pipe'];
+
 /** What came of all rounds: by peer and work, one figure a round. */
 export interface Rounds {
   readonly completed: number;
@@ -34,7 +41,7 @@ export async function runRounds(
       idleKb.set(balancer.name, [...(idleKb.get(balancer.name) ?? []), kb]);
     }
   }
-  for (const balancer of balancers) await warmUp(balancer, stage, amounts);
+  balancers = await warmUpAll(balancers, stage, amounts, startedMs);
 
   const samples = new Map(balancers.map(({ name }) => [name, emptySamples()]));
   let completed = 0;
@@ -51,6 +58,32 @@ export async function runRounds(
   }
   await endAll(balancers);
   return { completed, samples, idleKb };
+}
+
+/** Warms up those that there is time to measure at least three times; the others are ended, with a warning. */
+async function warmUpAll(balancers: readonly Balancer[], stage: Stage, amounts: Amounts, startedMs: number): Promise<readonly Balancer[]> {
+  const left: Balancer[] = [];
+  let roundMs = 0;
+  for (const balancer of balancers.toSorted((a, b) => Number(isNeeded(b)) - Number(isNeeded(a)))) {
+    const beganMs = performance.now();
+    await warmUp(balancer, stage, amounts);
+    const itsRoundMs = (performance.now() - beganMs) * ROUND_TO_WARM_UP;
+    const endMs = performance.now() - startedMs + FEWEST_ROUNDS * (roundMs + itsRoundMs);
+    if (isNeeded(balancer) || endMs <= amounts.roundsEndMs) {
+      roundMs += itsRoundMs;
+      continue;
+    }
+    left.push(balancer);
+    stage.warn(
+      `${balancer.name} is left out: with it ${FEWEST_ROUNDS} rounds would take longer than ${amounts.roundsEndMs / 1_000} seconds`,
+    );
+    await balancer.end();
+  }
+  return balancers.filter((balancer) => !left.includes(balancer));
+}
+
+function isNeeded({ name }: Balancer): boolean {
+  return NEEDED.includes(name);
 }
 
 function emptySamples(): Record<Work, Sample[]> {

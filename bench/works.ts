@@ -71,10 +71,10 @@ export async function measureConnections(
   return sampleOf(await observed(balancer, stage, { kind: 'connect', target, count, atOnce: CONNECTING_AT_ONCE, resume }), count, count);
 }
 
-/** A little of everything, so that the first round is not the one in which code is compiled and pools are filled. */
+/** Half of a round and more, so that the first round is not the one in which code is compiled and pools are filled. */
 export async function warmUp(balancer: Balancer, stage: Stage, portion: Portion): Promise<void> {
-  const little = { connections: portion.connections / 8, roundTrips: portion.roundTrips / 4, megabytes: portion.megabytes / 4 };
-  for (const work of WORKS) await measure(work, balancer, stage, mapCeil(little));
+  const part = { connections: portion.connections / 2, roundTrips: portion.roundTrips, megabytes: portion.megabytes / 2 };
+  for (const work of WORKS) await measure(work, balancer, stage, mapCeil(part));
 }
 
 function mapCeil({ connections, roundTrips, megabytes }: Portion): Portion {

@@ -8,7 +8,7 @@ const TITLES: Readonly<Record<Budgeted, string>> = {
   connections: 'CPU per mTLS connection',
   roundTrips: 'CPU per round trip of 100 bytes',
   bulk: 'CPU per GB, both directions',
-  idleMemory: 'memory per idle connection',
+  idleMemory: 'Memory per idle connection',
 };
 const [LEFT, RIGHT, ROW, TOP] = [120, 70, 20, 68];
 
@@ -35,12 +35,7 @@ export function ratiosPlot(report: Report): string | undefined {
   }
   const { cpu } = report.machine;
   return svg(top, 'Costs of the balancers as ratios to HAProxy', [
-    text(
-      LEFT,
-      22,
-      `HAProxy = 1, to the left is less. Bars: the median; lines: least to most of ${report.rounds.completed} rounds.`,
-      'quiet',
-    ),
+    text(LEFT, 22, `HAProxy = 1, to the left is less. Bars: the median; lines: least to most over the rounds.`, 'quiet'),
     text(LEFT, 40, `Dashed: the budget of lbd. ${cpu}`, 'quiet'),
     ...parts,
   ]);

@@ -17,7 +17,7 @@ export function stepsPlot(tables: readonly StepTable[]): string {
     const bottom = top + 16 + curves.length * ROW;
     parts.push(
       text(16, top, shorten(title), 'title'),
-      text(WIDTH - 16, top, `by ${of}`, 'quiet', 'end'),
+      text(WIDTH - 16, top, `ns, by ${of}`, 'quiet', 'end'),
       ...ticks.flatMap((tick) => [
         line('grid', x(tick), top + 10, x(tick), bottom),
         text(x(tick), bottom + 12, tick.toLocaleString('en'), 'quiet', 'middle'),

@@ -3,7 +3,7 @@
 export const WIDTH = 800;
 
 const STYLE = `<style>
-  text { font: 13px system-ui, sans-serif; fill: #24292f } .title { font-weight: 600; font-size: 15px } .quiet { fill: #59636e; font-size: 12px }
+  text { font: 13px system-ui, sans-serif; fill: #24292f } .title { font-weight: 600; font-size: 15px } .heading { font-weight: 600 } .quiet { fill: #59636e; font-size: 12px }
   .other { fill: #8c959f } .own { fill: #0969da } .grows { fill: #bc4c00 } .grid { stroke: #d1d9e0 } .one { stroke: #59636e }
   .curve { stroke: #0969da; stroke-width: 2; fill: none } .reach { stroke: #0969da; stroke-width: 2 } .reach.grows { stroke: #bc4c00 }
   .spread { stroke: #24292f } .limit { stroke: #bc4c00; stroke-dasharray: 4 3; stroke-width: 2 } .paper { fill: #ffffff }
