@@ -3,6 +3,7 @@ import { connect, isIP } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
 import { parseAddress } from '../domain/address.ts';
 import { type AgentState, afterReport, isAgentDown, parseAgentReport, SILENT_AGENT } from '../domain/agent-report.ts';
+import { changedGroups } from '../domain/changed-groups.ts';
 import { type Address, type AgentCheck, EMPTY_SNAPSHOT, type Snapshot, serverKey, type TargetGroup } from '../domain/model.ts';
 import type { Subscriber } from './authority.ts';
 import { DueQueue } from './due-queue.ts';
@@ -92,13 +93,9 @@ export class AgentChecker {
   }
 
   #follow(previous: Snapshot, next: Snapshot): void {
-    for (const [name, before] of previous.targetGroups) {
-      const after = next.targetGroups.get(name);
-      if (after !== before) this.#forgetMissing(before, after);
-    }
-    for (const [name, after] of next.targetGroups) {
-      if (after !== previous.targetGroups.get(name)) this.#watchAll(after);
-    }
+    const changed = changedGroups(previous, next);
+    for (const { before, after } of changed) if (before !== undefined) this.#forgetMissing(before, after);
+    for (const { after } of changed) if (after !== undefined) this.#watchAll(after);
     this.#due.run();
   }
 

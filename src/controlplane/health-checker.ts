@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { changedGroups } from '../domain/changed-groups.ts';
 import { nextIntervalMs, observe } from '../domain/health.ts';
 import { EMPTY_SNAPSHOT, type Snapshot, serverKey, type TargetGroup } from '../domain/model.ts';
 import { monotonicMs } from '../shared/clock.ts';
@@ -98,15 +99,9 @@ export class HealthChecker {
   }
 
   #follow(previous: Snapshot, next: Snapshot): void {
-    for (const [name, before] of previous.targetGroups) {
-      const after = next.targetGroups.get(name);
-      if (after !== before) this.#forgetMissing(before, after);
-    }
-    const news: WatchedServer[] = [];
-    for (const [name, after] of next.targetGroups) {
-      if (after !== previous.targetGroups.get(name)) news.push(...this.#watchAll(after));
-    }
-    this.#lookAt(news);
+    const changed = changedGroups(previous, next);
+    for (const { before, after } of changed) if (before !== undefined) this.#forgetMissing(before, after);
+    this.#lookAt(changed.flatMap(({ after }) => (after === undefined ? [] : this.#watchAll(after))));
   }
 
   #forgetMissing(before: TargetGroup, after: TargetGroup | undefined): void {

@@ -2,6 +2,7 @@
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { parseAddress } from '../domain/address.ts';
+import { changedGroups } from '../domain/changed-groups.ts';
 import { EMPTY_SNAPSHOT, type Snapshot, type TargetGroup } from '../domain/model.ts';
 import type { ResolvedHosts } from '../shared/upstream-addresses.ts';
 import type { Subscriber } from './authority.ts';
@@ -111,16 +112,12 @@ export class HostResolver {
   }
 
   #follow(previous: Snapshot, next: Snapshot): void {
-    for (const [name, before] of previous.targetGroups) {
-      const after = next.targetGroups.get(name);
-      if (before === after) continue;
+    const changed = changedGroups(previous, next);
+    for (const { name, before, after } of changed) {
       const staying = after === undefined ? new Set<string>() : hostNamesOf(after);
-      for (const host of hostNamesOf(before)) if (!staying.has(host)) this.#leave(host, name);
+      for (const host of before === undefined ? [] : hostNamesOf(before)) if (!staying.has(host)) this.#leave(host, name);
     }
-    for (const [name, group] of next.targetGroups) {
-      if (group === previous.targetGroups.get(name)) continue;
-      for (const host of hostNamesOf(group)) this.#use(host, group);
-    }
+    for (const { after } of changed) if (after !== undefined) for (const host of hostNamesOf(after)) this.#use(host, after);
   }
 
   #leave(name: string, group: string): void {

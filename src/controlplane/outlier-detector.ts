@@ -1,4 +1,5 @@
 import { isAgentDown } from '../domain/agent-report.ts';
+import { changedGroups } from '../domain/changed-groups.ts';
 import { EMPTY_SNAPSHOT, type Snapshot, type TargetGroup, type UpstreamServer } from '../domain/model.ts';
 import { endEjection, judgeFailures, NEVER_EJECTED, type Outlier, type Sparing } from '../domain/outliers.ts';
 import { monotonicMs } from '../shared/clock.ts';
@@ -176,9 +177,9 @@ export class OutlierDetector {
   }
 
   #follow(previous: Snapshot, next: Snapshot): void {
-    for (const [name, servers] of this.#tracked) {
-      const [before, after] = [previous.targetGroups.get(name), next.targetGroups.get(name)];
-      if (before === after) continue;
+    for (const { name, before, after } of changedGroups(previous, next)) {
+      const servers = this.#tracked.get(name);
+      if (servers === undefined) continue;
       this.#followGroup(servers, before, after);
       if (after === undefined) this.#tracked.delete(name);
       else this.#changed.note(name);

@@ -1,3 +1,4 @@
+import { changedGroups } from '../domain/changed-groups.ts';
 import { EMPTY_SNAPSHOT, type Snapshot } from '../domain/model.ts';
 import { isInPanic } from '../domain/panic.ts';
 import type { SharedLedger } from '../shared/memory/ledger.ts';
@@ -45,7 +46,7 @@ export class PanicWatch {
   }
 
   #follow(previous: Snapshot, next: Snapshot): void {
-    for (const [name, group] of next.targetGroups) if (previous.targetGroups.get(name) !== group) this.note(name);
+    for (const { name, after } of changedGroups(previous, next)) if (after !== undefined) this.note(name);
   }
 
   #judge(name: string): void {

@@ -1,4 +1,5 @@
 import { agentObstacle } from '../domain/agent-report.ts';
+import { changedGroups } from '../domain/changed-groups.ts';
 import type { Snapshot, TargetGroup, UpstreamServer } from '../domain/model.ts';
 import { apportion, beginEpisode, type Episode, excesses, movesConnections, nextStep, type ServerLoad } from '../domain/rebalance.ts';
 import type { SharedLedger } from '../shared/memory/ledger.ts';
@@ -49,8 +50,7 @@ export class Rebalancer {
     const { authority } = this.#parts;
     for (const group of authority.snapshot.targetGroups.values()) this.#taking.set(group.name, this.#takingIn(group));
     this.#unsubscribe = authority.subscribe(({ previous, next }) => {
-      for (const name of new Set([...previous.targetGroups.keys(), ...next.targetGroups.keys()]))
-        if (previous.targetGroups.get(name) !== next.targetGroups.get(name)) this.note(name);
+      for (const { name } of changedGroups(previous, next)) this.note(name);
     });
   }
 

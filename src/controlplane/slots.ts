@@ -1,3 +1,4 @@
+import { type ChangedGroup, changedGroups } from '../domain/changed-groups.ts';
 import { DomainError } from '../domain/errors.ts';
 import { EMPTY_SNAPSHOT, type Snapshot, serverKey } from '../domain/model.ts';
 import { monotonicMs } from '../shared/clock.ts';
@@ -94,20 +95,19 @@ export class Slots {
   /** Makes the assignments fit `next`, and returns those that are new. What did not change since the last call is not looked at. */
   follow(next: Snapshot): SlotAssignments {
     const previous = this.#followed;
-    this.#release(previous, next);
-    const added = this.#assign(previous, next);
+    const changed = changedGroups(previous, next);
+    this.#release(changed, previous, next);
+    const added = this.#assign(changed, previous, next);
     // Not before all had room: otherwise the next call goes on from here.
     this.#followed = next;
     return added;
   }
 
-  #release(previous: Snapshot, next: Snapshot): void {
-    for (const [name, group] of previous.targetGroups) {
-      const after = next.targetGroups.get(name);
-      if (after === group) continue;
+  #release(changed: readonly ChangedGroup[], previous: Snapshot, next: Snapshot): void {
+    for (const { name, before, after } of changed) {
       if (after === undefined) this.#groups.release(name);
       const staying = new Set(after?.servers.map(({ address }) => address));
-      for (const { address } of group.servers) if (!staying.has(address)) this.#servers.release(serverKey(name, address));
+      for (const { address } of before?.servers ?? []) if (!staying.has(address)) this.#servers.release(serverKey(name, address));
     }
     if (previous.listeners !== next.listeners) {
       const staying = new Set(next.listeners.map(({ name }) => name));
@@ -121,16 +121,16 @@ export class Slots {
     }
   }
 
-  #assign(previous: Snapshot, next: Snapshot): SlotAssignments {
+  #assign(changed: readonly ChangedGroup[], previous: Snapshot, next: Snapshot): SlotAssignments {
     const servers = new Map<string, number>();
     const groups = new Map<string, number>();
     const listeners = new Map<string, number>();
     const clients = new Map<string, number>();
     const limiters = new Map<string, SharedMemory>();
-    for (const [name, group] of next.targetGroups) {
-      if (previous.targetGroups.get(name) === group) continue;
+    for (const { name, after } of changed) {
+      if (after === undefined) continue;
       this.#groups.assign(name, groups);
-      for (const { address } of group.servers) this.#servers.assign(serverKey(name, address), servers);
+      for (const { address } of after.servers) this.#servers.assign(serverKey(name, address), servers);
     }
     if (previous.listeners !== next.listeners) for (const { name } of next.listeners) this.#listeners.assign(name, listeners);
     if (previous.clients === next.clients) return { servers, groups, listeners, clients, limiters };
