@@ -1,13 +1,29 @@
-/** What zsh and fish themselves offer at the end of a line, with a completion script of lbctl loaded. */
+/** What shells complete: the commands of lbctl, and what zsh and fish themselves offer at the end of a line with its script loaded. */
 import { execFile } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { TestContext } from 'node:test';
 import { promisify } from 'node:util';
+import { commandLineOf } from '../../cli/completion/words.ts';
+import { createProgram } from '../../cli/program.ts';
 import { temporaryFolder } from './temp-dir.ts';
 
 const run = promisify(execFile);
+
+/** Every command and option of lbctl. */
+export const commandLine = commandLineOf(
+  createProgram({
+    stdout: { write: () => true },
+    stderr: { write: () => true },
+    env: {},
+    homeFolder: '/nonexistent',
+    nowMs: () => 0,
+    readStdin: async () => '',
+    onInterrupt: () => () => undefined,
+    terminal: undefined,
+  }),
+);
 
 export type Shell = 'zsh' | 'fish';
 

@@ -1,23 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fishScript } from '../../../cli/completion/fish.ts';
-import { commandLineOf } from '../../../cli/completion/words.ts';
 import { zshScript } from '../../../cli/completion/zsh.ts';
-import { createProgram } from '../../../cli/program.ts';
-import { missing, offered, type Shell } from '../../support/shell-completion.ts';
+import { commandLine, missing, offered, type Shell } from '../../support/shell-completion.ts';
 
-const commandLine = commandLineOf(
-  createProgram({
-    stdout: { write: () => true },
-    stderr: { write: () => true },
-    env: {},
-    homeFolder: '/nonexistent',
-    nowMs: () => 0,
-    readStdin: async () => '',
-    onInterrupt: () => () => undefined,
-    terminal: undefined,
-  }),
-);
 const SCRIPTS: Readonly<Record<Shell, string>> = { zsh: zshScript(commandLine), fish: fishScript(commandLine) };
 
 /** What stands before the cursor, and what is offered; fish offers the whole of a word, zsh what follows the equals sign or the folder. */

@@ -6,24 +6,11 @@ import { type TestContext, test } from 'node:test';
 import { promisify } from 'node:util';
 import { bashScript } from '../../../cli/completion/bash.ts';
 import { fishScript } from '../../../cli/completion/fish.ts';
-import { commandLineOf } from '../../../cli/completion/words.ts';
 import { zshScript } from '../../../cli/completion/zsh.ts';
-import { createProgram } from '../../../cli/program.ts';
+import { commandLine } from '../../support/shell-completion.ts';
 import { temporaryFolder } from '../../support/temp-dir.ts';
 
 const run = promisify(execFile);
-const commandLine = commandLineOf(
-  createProgram({
-    stdout: { write: () => true },
-    stderr: { write: () => true },
-    env: {},
-    homeFolder: '/nonexistent',
-    nowMs: () => 0,
-    readStdin: async () => '',
-    onInterrupt: () => () => undefined,
-    terminal: undefined,
-  }),
-);
 
 /** What bash offers for words as it splits them itself: colons and equals signs are words. The server is a function that answers. */
 async function bash(t: TestContext, words: readonly string[]): Promise<readonly string[]> {
