@@ -22,7 +22,6 @@ export interface Presented {
 /** Holds the TLS material of the groups that speak TLS to their servers. */
 export class Openings {
   readonly #contexts = new Map<string, SecureContext>();
-  #lends = false;
 
   constructor(material: ReadonlyMap<string, UpstreamTlsMaterial>) {
     this.use(material);
@@ -31,11 +30,6 @@ export class Openings {
   /** Connections to the servers of these groups use this material from now on. */
   use(material: ReadonlyMap<string, UpstreamTlsMaterial>): void {
     for (const [group, files] of material) this.#contexts.set(group, upstreamContext(files));
-  }
-
-  /** From now on, what plain servers say to clients with TLS is read into the buffer that the thread lends. */
-  lendReads(): void {
-    this.#lends = true;
   }
 
   /** @throws Refusal `upstream_tls_failed` when the group's material is not here */
@@ -49,7 +43,7 @@ export class Openings {
           ? proxyHeaderV1(ends)
           : proxyHeaderV2(ends, extensionsFor(client));
     if (upstreamTls === undefined) {
-      const lends = this.#lends && client.downstream instanceof TLSSocket;
+      const lends = client.downstream instanceof TLSSocket;
       return { header, tls: undefined, ...(lends ? { lends } : {}) };
     }
     const context = this.#contexts.get(name);

@@ -4,7 +4,7 @@ import { TLSSocket } from 'node:tls';
 import type { Timeouts } from '../domain/model.ts';
 import type { Direction } from '../domain/ratelimit/byte-line.ts';
 import type { CloseReason, EndReason } from '../domain/reasons.ts';
-import { kept, writeLent } from '../shared/lent-buffer.ts';
+import { kept, lendReads, writeLent } from '../shared/lent-buffer.ts';
 import { tcpBelow } from '../shared/upstream-socket.ts';
 import type { Held } from './pacer.ts';
 import { reset } from './reset.ts';
@@ -86,6 +86,7 @@ export class Splice {
       if (socket.closed) this.#onClose(reason);
       else socket.on('close', () => this.#onClose(reason));
     }
+    if (client instanceof TLSSocket) lendReads(client, () => this.#held.has('upload'));
     const hear = (first?: Buffer) => this.#pump(client, upstream, 'upload', 'client_closed', onBytesUp, first);
     if (firstWords === undefined) hear();
     else

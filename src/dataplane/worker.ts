@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { apply } from '../domain/state.ts';
 import { monotonicMs } from '../shared/clock.ts';
-import { tlsTakesAtOnce } from '../shared/lent-buffer.ts';
+import { tryLending } from '../shared/lent-buffer.ts';
 import { AddressTable } from '../shared/memory/address-table.ts';
 import { ByteLines } from '../shared/memory/byte-lines.ts';
 import { LaneWriter } from '../shared/memory/lane-writer.ts';
@@ -104,7 +104,7 @@ class Worker {
 
   async run(): Promise<void> {
     this.#port.on('message', (message: ToWorker) => this.#receive(message));
-    void this.#tryLending();
+    void this.#lend();
     const result = await this.#doors.open(this.#view.snapshot.listeners, this.#birth.ports);
     if ('code' in result) return this.#send({ kind: 'listenFailed', ...result });
     // The listeners of now: they may have changed while the ports were being opened.
@@ -113,9 +113,9 @@ class Worker {
   }
 
   /** Until it is known to work, each read has a buffer of its own. */
-  async #tryLending(): Promise<void> {
-    if (await tlsTakesAtOnce().catch(() => false)) this.#openings.lendReads();
-    else this.#context.log.warn('this Node.js keeps what is written to TLS sockets: each read gets a buffer of its own');
+  async #lend(): Promise<void> {
+    if (await tryLending().catch(() => false)) return;
+    this.#context.log.warn('this Node.js has other sockets than those known here: each read gets a buffer of its own');
   }
 
   #accept(socket: Socket, listenerName: string, front: Front): void {

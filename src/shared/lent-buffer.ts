@@ -1,19 +1,37 @@
 /**
- * Reads of plain sockets that need no buffer of their own: a thread reads all of them into one. What this relies on inside Node.js is
- * here alone, and {@link tlsTakesAtOnce} tries it out.
+ * Reads that need no buffer of their own: a thread reads all its sockets into one, and passes on what it read before it reads again. What
+ * this relies on inside Node.js is here alone, and {@link tryLending} tries it out.
  */
-import { connect, type Socket, type TcpNetConnectOpts } from 'node:net';
+import { connect, Socket, type TcpNetConnectOpts } from 'node:net';
 import { duplexPair } from 'node:stream';
 import { connect as connectTls, createServer, TLSSocket } from 'node:tls';
 
 /** As large as what Node.js reads at once from any socket. */
 const LENT = Buffer.allocUnsafeSlow(64 * 1024);
 
+/** The longest record of TLS (RFC 8446, section 5.1), and so the longest read of a TLS socket. A sender in full flow fills its records. */
+const RECORD_BYTES = 16 * 1024;
+
+/** Records of one TLS socket that are given on together. */
+let gathered = Buffer.allocUnsafeSlow(LENT.length);
+let gatheredBytes = 0;
+/** Gives on what is gathered; undefined: nothing is. */
+let giveOn: (() => void) | undefined;
+let willGiveOn = false;
+
+/** Where a socket has what net.connect() was given as `onread`; to a server's TLS sockets it cannot be given. */
+const ONREAD = Object.getOwnPropertySymbols(new Socket());
+const ONREAD_BUFFER = ONREAD.find(({ description }) => description === 'kBuffer');
+const ONREAD_CALLBACK = ONREAD.find(({ description }) => description === 'kBufferCb');
+
+let works = false;
+
 /**
  * Connects as net.connect does; the chunk of a `data` event is lent, and overwritten once its listeners have returned. The socket is
  * paused: it reads, and ends, when resume() is called.
  */
 export function connectLending(options: TcpNetConnectOpts): Socket {
+  if (!works) return connect(options);
   const callback = (bytes: number): boolean => {
     socket.emit('data', LENT.subarray(0, bytes));
     return true;
@@ -22,9 +40,61 @@ export function connectLending(options: TcpNetConnectOpts): Socket {
   return socket.pause();
 }
 
+/**
+ * From now on, chunks of a TLS socket's `data` events may be lent, as those of {@link connectLending} are. A socket that was paused gives
+ * on what it had read before, 64 KB at most, unless `isHeld`: then its stream keeps it.
+ */
+export function lendReads(socket: TLSSocket, isHeld: () => boolean): void {
+  if (works) readIntoLent(socket, isHeld);
+}
+
+function readIntoLent(socket: TLSSocket, isHeld: () => boolean): void {
+  const handle: unknown = Reflect.get(socket, '_handle');
+  if (!takesBuffers(handle) || ONREAD_BUFFER === undefined || ONREAD_CALLBACK === undefined) return;
+  const give = () => {
+    const chunk = gathered.subarray(0, gatheredBytes);
+    gatheredBytes = 0;
+    giveOn = undefined;
+    if (!socket.destroyed) socket.emit('data', chunk);
+  };
+  Reflect.set(socket, ONREAD_BUFFER, LENT);
+  Reflect.set(socket, ONREAD_CALLBACK, (bytes: number): boolean => {
+    // What waits in the stream goes first.
+    if (socket.readableLength > 0 || isHeld()) return socket.push(Buffer.from(LENT.subarray(0, bytes)));
+    if (giveOn !== give || gatheredBytes + bytes > gathered.length) giveOn?.();
+    giveOn = give;
+    LENT.copy(gathered, gatheredBytes, 0, bytes);
+    gatheredBytes += bytes;
+    if (bytes < RECORD_BYTES || gatheredBytes === gathered.length) give();
+    else giveOnThisTurn();
+    return true;
+  });
+  handle.useUserBuffer(LENT);
+  socket.prependListener('end', () => {
+    if (giveOn === give) give();
+  });
+}
+
+function giveOnThisTurn(): void {
+  if (willGiveOn) return;
+  willGiveOn = true;
+  setImmediate(() => {
+    willGiveOn = false;
+    giveOn?.();
+  });
+}
+
+function takesBuffers(handle: unknown): handle is { useUserBuffer(buffer: Uint8Array): void } {
+  return typeof handle === 'object' && handle !== null && 'useUserBuffer' in handle && typeof handle.useUserBuffer === 'function';
+}
+
 /** The chunk for keeps: a copy if it is lent. */
 export function kept(chunk: Buffer): Buffer {
-  return chunk.buffer === LENT.buffer ? Buffer.from(chunk) : chunk;
+  return isLent(chunk) ? Buffer.from(chunk) : chunk;
+}
+
+function isLent(chunk: Buffer): boolean {
+  return chunk.buffer === LENT.buffer || chunk.buffer === gathered.buffer;
 }
 
 /**
@@ -32,36 +102,48 @@ export function kept(chunk: Buffer): Buffer {
  * and what a plain socket could not send at once, Node.js holds by reference.
  */
 export function writeLent(to: Socket, chunk: Buffer): void {
-  to.write(to instanceof TLSSocket && to.writableLength === 0 ? chunk : kept(chunk));
+  const takesAtOnce = to.writableLength === 0 && (to instanceof TLSSocket || chunk.buffer === gathered.buffer);
+  to.write(takesAtOnce ? chunk : kept(chunk));
+  if (takesAtOnce && !(to instanceof TLSSocket) && to.writableLength > 0) gathered = Buffer.allocUnsafeSlow(gathered.length);
 }
 
 const TRIAL_MS = 10_000;
 
-/** Whether {@link writeLent} may rely on TLS sockets: tried with one, in memory. */
-export async function tlsTakesAtOnce(): Promise<boolean> {
+/**
+ * Tries with one TLS connection, in memory, whether this Node.js reads and writes as the functions of this file rely on. Until it has
+ * said true, in each thread, nothing is lent there.
+ */
+export async function tryLending(): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>();
   const [near, far] = duplexPair();
   const psk = Buffer.alloc(16);
   // Without certificates: what is tried is the same in every version.
   const settings = { ciphers: 'PSK', maxVersion: 'TLSv1.2' } as const;
-  const server = createServer({ ...settings, pskCallback: () => psk }, (writer) => {
-    writer.on('error', fail);
-    const chunk = Buffer.alloc(LENT.length, 'a');
-    writer.write(chunk);
-    chunk.fill('b');
-    writer.end();
-  });
   const fail = () => resolve(false);
+  const server = createServer({ ...settings, pskCallback: () => psk }, (writer) => {
+    readIntoLent(writer, () => false);
+    writer.on('error', fail).once('data', (word: Buffer) => {
+      if (!isLent(word) || word.toString() !== 'word') return fail();
+      const chunk = Buffer.alloc(LENT.length, 'a');
+      writer.write(chunk);
+      chunk.fill('b');
+      writer.end();
+    });
+  });
   server.on('tlsClientError', fail).emit('connection', near);
   const pskCallback = () => ({ psk, identity: 'trial' });
   const reader = connectTls({ socket: far, ...settings, pskCallback, checkServerIdentity: () => undefined });
   const chunks: Buffer[] = [];
   reader.on('error', fail).on('data', (chunk: Buffer) => chunks.push(chunk));
   reader.once('end', () => resolve(Buffer.concat(chunks).equals(Buffer.alloc(LENT.length, 'a'))));
+  reader.write('word');
   const deadline = setTimeout(fail, TRIAL_MS).unref();
-  return promise.finally(() => {
+  try {
+    works = await promise;
+    return works;
+  } finally {
     clearTimeout(deadline);
     near.destroy();
     reader.destroy();
-  });
+  }
 }

@@ -6,12 +6,14 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import { type Pace, Splice } from '../../../src/dataplane/splice.ts';
 import { monotonicMs } from '../../../src/shared/clock.ts';
-import { connectLending, kept, tlsTakesAtOnce } from '../../../src/shared/lent-buffer.ts';
+import { connectLending, kept, tryLending } from '../../../src/shared/lent-buffer.ts';
 import { createTestCa } from '../../support/certificates.ts';
 import { startUpstream } from '../../support/echo-servers.ts';
 import { digest, digestOf, send } from '../../support/random-streams.ts';
 
 const STREAMS = 40;
+/** The longest record of TLS. */
+const RECORD_BYTES = 16_384;
 const DAY_MS = 86_400_000;
 
 const atOnce: Pace = (_direction, _bytes, pass) => {
@@ -38,6 +40,16 @@ function portOf(server: Server): number {
   return address.port;
 }
 
+/** How many bytes come until the end. */
+async function lengthOf(socket: Socket): Promise<number> {
+  let bytes = 0;
+  socket.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+  });
+  await once(socket, 'end');
+  return bytes;
+}
+
 type Open = (options: TcpNetConnectOpts) => Socket;
 
 /** Splices clients with TLS to the server; returns what connects one. */
@@ -47,11 +59,13 @@ async function splicing(
   open: Open,
   pace: Pace,
   onClient: (client: TLSSocket, reason: Promise<string>) => void,
+  until: (client: TLSSocket) => Promise<void> = async () => undefined,
 ): Promise<() => Promise<TLSSocket>> {
   const [host = '', port = ''] = address.split(':');
   const ca = await createTestCa();
   const { certPem, keyPem } = await ca.issueServer();
-  const server = createTlsServer({ cert: certPem, key: keyPem, allowHalfOpen: true }, (client: TLSSocket) => {
+  const server = createTlsServer({ cert: certPem, key: keyPem, allowHalfOpen: true }, async (client: TLSSocket) => {
+    await until(client);
     const splice = new Splice({
       client,
       upstream: open({ port: Number(port), host, allowHalfOpen: true }),
@@ -100,12 +114,23 @@ async function carry(t: TestContext, open: Open, pace: Pace): Promise<void> {
 }
 
 describe('reads into a buffer that is lent', () => {
+  for (const [pacing, pace] of [
+    ['', atOnce],
+    [' whose chunks are held now and then', nowAndThen()],
+  ] as const)
+    it(`are not tried yet: ${STREAMS} streams are carried both ways unchanged${pacing}`, (t) => carry(t, connectLending, pace));
+
+  it('may be relied on here', async () => {
+    assert.equal(await tryLending(), true);
+  });
+
   for (const [reads, open] of [
     ['one buffer for all', connectLending],
-    ['a buffer for each read', connect],
+    ['a buffer for each read of a server', connect],
   ] as const) {
     it(`carry ${STREAMS} streams both ways unchanged, with ${reads}`, (t) => carry(t, open, atOnce));
-    it(`carry ${STREAMS} streams unchanged whose chunks are held now and then, with ${reads}`, (t) => carry(t, open, nowAndThen()));
+    it(`carry ${STREAMS} streams both ways unchanged whose chunks are held now and then, with ${reads}`, (t) =>
+      carry(t, open, nowAndThen()));
   }
 
   it('do not reach what waits for a client that does not read', async (t) => {
@@ -142,8 +167,69 @@ describe('reads into a buffer that is lent', () => {
     assert.equal(got, sent);
   });
 
-  it('may be relied on here', async () => {
-    assert.equal(await tlsTakesAtOnce(), true);
+  it('do not reach what waits for a server that does not read', async (t) => {
+    const sockets: Socket[] = [];
+    const upstream = await startUpstream(t, (socket) => sockets.push(socket.pause()));
+    const ends: Socket[] = [];
+    const open: Open = (options) => {
+      const end = connectLending(options);
+      ends.push(end);
+      return end;
+    };
+    const connectClient = await splicing(t, upstream.address, open, atOnce, () => undefined);
+    const slow = await connectClient();
+    while (sockets.length < 1 || ends.length < 1) await nextTurn();
+    const [slowServer, slowEnd] = [sockets[0], ends[0]];
+    assert.ok(slowServer !== undefined && slowEnd !== undefined);
+    const chunk = Buffer.alloc(4096, 'a');
+    let sent = 0;
+    for (let waiting = 0; waiting < 5; waiting = slowEnd.writableLength > 0 ? waiting + 1 : 0) {
+      slow.write(chunk);
+      sent += chunk.length;
+      await nextTurn();
+    }
+    const quick = await connectClient();
+    while (sockets.length < 2) await nextTurn();
+    quick.write(Buffer.alloc(4 * RECORD_BYTES, 'b'));
+    const [quickServer] = sockets.slice(1);
+    assert.ok(quickServer !== undefined);
+    await once(quickServer.resume(), 'data');
+    slow.end();
+    let got = 0;
+    slowServer.on('data', (part: Buffer) => {
+      assert.ok(part.every((byte) => byte === 97));
+      got += part.length;
+    });
+    slowServer.resume();
+    await once(slowServer, 'end');
+    assert.equal(got, sent);
+  });
+
+  it('give on full records before the end that follows them', async (t) => {
+    const received: Promise<number>[] = [];
+    const upstream = await startUpstream(t, (socket) => received.push(lengthOf(socket)));
+    const connectClient = await splicing(t, upstream.address, connectLending, atOnce, () => undefined);
+    for (let records = 1; records <= 9; records++) {
+      const client = await connectClient();
+      client.end(Buffer.alloc(records * RECORD_BYTES));
+      while (received.length < records) await nextTurn();
+      assert.equal(await received[records - 1], records * RECORD_BYTES);
+    }
+  });
+
+  it('come after what had arrived before', async (t) => {
+    const digests: Promise<string>[] = [];
+    const upstream = await startUpstream(t, (socket) => {
+      digests.push(digest(socket, 1));
+      socket.end();
+    });
+    const hasSpoken = async (client: TLSSocket) => {
+      while (client.readableLength === 0) await nextTurn();
+    };
+    const connectClient = await splicing(t, upstream.address, connectLending, atOnce, () => undefined, hasSpoken);
+    await send(await connectClient(), 1);
+    while (digests.length < 1) await nextTurn();
+    assert.equal(await digests[0], digestOf(1));
   });
 
   it('wait for their listener, lose nothing, and are kept only as copies', async (t) => {
