@@ -6,8 +6,8 @@ import { connect, Socket, type TcpNetConnectOpts } from 'node:net';
 import { duplexPair } from 'node:stream';
 import { connect as connectTls, createServer, TLSSocket } from 'node:tls';
 
-/** As large as what Node.js reads at once from any socket. */
-const LENT = Buffer.allocUnsafeSlow(64 * 1024);
+/** Twice what Node.js reads at once from other sockets, and no more than TLS sends at once: bytes in larger pieces cost less. */
+const LENT = Buffer.allocUnsafeSlow(128 * 1024);
 
 /** The longest record of TLS (RFC 8446, section 5.1), and so the longest read of a TLS socket. A sender in full flow fills its records. */
 const RECORD_BYTES = 16 * 1024;
@@ -42,7 +42,7 @@ export function connectLending(options: TcpNetConnectOpts): Socket {
 
 /**
  * From now on, chunks of a TLS socket's `data` events may be lent, as those of {@link connectLending} are. A socket that was paused gives
- * on what it had read before, 64 KB at most, unless `isHeld`: then its stream keeps it.
+ * on what it had read before, 128 KB at most, unless `isHeld`: then its stream keeps it.
  */
 export function lendReads(socket: TLSSocket, isHeld: () => boolean): void {
   if (works) readIntoLent(socket, isHeld);
