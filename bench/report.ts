@@ -41,7 +41,10 @@ export interface Report {
   readonly ratiosToHaproxy: Readonly<Record<Budgeted, number | null>>;
   readonly budget: typeof BUDGET;
   readonly machine: Machine;
-  readonly settings: { readonly tls: 'TLSv1.3'; readonly key: 'P-256'; readonly handshake: 'full' } & Omit<Amounts, 'roundsEndMs'>;
+  readonly settings: { readonly tls: 'TLSv1.3'; readonly key: 'P-256'; readonly handshake: 'full' } & Omit<
+    Amounts,
+    'roundsEndMs' | 'stretch'
+  >;
   readonly rounds: { readonly planned: number; readonly completed: number; readonly memory: number };
   readonly versions: Readonly<Record<string, string>>;
   readonly notFound: readonly string[];
@@ -80,7 +83,7 @@ const BASE = 'haproxy';
 
 /** Puts it together. */
 export function reportOf({ amounts, rounds, ...rest }: Findings): Report {
-  const { roundsEndMs: _, ...settings } = amounts;
+  const { roundsEndMs: _, stretch: __, ...settings } = amounts;
   const peers = Object.fromEntries(
     [...rounds.samples].flatMap(([name, samples]) => {
       const peer = peerReport(name, rest.versions[name] ?? 'unknown', samples, rounds);
@@ -97,7 +100,7 @@ export function reportOf({ amounts, rounds, ...rest }: Findings): Report {
       idleMemory: median('idleMemory'),
     },
     budget: BUDGET,
-    settings: { tls: 'TLSv1.3', key: 'P-256', handshake: 'full', ...settings },
+    settings: { tls: 'TLSv1.3', key: 'P-256', handshake: 'full', ...settings, ...rounds.portion },
     rounds: { planned: amounts.rounds, completed: rounds.completed, memory: amounts.memoryRounds },
     peers,
     ...rest,

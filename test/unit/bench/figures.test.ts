@@ -114,6 +114,7 @@ function reportWith(
     amounts: QUICK,
     rounds: {
       completed: 1,
+      portion: { connections: 1, roundTrips: 1, megabytes: 1 },
       samples: new Map(names.map((name) => [name, works(peers[name] ?? {})])),
       idleKb: new Map(names.map((name) => [name, [1]])),
     },
