@@ -32,5 +32,9 @@ export function viewOf(clients: readonly Client[], lane: LaneWriter, listener: P
     clients: new Map(clients.map((client) => [client.clientId, client])),
   };
   const slots = new Map(clients.map(({ clientId }, index) => [clientId, index]));
-  return new View(snapshot, { servers: new Map(), groups: new Map([[GROUP, 0]]), clients: slots, limiters: new Map(limiters) }, lane);
+  return new View(
+    snapshot,
+    { servers: new Map(), groups: new Map([[GROUP, 0]]), listeners: new Map(), clients: slots, limiters: new Map(limiters) },
+    lane,
+  );
 }
