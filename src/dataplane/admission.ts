@@ -6,7 +6,6 @@ import { type LimitState, limiterInForce, peekLimit } from '../domain/ratelimit/
 import type { ShadowOutcome } from '../domain/shadow.ts';
 import type { LaneWriter } from '../shared/memory/lane-writer.ts';
 import type { DelayedConnections } from './delayed-connections.ts';
-import { once } from './once.ts';
 import { Refusal } from './refusal.ts';
 import type { Ground } from './standing.ts';
 import type { ClientView, RateView } from './view.ts';
@@ -29,6 +28,22 @@ const SOON_MS = 1;
 /** Holds one of a client's places until it is given back; a second time does nothing. */
 export interface Place {
   release(): void;
+}
+
+class ClientPlace implements Place {
+  readonly #slot: number;
+  readonly #lane: LaneWriter;
+  #isGivenBack = false;
+
+  constructor(slot: number, lane: LaneWriter) {
+    this.#slot = slot;
+    this.#lane = lane;
+  }
+
+  release(): void {
+    if (!this.#isGivenBack) this.#lane.releaseClient(this.#slot);
+    this.#isGivenBack = true;
+  }
 }
 
 export interface AdmissionParts {
@@ -109,7 +124,7 @@ export class Admission {
       this.#tellShadow(client, slot, 'too_many_connections', refusal.message);
       this.#lane.reserveClient(slot, Number.POSITIVE_INFINITY);
     }
-    return { release: once(() => this.#lane.releaseClient(slot)) };
+    return new ClientPlace(slot, this.#lane);
   }
 
   async #passRate({ client, slot }: ClientView, rate: RateView, ground: Ground, waiting: Waiting): Promise<void> {

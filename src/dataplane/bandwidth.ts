@@ -10,8 +10,19 @@ interface Known {
   readonly bound: ReturnType<Bound>;
 }
 
-/** How fast the bytes of one connection may go: as its client's limits say at each chunk. A client that was removed keeps its last. */
-export function paceOf({ client: { clientId, limits }, slot }: ClientView, view: () => View, pacer: Pacer): Pace {
+/** Connections of a client that came by the same state share one. */
+const paces = new WeakMap<ClientView, Pace>();
+
+/** How fast the bytes of a connection may go: as its client's limits say at each chunk. A client that was removed keeps its last. */
+export function paceOf(client: ClientView, view: () => View, pacer: Pacer): Pace {
+  const known = paces.get(client);
+  if (known !== undefined) return known;
+  const pace = newPace(client, view, pacer);
+  paces.set(client, pace);
+  return pace;
+}
+
+function newPace({ client: { clientId, limits }, slot }: ClientView, view: () => View, pacer: Pacer): Pace {
   const bounds = { upload: boundOf('upload'), download: boundOf('download') };
   return (direction, bytes, pass) => pacer.pace(slot, direction, bounds[direction], bytes, pass);
 

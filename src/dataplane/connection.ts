@@ -13,6 +13,7 @@ import { enterAddress } from './address-guard.ts';
 import type { Admission, Place } from './admission.ts';
 import { presentedChain } from './certificate-chain.ts';
 import type { CertificateTrust } from './certificate-trust.ts';
+import { ClientWatch } from './client-watch.ts';
 import { type Facts, factsOf, idBeforeServing, noteDelayed, noteQueued, noteSource, report, roundMs } from './connection-facts.ts';
 import { dialWith } from './dial.ts';
 import { countingFailures } from './failure-runs.ts';
@@ -24,8 +25,8 @@ import { Refusal } from './refusal.ts';
 import { clientRefused } from './refused-client.ts';
 import { requestedOf } from './requested.ts';
 import { reset } from './reset.ts';
-import { type ServingContext, serve, tellRefused } from './serve.ts';
-import { type HeaderBounds, type Source, sourceOf } from './source.ts';
+import { ServedConnection, type Serving, type ServingContext, tellRefused } from './serve.ts';
+import { type HeaderBounds, sourceOf } from './source.ts';
 import { type Ground, objectionTo } from './standing.ts';
 import { connectUpstream, type Dial, type Reservation, type Upstream } from './upstream.ts';
 import type { ClientView, View } from './view.ts';
@@ -43,68 +44,100 @@ export interface ConnectionContext extends ServingContext {
   readonly headers: HeaderBounds;
   readonly log: Logger;
   readonly trust: CertificateTrust;
+  /** Told last, when nothing of the connection is left. */
+  readonly leave: (raw: Socket) => void;
+}
+
+/** How far a connection has come: who it turned out to be, and what it holds. */
+class Visit {
+  source: bigint | undefined;
+  downstream: Socket | undefined;
+  identity: Identity | undefined;
+  client: ClientView | undefined;
+  upstream: Upstream | undefined;
+  served: ServedConnection | undefined;
+  fromAddress: AddressPlace | undefined;
+  place: Place | undefined;
+  reservation: Reservation | undefined;
+
+  release(): void {
+    this.reservation?.release();
+    this.place?.release();
+    this.fromAddress?.release();
+  }
 }
 
 /** Serves one accepted socket until it is closed. Never rejects: whatever happens ends in one reason, one log line and clean counters. */
 export async function handleConnection(raw: Socket, listenerName: string, front: Front, context: ConnectionContext): Promise<void> {
-  const { nowMs } = context;
-  const acceptedMs = nowMs();
+  const acceptedMs = context.nowMs();
   const facts = factsOf(raw, listenerName);
-  let source: Source | undefined;
-  let fromAddress: AddressPlace | undefined;
-  let downstream: Socket | undefined;
-  let identity: Identity | undefined;
-  let client: ClientView | undefined;
-  let place: Place | undefined;
-  let reservation: Reservation | undefined;
-  let upstream: Upstream | undefined;
-  let served = false;
+  const visit = new Visit();
   let reason: Reason = 'internal_error';
   // A socket that fails says so by closing; each step below watches for that.
-  raw.on('error', () => undefined);
+  raw.on('error', ignore);
   try {
-    // No View may stay in a variable here: a connection that lasts for days would keep its whole revision in memory.
-    source = await sourceOf(raw, listenerNamed(listenerName, context.view()), context.headers);
-    noteSource(source, facts);
-    fromAddress = enterAddress(listenerNamed(listenerName, context.view()), source.bits, context.addresses, nowMs());
-    const trustedAsOf = context.trust.epoch(listenerName);
-    downstream = await handshake(raw, front, acceptedMs, facts, context);
-    fromAddress.shaken();
-    const gone = signalAfter(downstream, ['close']);
-    // A client that ends without having said a word does not wait for its turn any longer.
-    const givenUp = signalAfter(downstream, ['close', 'end']);
-
-    identity = identify(downstream, facts, context.lane);
-    const peer = { identity, source: source.bits };
-    client = recognise(peer, context.view(), facts);
-    const requested = requestedOf(downstream);
-    const group = authorise(client, listenerName, requested, context.view(), facts);
-    const ground = { ...peer, clientId: client.client.clientId, group };
-    const stillTrusted = () => context.trust.refuseIfWithdrawn(listenerName, trustedAsOf, () => presentedChain(downstream));
-    const waiting = { gone: givenUp, stillTrusted };
-    place = await context.admission.admit(client, ground, { ...waiting, onWaited: (ms) => noteDelayed(ms, facts) });
-    reservation = await context.waitingRoom.reserve(ground, client.slot, { ...waiting, onWaited: (ms) => noteQueued(ms, facts) });
-    const dial = dialFor(group, { source, identity, downstream, requested }, facts, context);
-    upstream = await connect(ground, reservation, dial, gone, facts, context);
-    await stillTrusted();
-    refuseIfWithdrawn(ground, context.view());
-
-    served = true;
-    reason = await serve({ raw, downstream, upstream, client, ground }, facts, context);
+    const serving = await letIn(raw, front, acceptedMs, visit, facts, context);
+    visit.served = new ServedConnection(serving, facts, context);
+    reason = await visit.served.run();
   } catch (error) {
-    client ??= whoseRefusal(error, identity, source?.bits, facts, context.view());
+    const { identity, source, downstream, upstream, served } = visit;
+    visit.client ??= whoseRefusal(error, identity, source, facts, context.view());
     reason = refuse(raw, downstream, error, facts, context.log);
     upstream?.socket.destroy();
-    // One that failed while it was being served has told its end.
-    if (!served) tellRefused(reason, identity, facts, context);
+    if (served === undefined) tellRefused(reason, identity, facts, context);
   } finally {
-    reservation?.release();
-    upstream?.release();
-    place?.release();
-    fromAddress?.release();
-    account(reason, client, listenerName, context);
-    report(reason, facts, nowMs() - acceptedMs, context.log);
+    visit.served?.end(reason);
+    visit.release();
+    account(reason, visit.client, listenerName, context);
+    report(reason, facts, context.nowMs() - acceptedMs, context.log);
+    context.leave(raw);
   }
+}
+
+/** All that comes before a connection is served. What is needed for that alone does not stay in memory with it. @throws Refusal */
+async function letIn(
+  raw: Socket,
+  front: Front,
+  acceptedMs: number,
+  visit: Visit,
+  facts: Facts,
+  context: ConnectionContext,
+): Promise<Serving> {
+  const { nowMs } = context;
+  const { listener } = facts;
+  // No View may stay in a variable here: a connection that waits for long would keep its whole revision in memory.
+  const source = await sourceOf(raw, listenerNamed(listener, context.view()), context.headers);
+  visit.source = source.bits;
+  noteSource(source, facts);
+  const fromAddress = enterAddress(listenerNamed(listener, context.view()), source.bits, context.addresses, nowMs());
+  visit.fromAddress = fromAddress;
+  const trustedAsOf = context.trust.epoch(listener);
+  const downstream = await handshake(raw, front, acceptedMs, facts, context);
+  visit.downstream = downstream;
+  fromAddress.shaken();
+  const watch = new ClientWatch(downstream);
+
+  const identity = identify(downstream, facts, context.lane);
+  visit.identity = identity;
+  const peer = { identity, source: source.bits };
+  const client = recognise(peer, context.view(), facts);
+  visit.client = client;
+  const requested = requestedOf(downstream);
+  const group = authorise(client, listener, requested, context.view(), facts);
+  const ground = { ...peer, clientId: client.client.clientId, group };
+  const stillTrusted = () => context.trust.refuseIfWithdrawn(listener, trustedAsOf, () => presentedChain(downstream));
+  const waiting = { gone: watch.givenUp, stillTrusted };
+  visit.place = await context.admission.admit(client, ground, { ...waiting, onWaited: (ms) => noteDelayed(ms, facts) });
+  const reservation = await context.waitingRoom.reserve(ground, client.slot, { ...waiting, onWaited: (ms) => noteQueued(ms, facts) });
+  visit.reservation = reservation;
+  const dial = dialFor(group, { source, identity, downstream, requested }, facts, context);
+  const upstream = await connect(ground, reservation, dial, watch.gone, facts, context);
+  visit.upstream = upstream;
+  visit.reservation = upstream.reservation;
+  await stillTrusted();
+  refuseIfWithdrawn(ground, context.view());
+  watch.end();
+  return { raw, downstream, upstream, client, ground };
 }
 
 /** What the client and the balancer speak through: TLS, or the socket itself on a plain listener. @throws Refusal */
@@ -168,7 +201,7 @@ async function connect(
   const dialledMs = nowMs();
   const upstream = await connectUpstream(groupNamed(ground.group, view()), reservation, ground, lane, dial, gone);
   const connectMs = nowMs() - dialledMs;
-  facts.server = upstream.server.address;
+  facts.server = upstream.reservation.server.address;
   facts.attempts = upstream.attempts;
   facts.connectMs = roundMs(connectMs);
   lane.countConnect(connectMs / 1000);
@@ -214,9 +247,6 @@ function account(reason: Reason, client: ClientView | undefined, listenerName: s
   if (client !== undefined) lane.countRefused(client.slot, reason);
 }
 
-/** Aborts with the first of these events. */
-function signalAfter(socket: Socket, events: readonly ('close' | 'end')[]): AbortSignal {
-  const controller = new AbortController();
-  for (const event of events) socket.once(event, () => controller.abort());
-  return controller.signal;
+function ignore(): void {
+  // Its `close` says all there is to do.
 }

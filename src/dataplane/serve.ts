@@ -2,10 +2,11 @@
 import type { Socket } from 'node:net';
 import type { Identity } from '../domain/identity.ts';
 import type { Timeouts } from '../domain/model.ts';
-import type { EndReason, Reason } from '../domain/reasons.ts';
+import type { CloseReason, EndReason, Reason } from '../domain/reasons.ts';
 import type { LaneWriter } from '../shared/memory/lane-writer.ts';
+import type { ConnectionFacts } from '../shared/messages.ts';
 import { paceOf } from './bandwidth.ts';
-import { presentedChain } from './certificate-chain.ts';
+import { type CertificateChain, presentedChain } from './certificate-chain.ts';
 import { connectionFacts, type Facts, numberOf } from './connection-facts.ts';
 import type { EventFeed } from './event-feed.ts';
 import { firstWords, isToBeScreened } from './first-words.ts';
@@ -42,27 +43,84 @@ export interface Serving {
   readonly ground: Ground;
 }
 
-/** Copies bytes until both sides are closed, and says why they are. */
-export async function serve(serving: Serving, facts: Facts, context: ServingContext): Promise<EndReason> {
-  const { lane, live, events, wallMs, view } = context;
-  const splice = spliceOf(serving, facts, context);
-  const openedAtMs = wallMs();
-  const connection = liveConnection(serving, splice, facts, numberOf(facts, lane), openedAtMs);
-  live.add(connection);
-  events.add(() => ({ kind: 'opened', atMs: openedAtMs, connection: connection.facts() }));
-  lane.countAccepted(serving.client.slot);
-  // Kept: the listener may be gone by the end.
-  const listener = view().slots.listeners.get(facts.listener);
-  lane.listeners.countAccepted(listener);
-  let reason: EndReason = 'internal_error';
-  try {
-    reason = await splice.run();
-    return reason;
-  } finally {
+/** A connection from when its bytes flow: seen, and closed from outside, until it ends. */
+export class ServedConnection implements LiveConnection {
+  readonly number: number;
+  readonly ground: Ground;
+  readonly server: string;
+  readonly #downstream: Socket;
+  readonly #splice: Splice;
+  readonly #openedAtMs: number;
+  readonly #facts: Facts;
+  readonly #context: ServingContext;
+  /** Where its listener is counted: it may be gone by the end. */
+  readonly #listenerSlot: number | undefined;
+
+  constructor(serving: Serving, facts: Facts, context: ServingContext) {
+    const { lane, live, events, wallMs, view } = context;
+    this.#facts = facts;
+    this.#context = context;
+    this.#downstream = serving.downstream;
+    this.#splice = spliceOf(serving, facts, context);
+    this.ground = serving.ground;
+    this.server = serving.upstream.reservation.server.address;
+    this.#openedAtMs = wallMs();
+    this.number = numberOf(facts, lane);
+    live.add(this);
+    events.add(() => ({ kind: 'opened', atMs: this.#openedAtMs, connection: this.facts() }));
+    lane.countAccepted(serving.client.slot);
+    this.#listenerSlot = view().slots.listeners.get(facts.listener);
+    lane.listeners.countAccepted(this.#listenerSlot);
+  }
+
+  /** Copies bytes until both sides are closed, and says why they are. */
+  run(): Promise<EndReason> {
+    return this.#splice.run();
+  }
+
+  /** Call it once, when it is not served any more. */
+  end(reason: Reason): void {
+    const { lane, live, events, wallMs } = this.#context;
     lane.countEnded();
-    lane.listeners.countEnded(listener);
-    live.delete(connection);
-    events.add(() => ({ kind: 'closed', atMs: wallMs(), connection: connection.facts(), reason, detail: facts.detail ?? '' }));
+    lane.listeners.countEnded(this.#listenerSlot);
+    live.delete(this);
+    events.add(() => ({ kind: 'closed', atMs: wallMs(), connection: this.facts(), reason, detail: this.#facts.detail ?? '' }));
+  }
+
+  get id(): string {
+    return this.#facts.id ?? '';
+  }
+
+  get listener(): string {
+    return this.#facts.listener;
+  }
+
+  get clientId(): string {
+    return this.ground.clientId;
+  }
+
+  get fingerprint(): string {
+    return this.ground.identity?.fingerprint ?? '';
+  }
+
+  get group(): string {
+    return this.ground.group;
+  }
+
+  chain(): CertificateChain | undefined {
+    return presentedChain(this.#downstream);
+  }
+
+  facts(): ConnectionFacts {
+    return connectionFacts(this.#facts, this.number, this.ground.identity, this.#openedAtMs);
+  }
+
+  lastMoveMs(): number {
+    return this.#splice.lastMoveMs;
+  }
+
+  close(reason: CloseReason): void {
+    this.#splice.close(reason);
   }
 }
 
@@ -85,7 +143,7 @@ export function tellRefused(
 
 function spliceOf({ raw, downstream, upstream, client }: Serving, facts: Facts, context: ServingContext): Splice {
   const { lane, timeouts, nowMs, view, pacer } = context;
-  const { server } = upstream;
+  const { server } = upstream.reservation;
   return new Splice({
     client: downstream,
     upstream: upstream.socket,
@@ -103,27 +161,4 @@ function spliceOf({ raw, downstream, upstream, client }: Serving, facts: Facts, 
       lane.countBytesDown(client.slot, server.slot, bytes);
     },
   });
-}
-
-function liveConnection(
-  { downstream, upstream, ground }: Serving,
-  splice: Splice,
-  facts: Facts,
-  number: number,
-  openedAtMs: number,
-): LiveConnection {
-  return {
-    id: facts.id ?? '',
-    number,
-    clientId: ground.clientId,
-    fingerprint: ground.identity?.fingerprint ?? '',
-    listener: facts.listener,
-    chain: () => presentedChain(downstream),
-    group: ground.group,
-    server: upstream.server.address,
-    ground,
-    facts: () => connectionFacts(facts, number, ground.identity, openedAtMs),
-    lastMoveMs: () => splice.lastMoveMs,
-    close: (reason) => splice.close(reason),
-  };
 }

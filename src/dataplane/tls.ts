@@ -124,8 +124,7 @@ export class TlsFront implements Front {
     server.on('secureConnection', (socket) => {
       // Until now a client that ended had left; from now on it may have ended only its own half.
       socket.allowHalfOpen = true;
-      // A socket that fails also closes, and that is what is watched for.
-      socket.on('error', () => undefined);
+      socket.on('error', ignore);
       this.#handshakes.getStore()?.resolve(socket);
     });
     server.on('tlsClientError', (error) => this.#handshakes.getStore()?.reject(new Refusal('handshake_failed', describe(error))));
@@ -152,6 +151,10 @@ export function serverOptions(alpn: readonly string[]): TlsOptions {
     sessionTimeout: SESSION_LIFETIME_MS / 1000,
     ...(alpn.length === 0 ? {} : { ALPNProtocols: [...alpn] }),
   };
+}
+
+function ignore(): void {
+  // Its `close` says all there is to do.
 }
 
 function looksAtNames({ named, material }: Served): boolean {

@@ -3,7 +3,6 @@ import type { Socket } from 'node:net';
 import type { RefusalReason } from '../domain/reasons.ts';
 import { monotonicMs } from '../shared/clock.ts';
 import type { LaneWriter } from '../shared/memory/lane-writer.ts';
-import { once } from './once.ts';
 import { Refusal } from './refusal.ts';
 import type { Caller } from './server-pool.ts';
 import { isLastResort, type Obstacle, obstacleTo, preferenceOf, type ServerView, standsFirst } from './server-view.ts';
@@ -27,12 +26,10 @@ export class DialError extends Error {
 
 /** A connected server, with one of its places taken. */
 export interface Upstream {
-  readonly server: ServerView;
+  readonly reservation: Reservation;
   readonly socket: Socket;
   /** How many servers were tried, this one included. */
   readonly attempts: number;
-  /** Gives the place back; a second time does nothing. */
-  release(): void;
 }
 
 /** A place of a server that was taken before it is dialled. */
@@ -40,6 +37,27 @@ export interface Reservation {
   readonly server: ServerView;
   /** Gives the place back, and calls whoever waits for one; a second time does nothing. */
   release(): void;
+}
+
+/** A class, because there is one for each connection that is served: a closure would take twice the memory. */
+class ReservedPlace implements Reservation {
+  readonly server: ServerView;
+  readonly #groupSlot: number;
+  readonly #lane: LaneWriter;
+  #isGivenBack = false;
+
+  constructor(server: ServerView, groupSlot: number, lane: LaneWriter) {
+    this.server = server;
+    this.#groupSlot = groupSlot;
+    this.#lane = lane;
+  }
+
+  release(): void {
+    if (this.#isGivenBack) return;
+    this.#isGivenBack = true;
+    this.#lane.releaseServer(this.server.slot);
+    this.#lane.queue.callFirst(this.#groupSlot);
+  }
 }
 
 /**
@@ -59,7 +77,7 @@ export async function connectUpstream(
   const tried = new Set<ServerView>();
   let reserved = first;
   for (;;) {
-    const { server, release } = reserved;
+    const { server } = reserved;
     tried.add(server);
     const startedMs = monotonicMs();
     try {
@@ -67,9 +85,9 @@ export async function connectUpstream(
       const connectedMs = monotonicMs();
       lane.observeLatency(server.slot, connectedMs - startedMs, connectedMs);
       lane.countConnected(server.slot);
-      return { server, socket, attempts: tried.size, release };
+      return { reservation: reserved, socket, attempts: tried.size };
     } catch (error) {
-      release();
+      reserved.release();
       if (!(error instanceof DialError)) throw error;
       if (error.reason === 'client_gone') throw new Refusal('client_gone', error.message);
       lane.countFailed(server.slot);
@@ -100,11 +118,7 @@ export function reserve(
     // Another worker was at it meanwhile: another server may be the better one now.
     if (lane.changes.hasNews && looks < MOST_LOOKS) continue;
     if (seen >= server.maxConnections || !lane.reserveServer(server.slot, seen)) continue;
-    const release = once(() => {
-      lane.releaseServer(server.slot);
-      lane.queue.callFirst(slot);
-    });
-    return { server, release };
+    return new ReservedPlace(server, slot, lane);
   }
 }
 

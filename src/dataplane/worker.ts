@@ -92,6 +92,7 @@ class Worker {
       live: this.#live,
       events: this.#events,
       trust: this.#trust,
+      leave: (socket) => this.#leave(socket),
     };
     this.#doors = new Doors({
       material: birth.tls,
@@ -124,10 +125,12 @@ class Worker {
       return;
     }
     this.#sockets.add(socket);
-    void handleConnection(socket, listenerName, front, this.#context).finally(() => {
-      this.#sockets.delete(socket);
-      if (this.#sockets.size === 0) this.#onIdle?.();
-    });
+    void handleConnection(socket, listenerName, front, this.#context);
+  }
+
+  #leave(socket: Socket): void {
+    this.#sockets.delete(socket);
+    if (this.#sockets.size === 0) this.#onIdle?.();
   }
 
   #turnAway(socket: Socket, listener: string): void {
