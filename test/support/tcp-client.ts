@@ -1,5 +1,4 @@
 /** A TCP client for tests of what is not TLS, or not yet. */
-import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 
@@ -9,7 +8,7 @@ export interface TcpClient {
   readonly ending: Promise<{ readonly how: 'closed' | 'reset' }>;
 }
 
-/** Connects to loopback, and resolves when the connection stands. The socket is destroyed with the test. */
+/** Connects to loopback, and resolves when the connection stands, or was reset so soon that nobody saw it stand. The socket is destroyed with the test. */
 export async function tcpClient(t: Pick<TestContext, 'after'>, port: number): Promise<TcpClient> {
   const socket = connect({ port, host: '127.0.0.1' });
   t.after(() => socket.destroy());
@@ -19,6 +18,6 @@ export async function tcpClient(t: Pick<TestContext, 'after'>, port: number): Pr
   });
   const ending = new Promise<{ readonly how: 'closed' | 'reset' }>((resolve) => socket.once('close', () => resolve({ how })));
   socket.resume();
-  await once(socket, 'connect');
+  await Promise.race([new Promise((resolve) => socket.once('connect', resolve)), ending]);
   return { socket, ending };
 }
