@@ -63,13 +63,38 @@ export interface AddressPlace {
   release(): void;
 }
 
-/** A connection of a listener without bounds. */
-interface Uncounted {
+/** A connection of a listener without bounds; a class, because idle connections hold one each. */
+class Uncounted implements AddressPlace {
   readonly listener: string;
   readonly address: bigint;
-  shaking: boolean;
-  /** Since it is counted. */
-  place: AddressPlace | undefined;
+  readonly #others: Set<Uncounted>;
+  #shaking = true;
+  #place: AddressPlace | undefined;
+
+  /** Stands among `others` until it is counted or has ended. */
+  constructor(listener: string, address: bigint, others: Set<Uncounted>) {
+    this.listener = listener;
+    this.address = address;
+    this.#others = others;
+    others.add(this);
+  }
+
+  shaken(): void {
+    this.#shaking = false;
+    this.#place?.shaken();
+  }
+
+  release(): void {
+    this.#others.delete(this);
+    this.#place?.release();
+  }
+
+  /** It is counted from now on; undefined: there was no room. */
+  count(place: AddressPlace | undefined): void {
+    this.#others.delete(this);
+    this.#place = place;
+    if (!this.#shaking) place?.shaken();
+  }
 }
 
 /** Which of the bounds is reached. */
@@ -107,28 +132,12 @@ export class AddressTable {
 
   /** Lets one in at a listener without bounds, and counts it once {@link count} asks for it: until then it costs no row and no lock. */
   enterUncounted(listener: string, address: bigint): AddressPlace {
-    const connection: Uncounted = { listener, address, shaking: true, place: undefined };
-    this.#uncounted.add(connection);
-    return {
-      shaken: () => {
-        connection.shaking = false;
-        connection.place?.shaken();
-      },
-      release: () => {
-        this.#uncounted.delete(connection);
-        connection.place?.release();
-      },
-    };
+    return new Uncounted(listener, address, this.#uncounted);
   }
 
   /** The listener has bounds from now on: counts those of this lane that were let in before, also beyond the bounds. */
   count(listener: string, nowMs: number): void {
-    for (const connection of this.#uncounted) {
-      if (connection.listener !== listener) continue;
-      connection.place = this.#taken(connection, nowMs);
-      if (!connection.shaking) connection.place?.shaken();
-      this.#uncounted.delete(connection);
-    }
+    for (const connection of this.#uncounted) if (connection.listener === listener) connection.count(this.#taken(connection, nowMs));
   }
 
   /** What the address has, and which bound {@link enter} would name. Changes nothing. */
