@@ -46,7 +46,7 @@ export const QUICK: Amounts = {
   connections: 160,
   roundTrips: 6_400,
   megabytes: 48,
-  idle: 500,
+  idle: 800,
   handshakes: 0,
   refusals: 0,
   scale: 0,
