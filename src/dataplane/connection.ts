@@ -6,7 +6,6 @@ import type { Requested } from '../domain/authz.ts';
 import { displayName, type Identity, type Peer } from '../domain/identity.ts';
 import { isRefusal, type Reason } from '../domain/reasons.ts';
 import type { AddressPlace, AddressTable } from '../shared/memory/address-table.ts';
-import type { LaneWriter } from '../shared/memory/lane-writer.ts';
 import type { FailingServer } from '../shared/messages.ts';
 import type { HostAddresses } from '../shared/upstream-addresses.ts';
 import { enterAddress } from './address-guard.ts';
@@ -17,7 +16,8 @@ import { ClientWatch } from './client-watch.ts';
 import { type Facts, factsOf, idBeforeServing, noteDelayed, noteQueued, noteSource, report, roundMs } from './connection-facts.ts';
 import { dialWith } from './dial.ts';
 import { countingFailures } from './failure-runs.ts';
-import { clientOf, groupNamed, identityIn, listenerNamed, refuseIfRevoked, routeOf } from './gates.ts';
+import { clientOf, groupNamed, listenerNamed, refuseIfRevoked, routeOf } from './gates.ts';
+import type { KnownCertificates } from './known-certificates.ts';
 import { endAndLinger } from './linger.ts';
 import type { Openings, Presented } from './openings.ts';
 import type { Front } from './plain-front.ts';
@@ -44,6 +44,7 @@ export interface ConnectionContext extends ServingContext {
   readonly headers: HeaderBounds;
   readonly log: Logger;
   readonly trust: CertificateTrust;
+  readonly certificates: KnownCertificates;
   /** Told last, when nothing of the connection is left. */
   readonly leave: (raw: Socket) => void;
 }
@@ -117,7 +118,7 @@ async function letIn(
   fromAddress.shaken();
   const watch = new ClientWatch(downstream);
 
-  const identity = identify(downstream, facts, context.lane);
+  const identity = identify(downstream, facts, context);
   visit.identity = identity;
   const peer = { identity, source: source.bits };
   const client = recognise(peer, context.view(), facts);
@@ -150,15 +151,13 @@ async function handshake(raw: Socket, front: Front, acceptedMs: number, facts: F
 }
 
 /** What the certificate proves; undefined on a plain listener. @throws Refusal */
-function identify(downstream: Socket, facts: Facts, lane: LaneWriter): Identity | undefined {
+function identify(downstream: Socket, facts: Facts, { certificates, lane }: ConnectionContext): Identity | undefined {
   if (!(downstream instanceof TLSSocket)) return undefined;
-  const certificate = downstream.getPeerX509Certificate();
-  if (certificate === undefined) throw new Refusal('no_client_certificate', 'the certificate is gone');
   if (downstream.isSessionReused()) {
     facts.resumed = true;
     lane.countResumed();
   }
-  const identity = identityIn(certificate);
+  const identity = certificates.identityOf(downstream);
   facts.identity = displayName(identity).slice(0, 256);
   return identity;
 }

@@ -17,6 +17,7 @@ import { DelayedConnections } from './delayed-connections.ts';
 import { Doors } from './doors.ts';
 import { EventFeed } from './event-feed.ts';
 import { explain } from './explain.ts';
+import { KnownCertificates } from './known-certificates.ts';
 import { LiveConnections } from './live-connections.ts';
 import { createWorkerLog } from './log.ts';
 import { Openings } from './openings.ts';
@@ -92,6 +93,7 @@ class Worker {
       live: this.#live,
       events: this.#events,
       trust: this.#trust,
+      certificates: new KnownCertificates(),
       leave: (socket) => this.#leave(socket),
     };
     this.#doors = new Doors({
