@@ -18,5 +18,5 @@ export function asText({ title, columns, rows }: Section): readonly string[] {
 
 /** For a page: the title as a sentence of its own, and a table. */
 export function asMarkdown({ title, columns, rows }: Section): string {
-  return `${title.charAt(0).toUpperCase()}${title.slice(1)}:\n\n${markdownTable(columns, rows)}`;
+  return `${title}:\n\n${markdownTable(columns, rows)}`;
 }

@@ -8,9 +8,9 @@ import { WORKS, type Work } from './works.ts';
 
 const TITLE: Readonly<Record<Work, string>> = {
   connections: 'mTLS connections, one round trip each (CPU ms per connection)',
-  roundTrips: 'round trips of 100 bytes over 16 connections (CPU ms per 1,000)',
-  download: 'bulk, server to client (CPU ms per GB)',
-  upload: 'bulk, client to server (CPU ms per GB)',
+  roundTrips: 'Round trips of 100 bytes over 16 connections (CPU ms per 1,000)',
+  download: 'Bulk, server to client (CPU ms per GB)',
+  upload: 'Bulk, client to server (CPU ms per GB)',
 };
 const RATE: Readonly<Record<Work, string>> = { connections: '/s', roundTrips: '/s', download: ' MB/s', upload: ' MB/s' };
 
@@ -35,7 +35,7 @@ function works(report: Report): readonly Section[] {
     ...WORKS.map((work) => ({ id: work, title: TITLE[work], columns, rows: peers.map(([name, peer]) => workRow(name, work, peer)) })),
     {
       id: 'idleMemory',
-      title: `memory per idle connection (KB, PSS, ${report.settings.idle} held)`,
+      title: `Memory per idle connection (KB, PSS, ${report.settings.idle} held)`,
       columns: ['', 'KB', 'to HAProxy'],
       rows: peers.map(([name, { idleMemory }]) => [name, spread(idleMemory.kb), ratio(idleMemory.ratioToHaproxy)]),
     },
@@ -60,13 +60,13 @@ function handshakes({ handshakes: costs }: Report): readonly Section[] {
     return `${found.cpuMsPerConnection.toPrecision(3)}${refused}`;
   };
   const rows = kinds.map((kind) => [kind, ...names.map((name) => cell(kind, name))]);
-  return [{ id: 'handshakes', title: 'handshakes (CPU ms per connection)', columns: ['', ...names], rows }];
+  return [{ id: 'handshakes', title: 'Handshakes (CPU ms per connection)', columns: ['', ...names], rows }];
 }
 
 function refusals({ refusals: costs }: Report): readonly Section[] {
   return [...Map.groupBy(costs, ({ refused }) => refused)].map(([refused, each]) => ({
     id: refused,
-    title: `refused: ${REFUSED[refused]} (CPU ms per connection)`,
+    title: `Refused: ${REFUSED[refused]} (CPU ms per connection)`,
     columns: ['', 'CPU ms', 'to HAProxy', 'rate'],
     rows: each.map(({ peer, cpuMsPerConnection, ratioToHaproxy, perSecond }) => [
       peer,
@@ -88,7 +88,7 @@ function generator({ direct, peers }: Report): readonly Section[] {
   if (Object.keys(peers).length === 0) return [];
   const fastest = (work: Work) => Math.max(...Object.values(peers).map(({ works: each }) => each[work].perSecond.median));
   const rows = WORKS.map((work) => [work, `${direct[work]}${RATE[work]}`, `${Math.round(fastest(work))}${RATE[work]}`]);
-  const title = 'the load generator and the servers without balancer and without TLS, beside the fastest balancer';
+  const title = 'The load generator and the servers without balancer and without TLS, beside the fastest balancer';
   return [{ id: 'generator', title, columns: ['', 'without', 'with'], rows }];
 }
 
