@@ -142,7 +142,7 @@ function theRun(report: Report): string {
     `- ${rounds.completed} rounds (${rounds.memory} of memory) of ${settings.connections.toLocaleString('en')} connections, ${settings.roundTrips.toLocaleString('en')} round trips, ${settings.megabytes} MB each way, ${settings.idle.toLocaleString('en')} idle connections.`,
     bound.length === 0
       ? '- Nowhere were load generator and servers at their limit while the balancer was not.'
-      : `- Rates bound by load generator and servers (they are at least that; CPU time is not touched by it): ${bound.join(', ')}.`,
+      : `- Rates bound by load generator and servers (they are at least that): ${bound.join(', ')}.`,
     ...report.warnings.map((warning) => `- Warning: ${warning}.`),
   ].join('\n');
 }
