@@ -6,13 +6,16 @@ import type { LaneWriter } from '../shared/memory/lane-writer.ts';
 /** What a client's bandwidth is now; undefined: none. It is asked at each chunk, so that a change holds at once. */
 export type Bound = () => { readonly rule: ByteRule; readonly shadow: boolean } | undefined;
 
-/** A chunk that waits. */
+/** What of a chunk waits. */
 export interface Held {
   /** Lets it pass now, however long it would have to wait. */
   passNow(): void;
   /** It will not pass any more. */
   drop(): void;
 }
+
+/** So many bytes of a chunk pass at once, or wait for their turn: a slow client gets a little often, and its connections take turns. */
+export const PIECE_BYTES = 16 * 1024;
 
 interface Waiting {
   readonly place: number;
@@ -46,8 +49,49 @@ export class Pacer {
     this.#nowMs = nowMs;
   }
 
-  /** Calls `pass` as soon as so many bytes of the client may pass that way. undefined: it has been called. */
-  pace(slot: number, direction: Direction, bound: Bound, bytes: number, pass: () => void): Held | undefined {
+  /** Calls `pass` with how many of the chunk's bytes may pass that way, until all have. undefined: it has, for all of them. */
+  pace(slot: number, direction: Direction, bound: Bound, bytes: number, pass: (bytes: number) => void): Held | undefined {
+    if (bound() === undefined) {
+      pass(bytes);
+      return undefined;
+    }
+    let left = bytes;
+    let held: Held | undefined;
+    const passPieces = () => {
+      while (left > 0) {
+        const piece = Math.min(left, PIECE_BYTES);
+        left -= piece;
+        let isLate = false;
+        held = this.#pacePiece(slot, direction, bound, piece, () => {
+          pass(piece);
+          if (isLate) passPieces();
+        });
+        isLate = true;
+        if (held !== undefined) return;
+      }
+    };
+    passPieces();
+    if (held === undefined) return undefined;
+    const leaveLeft = () => {
+      const all = left;
+      left = 0;
+      return all;
+    };
+    return {
+      passNow: () => {
+        const others = leaveLeft();
+        held?.passNow();
+        if (others > 0) pass(others);
+      },
+      drop: () => {
+        leaveLeft();
+        held?.drop();
+      },
+    };
+  }
+
+  /** undefined: `pass` has been called. */
+  #pacePiece(slot: number, direction: Direction, bound: Bound, bytes: number, pass: () => void): Held | undefined {
     const limit = bound();
     if (limit === undefined) {
       pass();

@@ -9,8 +9,8 @@ import { tcpBelow } from '../shared/upstream-socket.ts';
 import type { Held } from './pacer.ts';
 import { reset } from './reset.ts';
 
-/** Calls `pass` once so many bytes may go that way, at once (undefined) or later. */
-export type Pace = (direction: Direction, bytes: number, pass: () => void) => Held | undefined;
+/** Calls `pass` with how many of the bytes may go that way, until all have: at once (undefined), or some of them later. */
+export type Pace = (direction: Direction, bytes: number, pass: (bytes: number) => void) => Held | undefined;
 
 export interface SpliceOptions {
   /** With TLS, or plain. */
@@ -199,20 +199,25 @@ export class Splice {
         steer();
       });
     };
-    const pass = (chunk: Buffer) => {
+    const pass = (chunk: Buffer, isLast: boolean) => {
       this.#lastMoveMs = this.#options.nowMs();
       count(chunk.length);
-      this.#held.delete(direction);
+      if (isLast) this.#held.delete(direction);
       writeLent(to, chunk);
-      if (hasEnded) return passOnEnd();
+      if (hasEnded && isLast) return passOnEnd();
       taken += chunk.length;
       if (taken >= TURN_BYTES) rest();
       steer();
     };
     const take = (arrived: Buffer) => {
       let chunk = arrived;
+      let passed = 0;
       this.#lastMoveMs = this.#options.nowMs();
-      const held = this.#options.pace(direction, chunk.length, () => pass(chunk));
+      const held = this.#options.pace(direction, chunk.length, (bytes) => {
+        const piece = bytes === chunk.length ? chunk : chunk.subarray(passed, passed + bytes);
+        passed += bytes;
+        pass(piece, passed === chunk.length);
+      });
       if (held === undefined) return;
       chunk = kept(arrived);
       this.#held.set(direction, held);

@@ -16,20 +16,22 @@ const STREAMS = 40;
 const RECORD_BYTES = 16_384;
 const DAY_MS = 86_400_000;
 
-const atOnce: Pace = (_direction, _bytes, pass) => {
-  pass();
+const atOnce: Pace = (_direction, bytes, pass) => {
+  pass(bytes);
   return undefined;
 };
 
-/** Holds every third chunk for a turn of the event loop. */
+/** Holds every third chunk, from somewhere in it, for a turn of the event loop. */
 function nowAndThen(): Pace {
   let chunks = 0;
-  return (_direction, _bytes, pass) => {
+  return (_direction, bytes, pass) => {
     if (chunks++ % 3 > 0) {
-      pass();
+      pass(bytes);
       return undefined;
     }
-    const turn = setImmediate(pass);
+    const part = chunks % bytes;
+    if (part > 0) pass(part);
+    const turn = setImmediate(() => pass(bytes - part));
     return { passNow: () => undefined, drop: () => clearImmediate(turn) };
   };
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it, mock } from 'node:test';
-import { type Bound, type Held, Pacer } from '../../../src/dataplane/pacer.ts';
+import { type Bound, type Held, Pacer, PIECE_BYTES } from '../../../src/dataplane/pacer.ts';
 import { CREDIT_MS } from '../../../src/domain/ratelimit/byte-line.ts';
 import { ByteLines } from '../../../src/shared/memory/byte-lines.ts';
 import { LaneWriter } from '../../../src/shared/memory/lane-writer.ts';
@@ -78,6 +78,38 @@ describe('pacers of two workers', () => {
     connection.held?.drop();
   });
 
+  it('pass a large chunk in pieces, and the rest of it when it is to pass now, or not at all', async () => {
+    const { workers, bound, connect } = setUp(PIECE_BYTES * 10);
+    const passed: number[] = [];
+    const tell = (bytes: number) => void passed.push(bytes);
+    const chunk = 4 * PIECE_BYTES + 1;
+    assert.ok(workers[0]?.pace(SLOT, 'upload', bound, chunk, tell) !== undefined);
+    // What the credit is worth, and the piece that begins right after it.
+    assert.deepEqual(passed, [PIECE_BYTES, PIECE_BYTES]);
+    const other = connect(1);
+    await pass(100);
+    assert.deepEqual(passed, [PIECE_BYTES, PIECE_BYTES, PIECE_BYTES]);
+    await pass(101);
+    assert.ok(other.passed > 0, 'another connection takes turns with its pieces');
+    other.held?.drop();
+    await pass(300);
+    assert.deepEqual(passed, [PIECE_BYTES, PIECE_BYTES, PIECE_BYTES, PIECE_BYTES, 1]);
+
+    passed.length = 0;
+    const forced = workers[0]?.pace(SLOT, 'upload', bound, chunk, tell);
+    const before = passed.length;
+    forced?.passNow();
+    assert.equal(passed.length, before + 2);
+    assert.equal(
+      passed.reduce((sum, bytes) => sum + bytes, 0),
+      chunk,
+    );
+    const dropped = workers[0]?.pace(SLOT, 'upload', bound, chunk, assert.fail.bind(undefined, 'dropped'));
+    dropped?.drop();
+    dropped?.passNow();
+    await pass(1000);
+  });
+
   it('do not let the older of two rules undo the newer', async () => {
     const { workers, limit, bound, headroom } = setUp(1_000_000);
     const older: Bound = () => ({ rule: { revision: 0, bytesPerSecond: 1 }, shadow: false });
@@ -96,8 +128,8 @@ describe('pacers of two workers', () => {
     workers[0]?.pace(SLOT, 'upload', bound, 500, () => undefined);
     assert.equal(headroom(), 500);
     workers[0]?.pace(SLOT, 'upload', bound, 600, () => undefined);
-    const held = workers[0]?.pace(SLOT, 'upload', bound, 300, assert.fail);
-    workers[1]?.pace(SLOT, 'upload', bound, 300, assert.fail);
+    const held = workers[0]?.pace(SLOT, 'upload', bound, 300, () => assert.fail());
+    workers[1]?.pace(SLOT, 'upload', bound, 300, () => assert.fail());
     assert.deepEqual(ledger.client(SLOT).paced, { upload: 600, download: 0 });
     assert.equal(headroom(), 0);
     held?.drop();

@@ -26,8 +26,8 @@ const POUR = `
 `;
 const POURED = 64 * 1024 * 1024;
 
-const atOnce: Pace = (_direction, _bytes, pass) => {
-  pass();
+const atOnce: Pace = (_direction, bytes, pass) => {
+  pass(bytes);
   return undefined;
 };
 
