@@ -53,25 +53,38 @@ interface Remembered {
  */
 export class EndReminders {
   #remembered: ReadonlyMap<string, Remembered> = new Map();
+  #lookedAtMs: number | undefined;
 
   /** Those of `ends`, which are all there are, that are due at `nowMs`. */
   due(ends: readonly TlsEnd[], nowMs: number): readonly TlsEnd[] {
     const remembered = new Map<string, Remembered>();
     const due: TlsEnd[] = [];
     for (const end of ends) {
-      const { usedBy, kind, file, endsAtMs } = end;
-      const key = [usedBy, kind, file].join('\0');
-      const before = this.#remembered.get(key);
-      const isKnown = before?.endsAtMs === endsAtMs;
-      const isNear = endsAtMs - nowMs <= REMINDED_BEFORE_MS[kind];
-      const isDue = isKnown && isNear && isDueAgain(before, nowMs);
+      const { endsAtMs } = end;
+      const toldAtMs = this.#toldAtMs(end, nowMs);
+      const isDue = isNear(end, nowMs) && isDueAgain({ endsAtMs, toldAtMs }, nowMs);
       if (isDue) due.push(end);
-      const toldNow = isDue || (!isKnown && isNear);
-      remembered.set(key, { endsAtMs, toldAtMs: toldNow ? nowMs : isKnown ? before.toldAtMs : undefined });
+      remembered.set(keyOf(end), { endsAtMs, toldAtMs: isDue ? nowMs : toldAtMs });
     }
     this.#remembered = remembered;
+    this.#lookedAtMs = nowMs;
     return due;
   }
+
+  #toldAtMs(end: TlsEnd, nowMs: number): number | undefined {
+    const before = this.#remembered.get(keyOf(end));
+    if (before?.endsAtMs === end.endsAtMs) return before.toldAtMs;
+    // Its file was read after the last look, or just now for the first one: if it was near, that told it.
+    return isNear(end, this.#lookedAtMs ?? nowMs) ? nowMs : undefined;
+  }
+}
+
+function keyOf({ usedBy, kind, file }: TlsEnd): string {
+  return [usedBy, kind, file].join('\0');
+}
+
+function isNear({ kind, endsAtMs }: TlsEnd, nowMs: number): boolean {
+  return endsAtMs - nowMs <= REMINDED_BEFORE_MS[kind];
 }
 
 function isDueAgain({ endsAtMs, toldAtMs = Number.NEGATIVE_INFINITY }: Remembered, nowMs: number): boolean {

@@ -37,5 +37,7 @@ test('what is near its end when its file is read was told by then; another end u
   assert.deepEqual(reminders.due([end('main', 3 * DAY), end('admin', 30 * DAY)], DAY), [end('main', 3 * DAY)]);
   assert.deepEqual(reminders.due([end('main', 5 * DAY), end('admin', 30 * DAY)], 2 * DAY), [], 'a reload has told it');
   assert.deepEqual(reminders.due([end('admin', 30 * DAY)], 3 * DAY), []);
+  const crossing = end('crossing', 10.5 * DAY);
+  assert.deepEqual(reminders.due([crossing, end('admin', 30 * DAY)], 4 * DAY), [crossing], 'it may have been read before it was near');
   assert.deepEqual(reminders.due([end('main', 5 * DAY), end('admin', 30 * DAY)], 23.5 * DAY), [end('admin', 30 * DAY)]);
 });
