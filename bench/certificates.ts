@@ -6,6 +6,9 @@ import { CertificateAuthority, type KeyKind, validFor } from '../certs/issuing.t
 /** The identity that the load generator proves. */
 export const CLIENT_NAME = 'client-0';
 
+/** The identity of the stranger. */
+export const STRANGER_NAME = 'stranger';
+
 /** PEM files. `both` is certificate and key in one file, as HAProxy reads them. */
 export interface CertificateFiles {
   readonly kind: KeyKind;
@@ -16,7 +19,7 @@ export interface CertificateFiles {
   readonly stranger: KeyPairFiles;
 }
 
-interface KeyPairFiles {
+export interface KeyPairFiles {
   readonly certificate: string;
   readonly key: string;
 }
@@ -35,7 +38,7 @@ export async function makeCertificates(folder: string, kind: KeyKind): Promise<C
   });
   const clientNamed = (name: string) =>
     authority.issue({ ...nobody, commonNames: [name], dnsNames: [], ipAddresses: [], purpose: 'client' });
-  const [client, stranger] = [await clientNamed(CLIENT_NAME), await clientNamed('stranger')];
+  const [client, stranger] = [await clientNamed(CLIENT_NAME), await clientNamed(STRANGER_NAME)];
   const write = async (name: string, text: string) => {
     const file = path.join(folder, `${kind}-${name}`);
     await writeFile(file, text, { mode: 0o600 });

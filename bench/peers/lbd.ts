@@ -58,6 +58,14 @@ export async function startLbd(
       allowedTargetGroup: group.name,
     })),
   };
+  return startLbdWith(config, { children, folder, processors, port });
+}
+
+/** Starts the daemon with this configuration; resolves when it listens on the port. */
+export async function startLbdWith(
+  config: object,
+  { children, folder, processors, port }: Pick<Surroundings, 'children' | 'folder' | 'processors' | 'port'>,
+): Promise<Child> {
   const file = path.join(folder, 'lb.yaml');
   await writeFile(file, JSON.stringify(config));
   const args = [path.join(ROOT, 'src/main.ts'), 'start', '--config', file];

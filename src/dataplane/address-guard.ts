@@ -30,7 +30,7 @@ export function peekAddress(name: string, perAddress: Bounds, source: bigint, ta
 
 function over(source: bigint, bound: AddressBound, bounds: Bounds): Refusal {
   const burst = bound === 'connectionsPerSecond' ? `, burst ${bounds.burst}` : '';
-  return new Refusal('address_limited', `${countedText(source)} is over perAddress.${bound}: ${bounds[bound]}${burst}`);
+  return new Refusal('address_limited', `${countedText(source)} is over perAddress.${bound}: ${bounds[bound]}${burst}`, 'hold');
 }
 
 /** One machine commonly has a whole /64 of IPv6 addresses. */

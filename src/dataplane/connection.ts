@@ -28,6 +28,7 @@ import { reset } from './reset.ts';
 import { ServedConnection, type Serving, type ServingContext, tellRefused } from './serve.ts';
 import { type HeaderBounds, sourceOf } from './source.ts';
 import { type Ground, objectionTo } from './standing.ts';
+import type { Tarpit } from './tarpit.ts';
 import { connectUpstream, type Dial, type Reservation, type Upstream } from './upstream.ts';
 import type { ClientView, View } from './view.ts';
 import type { WaitingRoom } from './waiting-room.ts';
@@ -45,6 +46,7 @@ export interface ConnectionContext extends ServingContext {
   readonly log: Logger;
   readonly trust: CertificateTrust;
   readonly certificates: KnownCertificates;
+  readonly tarpit: Tarpit;
   /** Told last, when nothing of the connection is left. */
   readonly leave: (raw: Socket) => void;
 }
@@ -83,7 +85,7 @@ export async function handleConnection(raw: Socket, listenerName: string, front:
   } catch (error) {
     const { identity, source, downstream, upstream, served } = visit;
     visit.client ??= whoseRefusal(error, identity, source, facts, context.view());
-    reason = refuse(raw, downstream, error, facts, context.log);
+    reason = refuse(raw, downstream, error, facts, context);
     upstream?.socket.destroy();
     if (served === undefined) tellRefused(reason, identity, facts, context);
   } finally {
@@ -227,7 +229,7 @@ function whoseRefusal(
 }
 
 /** Tells the client, and says why. */
-function refuse(raw: Socket, downstream: Socket | undefined, error: unknown, facts: Facts, log: Logger): Reason {
+function refuse(raw: Socket, downstream: Socket | undefined, error: unknown, facts: Facts, { log, tarpit }: ConnectionContext): Reason {
   if (!(error instanceof Refusal)) {
     log.error({ err: error, remote: facts.remote, listener: facts.listener }, 'a connection failed inside the load balancer');
     reset(raw, downstream);
@@ -235,6 +237,7 @@ function refuse(raw: Socket, downstream: Socket | undefined, error: unknown, fac
   }
   facts.detail = error.message;
   if (error.manner === 'close' && downstream !== undefined) endAndLinger(downstream);
+  else if (error.manner === 'hold' && downstream === undefined) tarpit.hold(raw);
   else reset(raw, downstream);
   return error.reason;
 }

@@ -1,8 +1,8 @@
 import type { X509Certificate } from 'node:crypto';
 import type { RefusalReason } from '../domain/reasons.ts';
 
-/** How a refused client is told: by a TCP RST, or by an orderly TLS close. */
-export type RefusalManner = 'reset' | 'close';
+/** How a refused client is told: by a TCP RST, by an orderly TLS close, or by a TCP RST that it has to wait for. */
+export type RefusalManner = 'reset' | 'close' | 'hold';
 
 /** Thrown by a step of the story that does not let the connection go on. */
 export class Refusal extends Error {

@@ -12,6 +12,7 @@ import type { EventFeed } from './event-feed.ts';
 import { firstWords, isToBeScreened } from './first-words.ts';
 import type { LiveConnection, LiveConnections } from './live-connections.ts';
 import type { Pacer } from './pacer.ts';
+import type { ReadTurns } from './read-turns.ts';
 import { reset } from './reset.ts';
 import { Splice } from './splice.ts';
 import type { Ground } from './standing.ts';
@@ -24,6 +25,7 @@ export interface ServingContext {
   readonly view: () => View;
   readonly lane: LaneWriter;
   readonly pacer: Pacer;
+  readonly turns: ReadTurns;
   readonly timeouts: Timeouts;
   /** The connections being served, so that they can be seen and closed from outside. */
   readonly live: LiveConnections;
@@ -142,7 +144,7 @@ export function tellRefused(
 }
 
 function spliceOf({ raw, downstream, upstream, client }: Serving, facts: Facts, context: ServingContext): Splice {
-  const { lane, timeouts, nowMs, view, pacer } = context;
+  const { lane, timeouts, nowMs, view, pacer, turns } = context;
   const { server } = upstream.reservation;
   return new Splice({
     client: downstream,
@@ -151,6 +153,7 @@ function spliceOf({ raw, downstream, upstream, client }: Serving, facts: Facts, 
     nowMs,
     resetClient: () => reset(raw, downstream),
     pace: paceOf(client, view, pacer),
+    turns,
     firstWords: isToBeScreened(raw, view().listener(facts.listener)) ? firstWords(raw, timeouts.handshakeMs) : undefined,
     onBytesUp: (bytes) => {
       facts.bytesUp += bytes;

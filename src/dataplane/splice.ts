@@ -7,6 +7,7 @@ import type { CloseReason, EndReason } from '../domain/reasons.ts';
 import { kept, lendReads, writeLent } from '../shared/lent-buffer.ts';
 import { tcpBelow } from '../shared/upstream-socket.ts';
 import type { Held } from './pacer.ts';
+import { COUNTED_BYTES, type ReadTurns } from './read-turns.ts';
 import { reset } from './reset.ts';
 
 /** Calls `pass` with how many of the bytes may go that way, until all have: at once (undefined), or some of them later. */
@@ -22,17 +23,13 @@ export interface SpliceOptions {
   readonly onBytesUp: (bytes: number) => void;
   readonly onBytesDown: (bytes: number) => void;
   readonly pace: Pace;
+  /** Shared by all connections of the worker. */
+  readonly turns: ReadTurns;
   /** What the client says first, where that is to be looked at before the server hears it; undefined then: it must not. */
   readonly firstWords?: Promise<Buffer | undefined> | undefined;
   /** Sends a TCP RST on the socket below the client's TLS. */
   readonly resetClient: () => void;
 }
-
-/**
- * After so many bytes one way, a connection lets the others of its worker have their turn. libuv would read
- * 32 times from it before it looks at the next; each time that it stops costs CPU time, a tenth at half of this.
- */
-export const TURN_BYTES = 256 * 1024;
 
 /** Ends that this side decides on and that the client must not take for the end of the data. */
 const RESETS_THE_CLIENT: ReadonlySet<EndReason> = new Set([
@@ -191,13 +188,9 @@ export class Splice {
       if (this.#held.has(direction) || to.writableNeedDrain || isResting) from.pause();
       else if (from.isPaused()) from.resume();
     };
-    const rest = () => {
-      taken = 0;
-      isResting = true;
-      setImmediate(() => {
-        isResting = false;
-        steer();
-      });
+    const goOn = () => {
+      isResting = false;
+      steer();
     };
     const pass = (chunk: Buffer, isLast: boolean) => {
       this.#lastMoveMs = this.#options.nowMs();
@@ -206,7 +199,11 @@ export class Splice {
       writeLent(to, chunk);
       if (hasEnded && isLast) return passOnEnd();
       taken += chunk.length;
-      if (taken >= TURN_BYTES) rest();
+      // What a pause does not stop any more comes while it rests already.
+      if (taken >= COUNTED_BYTES && !isResting) {
+        isResting = this.#options.turns.isOver(taken, goOn);
+        taken = 0;
+      }
       steer();
     };
     const take = (arrived: Buffer) => {

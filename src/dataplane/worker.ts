@@ -23,10 +23,15 @@ import { createWorkerLog } from './log.ts';
 import { Openings } from './openings.ts';
 import { Pacer } from './pacer.ts';
 import type { Front } from './plain-front.ts';
+import { ReadTurns } from './read-turns.ts';
 import { objectionTo } from './standing.ts';
+import { Tarpit } from './tarpit.ts';
 import { HandshakeBudget, offeredAlpn, TlsFront } from './tls.ts';
 import { mergeSlots, View } from './view.ts';
 import { WaitingRoom } from './waiting-room.ts';
+
+/** In the tarpit: what each has sent by itself, 64 KiB at most, is kept. */
+const MOST_HELD = 256;
 
 class Worker {
   readonly #port: MessagePort;
@@ -81,6 +86,7 @@ class Worker {
       }),
       waitingRoom: this.#waitingRoom,
       pacer: new Pacer(new ByteLines(birth.memory.byteLines), this.#lane, monotonicMs),
+      turns: new ReadTurns(),
       openings: this.#openings,
       hosts: this.#hosts,
       tellFailing: (server) => this.#send({ kind: 'failing', ...server }),
@@ -95,6 +101,7 @@ class Worker {
       trust: this.#trust,
       certificates: new KnownCertificates(),
       leave: (socket) => this.#leave(socket),
+      tarpit: new Tarpit({ nowMs: monotonicMs, most: Math.min(MOST_HELD, Math.floor(birth.maxConnections / 16)) }),
     };
     this.#doors = new Doors({
       material: birth.tls,
@@ -264,6 +271,7 @@ class Worker {
       // After the log lines of the last connections, which leave at the end of this turn.
       setImmediate(() => this.#send({ kind: 'drained', reset }));
     };
+    this.#context.tarpit.close();
     let isOverdue = false;
     this.#drainDeadline = setTimeout(() => {
       isOverdue = true;

@@ -60,6 +60,25 @@ test('handshakes under way of one address are bounded, and another address is no
   balancer.assertIdle();
 });
 
+test('who is over is logged at once, held for a while, and reset; at once when the balancer stops', async (t) => {
+  const balancer = await start(t, { concurrentConnections: 1 }, { plain: true });
+  const served = await tcpClient(t, balancer.port());
+  await balancer.until(({ stats }) => stats.totals().active === 1);
+  const refused = await tcpClient(t, balancer.port());
+  const line = await balancer.nextLine();
+  assert.equal(line.reason, 'address_limited');
+  assert.ok(!refused.socket.destroyed, 'it is told right away');
+  assert.deepEqual(await refused.ending, { how: 'reset' });
+
+  const last = await tcpClient(t, balancer.port());
+  await balancer.nextLine();
+  const stopped = balancer.lb.stop(10_000);
+  assert.deepEqual(await last.ending, { how: 'reset' });
+  // The one that is served has not been touched, and is what the stop waits for.
+  served.socket.end();
+  await stopped;
+});
+
 test('new connections of one address are bounded by a bucket, and Explain says so', async (t) => {
   const balancer = await start(t, { connectionsPerSecond: 1, burst: 4 }, { plain: true });
   for (let count = 0; count < 6; count++) (await tcpClient(t, balancer.port())).socket.end();

@@ -4,6 +4,7 @@ import { connect, type Server, type Socket, type TcpNetConnectOpts } from 'node:
 import { describe, it, type TestContext } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from 'node:tls';
+import { ReadTurns } from '../../../src/dataplane/read-turns.ts';
 import { type Pace, Splice } from '../../../src/dataplane/splice.ts';
 import { monotonicMs } from '../../../src/shared/clock.ts';
 import { connectLending, kept, tryLending } from '../../../src/shared/lent-buffer.ts';
@@ -77,6 +78,7 @@ async function splicing(
       onBytesUp: () => undefined,
       onBytesDown: () => undefined,
       pace,
+      turns: new ReadTurns(),
     });
     onClient(client, splice.run());
   });

@@ -4,7 +4,8 @@ import { connect, createServer, type Socket } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
-import { type Pace, Splice, TURN_BYTES } from '../../../src/dataplane/splice.ts';
+import { ReadTurns, TURN_BYTES } from '../../../src/dataplane/read-turns.ts';
+import { type Pace, Splice } from '../../../src/dataplane/splice.ts';
 import type { Timeouts } from '../../../src/domain/model.ts';
 import { monotonicMs } from '../../../src/shared/clock.ts';
 
@@ -69,6 +70,7 @@ async function spliced(t: TestContext, timeouts: Partial<Timeouts> = {}): Promis
     nowMs: monotonicMs,
     resetClient: () => one.near.resetAndDestroy(),
     pace: atOnce,
+    turns: new ReadTurns(),
     onBytesUp: (count) => {
       bytes.up += count;
     },
@@ -200,6 +202,7 @@ describe('a splice', () => {
       },
       onBytesDown: () => undefined,
       pace: atOnce,
+      turns: new ReadTurns(),
     });
     const ended = splice.run();
     let most = 0;

@@ -1,0 +1,71 @@
+/** Where connections of an address that is over its bounds wait for their reset: whoever is turned away at once comes back at once. */
+import type { Socket } from 'node:net';
+
+/** How long, in milliseconds. */
+const HELD_MS = 1_000;
+
+export interface TarpitOptions {
+  readonly nowMs: () => number;
+  /** So many are held at most; then the one held longest is reset first. */
+  readonly most: number;
+  /** Of the tests; a second unless given. */
+  readonly heldMs?: number;
+}
+
+/** Holds the refused of one worker. Nothing they send is answered. */
+export class Tarpit {
+  readonly #options: Required<TarpitOptions>;
+  /** When each is reset. The one held longest is the first. */
+  readonly #held = new Map<Socket, number>();
+  #timer: NodeJS.Timeout | undefined;
+  #isClosed = false;
+
+  constructor(options: TarpitOptions) {
+    this.#options = { heldMs: HELD_MS, ...options };
+  }
+
+  /** Resets the socket after a while, or when there are too many. It must not have been handed to TLS. */
+  hold(socket: Socket): void {
+    if (socket.destroyed) return;
+    if (this.#isClosed) {
+      socket.resetAndDestroy();
+      return;
+    }
+    const { nowMs, most, heldMs } = this.#options;
+    this.#held.set(socket, nowMs() + heldMs);
+    // Nothing of it is read, but what a stream takes by itself.
+    socket.once('close', () => this.#held.delete(socket));
+    if (this.#held.size > most) this.#resetFirst();
+    this.#timer ??= setTimeout(this.#resetOverdue, heldMs);
+  }
+
+  get size(): number {
+    return this.#held.size;
+  }
+
+  /** Resets all of them now, and who comes from now on at once. */
+  close(): void {
+    this.#isClosed = true;
+    while (this.#held.size > 0) this.#resetFirst();
+    clearTimeout(this.#timer);
+  }
+
+  #resetFirst(): void {
+    const [first] = this.#held.keys();
+    if (first === undefined) return;
+    this.#held.delete(first);
+    first.resetAndDestroy();
+  }
+
+  readonly #resetOverdue = (): void => {
+    const now = this.#options.nowMs();
+    for (const untilMs of this.#held.values()) {
+      if (untilMs > now) {
+        this.#timer = setTimeout(this.#resetOverdue, Math.ceil(untilMs - now));
+        return;
+      }
+      this.#resetFirst();
+    }
+    this.#timer = undefined;
+  };
+}
