@@ -2,8 +2,9 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import { loadTlsMaterial, newTicketKey, TlsFileError, type TlsFileOptions } from './config/tls-files.ts';
 import { DomainError } from './domain/errors.ts';
-import type { Listener, Snapshot, TlsMaterial, TlsParams } from './domain/model.ts';
+import type { Listener, Snapshot } from './domain/model.ts';
 import { withKey } from './domain/session-tickets.ts';
+import type { TlsMaterial, TlsParams } from './domain/tls-material.ts';
 
 /** Listener name -> what its TLS files hold. */
 export type ListenerMaterial = ReadonlyMap<string, TlsMaterial>;

@@ -4,9 +4,9 @@ import { certificatesInUse } from './config/certificates-in-use.ts';
 import { type FileEnd, tlsEnds } from './config/tls-ends.ts';
 import { loadTlsMaterial, TlsFileError } from './config/tls-files.ts';
 import { certificateJudge } from './dataplane/certificate-verdict.ts';
-import type { TlsMaterial, TlsParams } from './domain/model.ts';
 import type { ServedChain } from './domain/served-chain.ts';
 import type { TlsEnd } from './domain/tls-ends.ts';
+import type { TlsMaterial, TlsParams } from './domain/tls-material.ts';
 import type { CertificateInUse } from './domain/useless-revocation.ts';
 import type { LoadBalancer } from './load-balancer.ts';
 

@@ -1,6 +1,7 @@
 /** How servers are checked: between the vocabulary of the admin API and the domain's, both ways. */
 import { DomainError } from '../domain/errors.ts';
-import { type AgentCheck, CHECK_TYPES, type GrpcCheck, type HealthCheck, type HttpCheck, type SendExpectCheck } from '../domain/model.ts';
+import { CHECK_TYPES, type GrpcCheck, type HealthCheck, type HttpCheck, type SendExpectCheck } from '../domain/health-check.ts';
+import type { AgentCheck } from '../domain/model.ts';
 import * as proto from '../gen/lb/admin/v1/admin.ts';
 import { choiceFrom, durationMessage, orDefault, positiveMsFrom, required, unlessEmpty } from './convert-values.ts';
 

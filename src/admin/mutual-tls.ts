@@ -2,7 +2,7 @@
 import { constants } from 'node:crypto';
 import { createSecureContext, createServer, type SecureContextOptions, type Server, type TLSSocket } from 'node:tls';
 import type { Logger } from 'pino';
-import type { TlsMaterial } from '../domain/model.ts';
+import type { TlsMaterial } from '../domain/tls-material.ts';
 import { Repeats } from './repeats.ts';
 
 /** Whoever reaches the port can fail here, so it is in the log alone, and told once with a count. */

@@ -1,8 +1,9 @@
 /** Which certificates are served, and taking them anew from their files. */
 import { X509Certificate } from 'node:crypto';
 import { status as Code } from '@grpc/grpc-js';
-import type { OcspStaple, Revocation } from '../domain/model.ts';
+import type { Revocation } from '../domain/model.ts';
 import type { ServedChain } from '../domain/served-chain.ts';
+import type { OcspStaple } from '../domain/tls-material.ts';
 import type { AdminServiceServer, RevokedCertificate, ServedCertificate } from '../gen/lb/admin/v1/admin.ts';
 import type { Changes } from './changes.ts';
 import type { AdminContext } from './context.ts';

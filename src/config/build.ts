@@ -2,19 +2,19 @@
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { DEFAULT_SERVER } from '../domain/defaults.ts';
+import type { HealthCheck } from '../domain/health-check.ts';
 import {
   ANY_NAME_MATCH,
   type Bandwidth,
   type Client,
   type ConnectionRate,
-  type HealthCheck,
   type IdentityMatch,
   type Listener,
   type TargetGroup,
-  type TlsParams,
   type UpstreamTls,
 } from '../domain/model.ts';
 import { ROLES, type RoleRules } from '../domain/roles.ts';
+import type { TlsParams } from '../domain/tls-material.ts';
 import { DEFAULT_CIPHERS } from './ciphers.ts';
 import type { AdminConfig, Config, StoreConfig } from './config.ts';
 import type { ClientMatchInFile, MatchInFile } from './schema/clients.ts';

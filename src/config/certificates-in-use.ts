@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-import type { TlsMaterial, TlsParams } from '../domain/model.ts';
+import type { TlsMaterial, TlsParams } from '../domain/tls-material.ts';
 import type { CertificateInUse } from '../domain/useless-revocation.ts';
 import { pemBlocks } from './pem.ts';
 

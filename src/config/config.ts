@@ -1,5 +1,6 @@
-import type { Address, Client, Listener, LogLevel, Revocation, TargetGroup, Timeouts, TlsParams } from '../domain/model.ts';
+import type { Address, Client, Listener, LogLevel, Revocation, TargetGroup, Timeouts } from '../domain/model.ts';
 import type { RoleRules } from '../domain/roles.ts';
+import type { TlsParams } from '../domain/tls-material.ts';
 
 /** Where metrics are read. */
 export interface MetricsConfig {

@@ -1,21 +1,21 @@
 /** The running state as the text of a config file that starts another lbd with it. */
 import { stringify } from 'yaml';
 import { formatDuration } from '../domain/durations.ts';
+import type { HealthCheck } from '../domain/health-check.ts';
 import {
   type Client,
   type ConnectionRate,
   formatAddress,
-  type HealthCheck,
   type IdentityMatch,
   type Listener,
   type Revocation,
   type Snapshot,
   type TargetGroup,
-  type TlsParams,
   type UpstreamServer,
   type UpstreamTls,
 } from '../domain/model.ts';
 import { ROLES } from '../domain/roles.ts';
+import type { TlsParams } from '../domain/tls-material.ts';
 import type { AdminConfig, MetricsConfig, Running } from './config.ts';
 import type { ConfigDocument } from './document.ts';
 

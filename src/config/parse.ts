@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import type { TlsParams, UpstreamTls } from '../domain/model.ts';
+import type { UpstreamTls } from '../domain/model.ts';
+import type { TlsParams } from '../domain/tls-material.ts';
 import { buildConfig, type ResolvePath, resolveTls } from './build.ts';
 import type { Config } from './config.ts';
 import { crossProblems, tlsMappings } from './cross-checks.ts';

@@ -1,7 +1,7 @@
 /** Reads one PEM file that TLS settings name, and refuses in one line what cannot be used. */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { statSync } from 'node:fs';
-import type { ServedKeyPairFiles } from '../domain/model.ts';
+import type { ServedKeyPairFiles } from '../domain/tls-material.ts';
 import { type PemBlock, pemBlocks } from './pem.ts';
 import { readBoundedFile, UnreadableFileError } from './read-file.ts';
 

@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
-import type { TlsMaterial, TlsParams } from '../domain/model.ts';
 import type { TlsEnd, TlsEndKind } from '../domain/tls-ends.ts';
+import type { TlsMaterial, TlsParams } from '../domain/tls-material.ts';
 import { readRevocationList } from './crl.ts';
 import { pemBlocks } from './pem.ts';
 

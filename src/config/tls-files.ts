@@ -1,8 +1,8 @@
 /** Reads the files of TlsParams and proves that they can be served, since Node.js itself takes a garbage CA in silence. */
 import { randomBytes } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
-import type { KeyPair, OcspStaple, ServedKeyPairFiles, TlsMaterial, TlsParams } from '../domain/model.ts';
 import type { TicketKey } from '../domain/session-tickets.ts';
+import type { KeyPair, OcspStaple, ServedKeyPairFiles, TlsMaterial, TlsParams } from '../domain/tls-material.ts';
 import type { RevocationList } from './crl.ts';
 import { readStaple, stapleWarnings } from './ocsp.ts';
 import {

@@ -1,6 +1,7 @@
 /** Reads the files of UpstreamTls and proves that they can be used, since Node.js itself takes a garbage CA in silence. */
 import { createSecureContext } from 'node:tls';
-import type { KeyPair, KeyPairFiles, UpstreamTls, UpstreamTlsMaterial } from '../domain/model.ts';
+import type { UpstreamTls, UpstreamTlsMaterial } from '../domain/model.ts';
+import type { KeyPair, KeyPairFiles } from '../domain/tls-material.ts';
 import {
   attemptFile,
   joined,

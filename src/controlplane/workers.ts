@@ -1,6 +1,7 @@
 /** What all workers are told and asked together, from their start until they are drained. */
-import type { Listener, LogLevel, Snapshot, TlsMaterial, UpstreamTlsMaterial } from '../domain/model.ts';
+import type { Listener, LogLevel, Snapshot, UpstreamTlsMaterial } from '../domain/model.ts';
 import type { CloseReason } from '../domain/reasons.ts';
+import type { TlsMaterial } from '../domain/tls-material.ts';
 import type { ExplainQuestion, Explanation } from '../shared/explain.ts';
 import {
   type CloseMode,

@@ -2,7 +2,7 @@
 import { X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
-import type { TlsMaterial } from '../domain/model.ts';
+import type { TlsMaterial } from '../domain/tls-material.ts';
 
 /** The client's own certificate first. */
 export type CertificateChain = readonly [X509Certificate, ...X509Certificate[]];

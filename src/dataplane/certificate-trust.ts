@@ -1,6 +1,6 @@
 /** What a reload of a CA or of a revocation list means for connections that were let in before. */
 import { setImmediate } from 'node:timers/promises';
-import type { TlsMaterial } from '../domain/model.ts';
+import type { TlsMaterial } from '../domain/tls-material.ts';
 import type { CertificateChain } from './certificate-chain.ts';
 import { type CertificateJudge, certificateJudge } from './certificate-verdict.ts';
 import type { LiveConnection, LiveConnections } from './live-connections.ts';

@@ -5,7 +5,7 @@
  */
 import { Duplex } from 'node:stream';
 import { createServer, type TLSSocket } from 'node:tls';
-import type { TlsMaterial } from '../domain/model.ts';
+import type { TlsMaterial } from '../domain/tls-material.ts';
 import type { CertificateChain } from './certificate-chain.ts';
 import { clientThatOnlyPresents } from './presenting-client.ts';
 import { Refusal } from './refusal.ts';

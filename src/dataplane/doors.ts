@@ -1,6 +1,7 @@
 /** A worker's listeners: their ports, opened and closed while connections go on, and what a connection passes first on each. */
 import { createServer, type Server, type Socket } from 'node:net';
-import { formatAddress, type Listener, type TlsMaterial } from '../domain/model.ts';
+import { formatAddress, type Listener } from '../domain/model.ts';
+import type { TlsMaterial } from '../domain/tls-material.ts';
 import { type OpenFailure, type Ports, placeOf } from '../shared/messages.ts';
 import { type Front, plainFront } from './plain-front.ts';
 import { offeredAlpn, type TlsFront } from './tls.ts';

@@ -1,7 +1,8 @@
 /** What would become of a connection that came now: the checks of a real one, asked in the same order, using up nothing. */
 import { X509Certificate } from 'node:crypto';
 import { displayName, type Identity } from '../domain/identity.ts';
-import type { Client, TargetGroup, TlsMaterial } from '../domain/model.ts';
+import type { Client, TargetGroup } from '../domain/model.ts';
+import type { TlsMaterial } from '../domain/tls-material.ts';
 import { unroutableClients } from '../domain/unroutable.ts';
 import { monotonicMs } from '../shared/clock.ts';
 import type { ExplainedCandidate, ExplainedStep, ExplainQuestion, Explanation } from '../shared/explain.ts';

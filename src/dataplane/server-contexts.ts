@@ -1,7 +1,7 @@
 /** With which certificates a listener answers: the main one, or the first other one that carries the name a client asks for (SNI). */
 import { constants, X509Certificate } from 'node:crypto';
 import type { SecureContextOptions } from 'node:tls';
-import type { KeyPair, OcspStaple, ServedKeyPair, TlsMaterial } from '../domain/model.ts';
+import type { KeyPair, OcspStaple, ServedKeyPair, TlsMaterial } from '../domain/tls-material.ts';
 
 /** One-label wildcards as in RFC 6125, section 6.4.3; the common name counts where there is no DNS name. */
 const NAME_RULES = { subject: 'default', partialWildcards: false } as const;

@@ -5,11 +5,11 @@
 import { parseAddress } from './address.ts';
 import { parseCidr } from './cidr.ts';
 import { DomainError } from './errors.ts';
+import type { HealthCheck } from './health-check.ts';
 import type {
   Bandwidth,
   Client,
   ConnectionRate,
-  HealthCheck,
   IdentityMatch,
   OutlierDetection,
   Revocation,

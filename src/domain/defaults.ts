@@ -1,5 +1,7 @@
 /** What holds where nobody says otherwise: the same for the config file, the admin API, and states that earlier versions wrote. */
-import type { HealthCheck, Limits, OutlierDetection, TargetGroup, UpstreamServer } from './model.ts';
+
+import type { HealthCheck } from './health-check.ts';
+import type { Limits, OutlierDetection, TargetGroup, UpstreamServer } from './model.ts';
 
 export const DEFAULT_HEALTH_CHECK: HealthCheck = {
   type: 'tcp',

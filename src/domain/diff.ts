@@ -1,10 +1,10 @@
 /** What lies between two states, and whom it touches. */
 import { formatDuration } from './durations.ts';
+import type { HealthCheck } from './health-check.ts';
 import {
   type Client,
   type ConnectionRate,
   formatAddress,
-  type HealthCheck,
   type Listener,
   type Revocation,
   type Snapshot,

@@ -1,5 +1,5 @@
 /** Whether an upstream server is up, as a reducer over what its probes say. */
-import type { HealthCheck } from './model.ts';
+import type { HealthCheck } from './health-check.ts';
 
 /** A server's health, with the run of outcomes that may change it. */
 export type Health =

@@ -3,7 +3,8 @@
  * Durations are milliseconds and say so in the name; addresses are `host:port`, IPv6 hosts in brackets.
  */
 
-import type { SessionTickets } from './session-tickets.ts';
+import type { HealthCheck } from './health-check.ts';
+import type { KeyPair, KeyPairFiles, TlsParams } from './tls-material.ts';
 
 /** A monotonic number; every accepted change makes a new one. 0 is the empty state before the first change. */
 export type Revision = number;
@@ -74,63 +75,6 @@ export interface Route {
   readonly sni: string | undefined;
   readonly alpn: string | undefined;
   readonly targetGroup: string;
-}
-
-/** Where TLS material is on disk (absolute paths) and which protocol versions and suites are offered. */
-export interface TlsParams {
-  readonly certificate: string;
-  readonly privateKey: string;
-  /** Stapled for clients that ask: DER file with the answer of the certificate's OCSP responder. */
-  readonly ocspResponse: string | undefined;
-  /** Served instead to a client that asks for a name that one of them carries (SNI); the first that fits. */
-  readonly certificates: readonly ServedKeyPairFiles[];
-  readonly caCert: string;
-  readonly crl: string | undefined;
-  readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
-  /** OpenSSL cipher list, suites of TLS 1.3 and 1.2 joined by colons. */
-  readonly ciphers: string;
-  /** Clients may resume sessions; each resumed one is judged anew. */
-  readonly sessionTickets: boolean;
-}
-
-/** A certificate with its intermediates, and its key: absolute paths of PEM files. */
-export interface KeyPairFiles {
-  readonly certificate: string;
-  readonly privateKey: string;
-}
-
-/** The same, of a certificate that is served by its name, with its OCSP response. */
-export interface ServedKeyPairFiles extends KeyPairFiles {
-  readonly ocspResponse: string | undefined;
-}
-
-/** What the files of KeyPairFiles hold: PEM text. */
-export interface KeyPair {
-  readonly certificatePem: string;
-  readonly privateKeyPem: string;
-}
-
-/** The good word of a certificate's issuer, for a time (RFC 6960). */
-export interface OcspStaple {
-  readonly der: Uint8Array;
-  /** Milliseconds since 1970; undefined: it says of no end. */
-  readonly endsAtMs: number | undefined;
-}
-
-export interface ServedKeyPair extends KeyPair {
-  /** undefined: none is stapled. */
-  readonly ocsp: OcspStaple | undefined;
-}
-
-/** What the files of TlsParams hold, read and verified: PEM text. */
-export interface TlsMaterial extends ServedKeyPair {
-  readonly certificates: readonly ServedKeyPair[];
-  readonly caPem: string;
-  readonly crlPem: string | undefined;
-  readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
-  readonly ciphers: string;
-  /** undefined: no session is resumed. */
-  readonly sessionTickets: SessionTickets | undefined;
 }
 
 export const ALGORITHMS = [
@@ -253,49 +197,6 @@ export interface Revocation {
   readonly comment: string;
   /** Milliseconds since 1970. */
   readonly atMs: number;
-}
-
-export const CHECK_TYPES = ['tcp', 'tls', 'http', 'grpc', 'sendExpect', 'none'] as const;
-export type CheckType = (typeof CHECK_TYPES)[number];
-
-export interface HealthCheck {
-  readonly type: CheckType;
-  readonly intervalMs: number;
-  readonly timeoutMs: number;
-  /** Failures in a row that make a healthy server unhealthy. */
-  readonly unhealthyThreshold: number;
-  /** Successes in a row that make an unhealthy server healthy. */
-  readonly healthyThreshold: number;
-  /** The interval grows to this while the server stays down. */
-  readonly maxIntervalMs: number;
-  readonly http: HttpCheck | undefined;
-  readonly grpc: GrpcCheck | undefined;
-  readonly sendExpect: SendExpectCheck | undefined;
-}
-
-export interface HttpCheck {
-  readonly path: string;
-  readonly host: string | undefined;
-  /** Inclusive range of status codes that mean healthy. */
-  readonly statusFrom: number;
-  readonly statusTo: number;
-  /** Text that the body holds within its first 64 KiB; undefined: it is not read. */
-  readonly body: string | undefined;
-}
-
-/** grpc.health.v1.Health/Check. */
-export interface GrpcCheck {
-  /** Empty: the server as a whole. */
-  readonly service: string;
-  /** The :authority of the call; undefined: the server's address. */
-  readonly authority: string | undefined;
-}
-
-export interface SendExpectCheck {
-  /** Sent after connecting; may be empty. */
-  readonly send: string;
-  /** Text that the answer holds within its first 64 KiB. */
-  readonly expect: string;
 }
 
 /** A named identity with its permissions and limits. */

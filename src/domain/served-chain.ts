@@ -1,4 +1,4 @@
-import type { OcspStaple } from './model.ts';
+import type { OcspStaple } from './tls-material.ts';
 
 /** A certificate that is served, with its intermediates. */
 export interface ServedChain {

@@ -6,11 +6,11 @@ import {
   type Revision,
   type Snapshot,
   type Timeouts,
-  type TlsMaterial,
   type UpstreamTlsMaterial,
 } from '../domain/model.ts';
 import type { CloseReason, Reason } from '../domain/reasons.ts';
 import type { Command } from '../domain/state.ts';
+import type { TlsMaterial } from '../domain/tls-material.ts';
 import type { ExplainQuestion, Explanation } from './explain.ts';
 import type { SharedBuffers, SharedMemory } from './memory/layout.ts';
 import type { ResolvedHosts } from './upstream-addresses.ts';

@@ -6,7 +6,7 @@ import { type TestContext, test } from 'node:test';
 import { certificateVerdict } from '../../src/dataplane/certificate-verdict.ts';
 import { Refusal } from '../../src/dataplane/refusal.ts';
 import { HandshakeBudget, TlsFront } from '../../src/dataplane/tls.ts';
-import type { TlsMaterial } from '../../src/domain/model.ts';
+import type { TlsMaterial } from '../../src/domain/tls-material.ts';
 import { certificate, ExtendedKeyUsage, type Issued, KeyUsageFlags, revocationList, root } from '../support/certificate-chains.ts';
 import { createTestCa, type TestCa } from '../support/certificates.ts';
 import { tlsClient } from '../support/tls-client.ts';

@@ -6,7 +6,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { createServer as createTlsServer } from 'node:tls';
 import type { ProbeResult, ProbeTarget } from '../../src/controlplane/probes/look.ts';
 import { probe } from '../../src/controlplane/probes/probe.ts';
-import type { HealthCheck } from '../../src/domain/model.ts';
+import type { HealthCheck } from '../../src/domain/health-check.ts';
 import {
   HealthCheckRequest,
   HealthCheckResponse,

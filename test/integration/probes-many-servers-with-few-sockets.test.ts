@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { test } from 'node:test';
 import type { ProbeResult } from '../../src/controlplane/probes/look.ts';
-import type { HealthCheck } from '../../src/domain/model.ts';
+import type { HealthCheck } from '../../src/domain/health-check.ts';
 import { watchHealth } from '../support/health-watch.ts';
 import { sampleGroup, sampleHealthCheck } from '../support/sample-state.ts';
 

@@ -7,7 +7,7 @@ import { type TestContext, test } from 'node:test';
 import type { KeyAndCertificate } from '../../certs/issuing.ts';
 import { tlsEnds } from '../../src/config/tls-ends.ts';
 import { loadTlsMaterial, type TlsFileOptions } from '../../src/config/tls-files.ts';
-import type { TlsParams } from '../../src/domain/model.ts';
+import type { TlsParams } from '../../src/domain/tls-material.ts';
 import { watchEnds } from '../../src/end-watch.ts';
 import { AdminServiceService } from '../../src/gen/lb/admin/v1/admin.ts';
 import { ask, refused } from '../support/admin-server.ts';

@@ -4,15 +4,14 @@
  */
 import fc from 'fast-check';
 import { DEFAULT_CIPHERS } from '../../src/config/ciphers.ts';
+import type { HealthCheck } from '../../src/domain/health-check.ts';
 import {
   type AgentCheck,
   ALGORITHMS,
   ANY_NAME_MATCH,
   type Client,
   type ConnectionRate,
-  type HealthCheck,
   type IdentityMatch,
-  type KeyPairFiles,
   type Limits,
   type Listener,
   type OutlierDetection,
@@ -20,12 +19,11 @@ import {
   RATE_ALGORITHMS,
   type Revocation,
   SERVER_MODES,
-  type ServedKeyPairFiles,
   type TargetGroup,
-  type TlsParams,
   type UpstreamServer,
   type UpstreamTls,
 } from '../../src/domain/model.ts';
+import type { KeyPairFiles, ServedKeyPairFiles, TlsParams } from '../../src/domain/tls-material.ts';
 
 const DAY_MS = 86_400_000;
 const MAX_CONNECTIONS = 2 ** 31 - 1;

@@ -1,13 +1,7 @@
 /** Pieces of state for tests: complete, valid, and different only where the test says so. */
 import { DEFAULT_GROUP, DEFAULT_HEALTH_CHECK, DEFAULT_SERVER, NO_LIMITS } from '../../src/domain/defaults.ts';
-import {
-  ANY_NAME_MATCH,
-  type Client,
-  type HealthCheck,
-  type Listener,
-  type TargetGroup,
-  type UpstreamServer,
-} from '../../src/domain/model.ts';
+import type { HealthCheck } from '../../src/domain/health-check.ts';
+import { ANY_NAME_MATCH, type Client, type Listener, type TargetGroup, type UpstreamServer } from '../../src/domain/model.ts';
 
 export const sampleHealthCheck: HealthCheck = DEFAULT_HEALTH_CHECK;
 

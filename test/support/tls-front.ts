@@ -7,7 +7,7 @@ import type { TLSSocket } from 'node:tls';
 import { DEFAULT_CIPHERS } from '../../src/config/ciphers.ts';
 import { Refusal } from '../../src/dataplane/refusal.ts';
 import { HandshakeBudget, TlsFront, type TlsFrontOptions } from '../../src/dataplane/tls.ts';
-import type { TlsMaterial } from '../../src/domain/model.ts';
+import type { TlsMaterial } from '../../src/domain/tls-material.ts';
 import { createTestCa, type TestCa } from './certificates.ts';
 
 /** What became of a handshake: the reason it was refused for, or how it was made. */

@@ -1,6 +1,7 @@
 /** Target groups, their servers and health checks. */
 import { z } from 'zod';
-import { ALGORITHMS, CHECK_TYPES, PROXY_PROTOCOL_VERSIONS, SERVER_MODES } from '../../domain/model.ts';
+import { CHECK_TYPES } from '../../domain/health-check.ts';
+import { ALGORITHMS, PROXY_PROTOCOL_VERSIONS, SERVER_MODES } from '../../domain/model.ts';
 import { MOST_WAITING } from '../../domain/queue.ts';
 import {
   DAY_MS,

@@ -3,7 +3,8 @@ import { type ClientHttp2Session, connect, constants, type IncomingHttpHeaders }
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { BinaryReader, BinaryWriter } from '@bufbuild/protobuf/wire';
-import { formatAddress, type GrpcCheck, type HealthCheck } from '../../domain/model.ts';
+import type { GrpcCheck, HealthCheck } from '../../domain/health-check.ts';
+import { formatAddress } from '../../domain/model.ts';
 import { look, type ProbeResult, type ProbeTarget, type Settle } from './look.ts';
 import { printable, wordsOf } from './words.ts';
 

@@ -1,4 +1,5 @@
-import { formatAddress, type HealthCheck } from '../../domain/model.ts';
+import type { HealthCheck } from '../../domain/health-check.ts';
+import { formatAddress } from '../../domain/model.ts';
 import { readHttpAnswer } from './http-answer.ts';
 import { look, type ProbeResult, type ProbeTarget } from './look.ts';
 import { wordsOf } from './words.ts';

@@ -1,6 +1,6 @@
 /** One look at an upstream server, by the kind of its group's health check. */
 import { createSecureContext } from 'node:tls';
-import type { HealthCheck } from '../../domain/model.ts';
+import type { HealthCheck } from '../../domain/health-check.ts';
 import type { OpeningTls } from '../../shared/upstream-socket.ts';
 import { probeHttp } from './http.ts';
 import { look, type ProbeResult, type ProbeTarget } from './look.ts';

@@ -1,4 +1,4 @@
-import type { HealthCheck } from '../../domain/model.ts';
+import type { HealthCheck } from '../../domain/health-check.ts';
 import { look, type ProbeResult, type ProbeTarget } from './look.ts';
 import { printable, wordsOf } from './words.ts';
 

@@ -8,20 +8,16 @@ import {
   DEFAULT_OUTLIER_DETECTION,
   DEFAULT_RESOLVE_INTERVAL_MS,
 } from '../../domain/defaults.ts';
+import { CHECK_TYPES, type GrpcCheck, type HealthCheck, type HttpCheck, type SendExpectCheck } from '../../domain/health-check.ts';
 import {
   type Address,
   type AddressGuard,
   type AgentCheck,
   ALGORITHMS,
   type Bandwidth,
-  CHECK_TYPES,
   type Client,
   type ConnectionRate,
-  type GrpcCheck,
-  type HealthCheck,
-  type HttpCheck,
   type IdentityMatch,
-  type KeyPairFiles,
   type Limits,
   type Listener,
   type OutlierDetection,
@@ -32,13 +28,11 @@ import {
   type Revocation,
   type Route,
   SERVER_MODES,
-  type SendExpectCheck,
-  type ServedKeyPairFiles,
   type TargetGroup,
-  type TlsParams,
   type UpstreamServer,
   type UpstreamTls,
 } from '../../domain/model.ts';
+import type { KeyPairFiles, ServedKeyPairFiles, TlsParams } from '../../domain/tls-material.ts';
 import { flag, list, object, oneOf, optional, orElse, text, whole } from './decode.ts';
 
 const address = object<Address>({ host: text, port: whole });

@@ -6,7 +6,7 @@ import { type TestContext, test } from 'node:test';
 import tls from 'node:tls';
 import { DEFAULT_CIPHERS } from '../../../src/config/ciphers.ts';
 import { inspectTlsFiles, loadTlsMaterial, TlsFileError } from '../../../src/config/tls-files.ts';
-import type { TlsParams } from '../../../src/domain/model.ts';
+import type { TlsParams } from '../../../src/domain/tls-material.ts';
 import { createTestCa, type TestCa } from '../../support/certificates.ts';
 import { temporaryFolder } from '../../support/temp-dir.ts';
 

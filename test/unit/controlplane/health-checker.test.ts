@@ -3,7 +3,8 @@ import { describe, it, type TestContext } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { ProbeResult } from '../../../src/controlplane/probes/look.ts';
 import type { Probe } from '../../../src/controlplane/probes/probe.ts';
-import type { HealthCheck, ServerMode } from '../../../src/domain/model.ts';
+import type { HealthCheck } from '../../../src/domain/health-check.ts';
+import type { ServerMode } from '../../../src/domain/model.ts';
 import { watchHealth } from '../../support/health-watch.ts';
 import { sampleGroup, sampleHealthCheck, sampleServer } from '../../support/sample-state.ts';
 

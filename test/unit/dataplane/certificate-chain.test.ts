@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
 import { leadsToCa } from '../../../src/dataplane/certificate-chain.ts';
-import type { TlsMaterial } from '../../../src/domain/model.ts';
+import type { TlsMaterial } from '../../../src/domain/tls-material.ts';
 import { certificate, forgery, type Issued, root } from '../../support/certificate-chains.ts';
 
 function leads([leaf, ...shown]: readonly [Issued, ...Issued[]], authorities: readonly Issued[]): boolean {

@@ -3,12 +3,11 @@ import { describe, test } from 'node:test';
 import { checkClientValues, checkGroupValues, checkServer } from '../../../src/domain/checks.ts';
 import { DEFAULT_OUTLIER_DETECTION, NO_LIMITS } from '../../../src/domain/defaults.ts';
 import { DomainError } from '../../../src/domain/errors.ts';
+import type { HealthCheck, HttpCheck } from '../../../src/domain/health-check.ts';
 import {
   ANY_NAME_MATCH,
   type Client,
   type ConnectionRate,
-  type HealthCheck,
-  type HttpCheck,
   type IdentityMatch,
   type OutlierDetection,
   type TargetGroup,
