@@ -37,11 +37,8 @@ export interface WorkerNews {
   failing(server: FailingServer): void;
 }
 
-/**
- * V8 would take 96, which connections that are held do not give back. At 6, reads from clients that send much cost a seventh
- * more CPU time.
- */
-const YOUNG_MB = 24;
+/** V8 would take 96, which connections that are held do not give back. At 3, opening and closing connections begins to cost more CPU time. */
+const YOUNG_MB = 6;
 
 /** One worker thread and what it still owes an answer for. */
 export class WorkerThread {
