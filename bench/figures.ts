@@ -59,6 +59,9 @@ export function keptWith(kept: Report, fresh: Report): Report {
   const works = fresh.rounds.completed > 0 ? fresh : kept;
   return {
     ...fresh,
+    machine: works.machine,
+    versions: { ...kept.versions, ...fresh.versions },
+    notFound: works.notFound,
     ratiosToHaproxy: works.ratiosToHaproxy,
     rounds: works.rounds,
     peers: works.peers,
@@ -68,6 +71,8 @@ export function keptWith(kept: Report, fresh: Report): Report {
     refusals: either(fresh.refusals, kept.refusals),
     scale: either(fresh.scale, kept.scale),
     steps: either(fresh.steps, kept.steps),
+    // Those of works that are measured anew are said again if they still hold.
+    warnings: [...new Set([...(works === kept ? kept.warnings : []), ...fresh.warnings])],
   };
 }
 

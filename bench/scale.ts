@@ -53,9 +53,13 @@ export async function measureScale(stage: Stage, certificates: CertificateFiles,
     });
   }
   for (const workers of [1, 2]) {
-    // Both may use all processors, where the load is too: they differ in nothing else.
-    await withLbd({ ...stage, pinning: NOT_PINNED }, certificates, { ...LBD_SETTINGS, workers }, undefined, async (balancer) => {
+    await withLbd(stage, certificates, { ...LBD_SETTINGS, workers }, undefined, async (balancer) => {
       point('workers', workers, 'CPU ms per connection', await connecting(balancer, stage, connections));
+    });
+  }
+  for (const workers of [1, 2]) {
+    await withLbd({ ...stage, pinning: NOT_PINNED }, certificates, { ...LBD_SETTINGS, workers }, undefined, async (balancer) => {
+      point('workers', workers, 'CPU ms per connection, beside the load', await connecting(balancer, stage, connections));
     });
   }
   await withLbd(stage, certificates, LBD_SETTINGS, undefined, (balancer) =>

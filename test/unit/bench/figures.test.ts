@@ -58,6 +58,8 @@ test('a part that was measured takes the place of what was kept, and the others 
   const fresh = { ...reportWith({}), rounds: { planned: 0, completed: 0, memory: 0 }, scale };
   const both = keptWith({ ...before, scale: [], notFound: ['ghostunnel'] }, fresh);
   assert.deepEqual(both.peers, before.peers);
+  assert.deepEqual(Object.keys(both.versions), ['lbd', 'haproxy']);
+  assert.deepEqual(both.notFound, ['ghostunnel']);
   assert.deepEqual(both.rounds, before.rounds);
   assert.equal(both.ratiosToHaproxy.connections, 2);
   assert.deepEqual(both.scale, scale);
