@@ -6,6 +6,7 @@ import type { TargetGroup } from '../domain/model.ts';
 import { monotonicMs } from '../shared/clock.ts';
 import type { Change } from '../shared/memory/change-log.ts';
 import type { LaneWriter } from '../shared/memory/lane-writer.ts';
+import { MAX_SERVERS } from '../shared/memory/layout.ts';
 import { isLastResort, obstacleTo, PREFERENCES, type Preference, preferenceOf, type ServerView } from './server-view.ts';
 
 /** Whom a connection is for, as far as balancing may look at it. */
@@ -22,13 +23,11 @@ interface Tier {
   servers: readonly ServerView[];
 }
 
-/** Where a server is. */
-interface Place {
-  readonly pool: ServerPool;
-  /** undefined: it cannot be proposed now. */
-  tier: Tier | undefined;
-  position: number;
-}
+/** Where a server is in its pool, in one small integer: which tier proposes it, and as which of its servers. */
+type Place = number;
+/** No tier proposes it now. */
+const NOWHERE: Place = -1;
+const placeOf = (tier: number, position: number): Place => position * PREFERENCES.length + tier;
 
 /** Sorting so many servers anew takes microseconds: it is done as soon as something is known to have changed. */
 const FEW_SERVERS = 256;
@@ -92,10 +91,16 @@ export class ServerPool {
   }
 
   /** Something happened to the server at this place. */
-  note({ tier, position }: Place, change: Change): void {
-    if (change === 'standing') this.#stale = true;
-    else if (change === 'taken') tier?.balancer.taken(position);
-    else tier?.balancer.changed(position);
+  note(place: Place, change: Change): void {
+    if (change === 'standing') {
+      this.#stale = true;
+      return;
+    }
+    if (place === NOWHERE) return;
+    const balancer = this.#tiers[place % PREFERENCES.length]?.balancer;
+    const position = Math.floor(place / PREFERENCES.length);
+    if (change === 'taken') balancer?.taken(position);
+    else balancer?.changed(position);
   }
 
   /** Anything may have happened. */
@@ -135,16 +140,16 @@ export class ServerPool {
       const obstacle = obstacleTo(server, health);
       // A full one has room again at any moment, which nobody announces but its load.
       if (obstacle !== undefined && obstacle !== 'full') {
-        this.#follower.place(server.slot, undefined);
+        this.#follower.place(server.slot, NOWHERE);
         continue;
       }
       open[preferenceOf(server, health)].push(server);
       isStarting ||= server.share < 1;
     }
-    for (const tier of this.#tiers) {
+    for (const [index, tier] of this.#tiers.entries()) {
       tier.servers = open[tier.preference];
       tier.balancer.update(tier.servers, this.#rosters[ROSTER[tier.preference]]);
-      for (const [position, { slot }] of tier.servers.entries()) this.#follower.place(slot, tier, position);
+      for (const [position, { slot }] of tier.servers.entries()) this.#follower.place(slot, placeOf(index, position));
     }
     this.#stale = false;
     this.#nextStepMs = isStarting ? startedMs + Math.max(LEAST_STEP_MS, slowStartMs / SLOW_START_STEPS) : Number.POSITIVE_INFINITY;
@@ -157,7 +162,9 @@ export class ServerPool {
 export class PoolFollower {
   readonly #lane: LaneWriter;
   /** By slot. */
-  readonly #places: (Place | undefined)[] = [];
+  readonly #pools: (ServerPool | undefined)[] = [];
+  /** By slot, close together: each choice looks at some, of thousands of servers. */
+  readonly #places = new Int32Array(MAX_SERVERS).fill(NOWHERE);
 
   constructor(lane: LaneWriter) {
     this.#lane = lane;
@@ -165,31 +172,28 @@ export class PoolFollower {
 
   /** These servers are the pool's, none of them to be proposed yet. */
   follow(pool: ServerPool, servers: readonly ServerView[]): void {
-    for (const { slot } of servers) this.#places[slot] = { pool, tier: undefined, position: 0 };
+    for (const { slot } of servers) {
+      this.#pools[slot] = pool;
+      this.#places[slot] = NOWHERE;
+    }
   }
 
-  /** The server with this slot is proposed by this tier now, which knows it by its position; undefined: by none. */
-  place(slot: number, tier: Tier | undefined, position = 0): void {
-    const place = this.#places[slot];
-    if (place === undefined) return;
-    place.tier = tier;
-    place.position = position;
+  /** The server with this slot is at this place of its pool now. */
+  place(slot: number, place: Place): void {
+    this.#places[slot] = place;
   }
 
   forget(servers: readonly ServerView[]): void {
-    for (const { slot } of servers) this.#places[slot] = undefined;
+    for (const { slot } of servers) this.#pools[slot] = undefined;
   }
 
   catchUp(): void {
     const isWhole = this.#lane.changes.read(this.#note);
     if (isWhole) return;
-    for (const pool of new Set(this.#places.map((place) => place?.pool))) pool?.noteAll();
+    for (const pool of new Set(this.#pools)) pool?.noteAll();
   }
 
-  readonly #note = (slot: number, change: Change): void => {
-    const place = this.#places[slot];
-    place?.pool.note(place, change);
-  };
+  readonly #note = (slot: number, change: Change): void => this.#pools[slot]?.note(this.#places[slot] ?? NOWHERE, change);
 }
 
 function tiersOf({ algorithm, hashBalanceFactor }: TargetGroup): readonly Tier[] {
