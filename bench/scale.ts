@@ -20,6 +20,7 @@ export interface ScalePoint {
 
 const SIZES = [10, 100, 1_000, 10_000] as const;
 const CONNECTIONS = 400;
+const WORKER_WARM_UP = 1_500;
 const ACTIVE = 100;
 const ROUND_TRIPS = 20_000;
 const MESSAGE_BYTES = 100;
@@ -52,14 +53,16 @@ export async function measureScale(stage: Stage, certificates: CertificateFiles,
       point('clients', size, 'CPU ms per connection', await connecting(balancer, stage, connections));
     });
   }
+  // Each worker compiles its own code.
+  const warmUp = Math.min(WORKER_WARM_UP, most);
   for (const workers of [1, 2]) {
     await withLbd(stage, certificates, { ...LBD_SETTINGS, workers }, undefined, async (balancer) => {
-      point('workers', workers, 'CPU ms per connection', await connecting(balancer, stage, connections));
+      point('workers', workers, 'CPU ms per connection', await connecting(balancer, stage, connections, workers * warmUp));
     });
   }
   for (const workers of [1, 2]) {
     await withLbd({ ...stage, pinning: NOT_PINNED }, certificates, { ...LBD_SETTINGS, workers }, undefined, async (balancer) => {
-      point('workers', workers, 'CPU ms per connection, beside the load', await connecting(balancer, stage, connections));
+      point('workers', workers, 'CPU ms per connection, beside the load', await connecting(balancer, stage, connections, workers * warmUp));
     });
   }
   await withLbd(stage, certificates, LBD_SETTINGS, undefined, (balancer) =>
@@ -112,10 +115,11 @@ function roomFor(stage: Stage): number {
 }
 
 /** The median of three times, after one that is not counted. */
-async function connecting(balancer: Balancer, stage: Stage, count: number): Promise<number> {
-  const connect = async () => (await measureConnections(balancer, stage, { version: 'TLSv1.3', resume: false, count })).cpuMsPerUnit;
-  await connect();
-  return spreadOf([await connect(), await connect(), await connect()])?.median ?? Number.NaN;
+async function connecting(balancer: Balancer, stage: Stage, count: number, warmUp = count): Promise<number> {
+  const connect = async (connections: number) =>
+    (await measureConnections(balancer, stage, { version: 'TLSv1.3', resume: false, count: connections })).cpuMsPerUnit;
+  await connect(warmUp);
+  return spreadOf([await connect(count), await connect(count), await connect(count)])?.median ?? Number.NaN;
 }
 
 async function withServers(stage: Stage, count: number, meanwhile: (stage: Stage) => Promise<void>): Promise<void> {
