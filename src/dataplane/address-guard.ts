@@ -21,6 +21,12 @@ export function countNewlyBounded(previous: readonly Listener[], next: readonly 
   for (const { name, perAddress } of next) if (perAddress !== undefined && !bounded.has(name)) table.count(name, nowMs);
 }
 
+/** Why {@link enterAddress} would let nobody in from this address now; undefined: it would. Uses up nothing. */
+export function objectionToAddress({ name, perAddress }: Listener, source: bigint, table: AddressTable, nowMs: number): string | undefined {
+  const bound = perAddress && table.peek(name, countedAs(source), perAddress, nowMs).bound;
+  return bound && overText(source, bound, perAddress);
+}
+
 /** What {@link enterAddress} would say now, in words. Uses up nothing. @throws Refusal `address_limited` */
 export function peekAddress(name: string, perAddress: Bounds, source: bigint, table: AddressTable, nowMs: number): string {
   const { held, pending, bound } = table.peek(name, countedAs(source), perAddress, nowMs);
@@ -29,8 +35,12 @@ export function peekAddress(name: string, perAddress: Bounds, source: bigint, ta
 }
 
 function over(source: bigint, bound: AddressBound, bounds: Bounds): Refusal {
+  return new Refusal('address_limited', overText(source, bound, bounds), 'hold');
+}
+
+function overText(source: bigint, bound: AddressBound, bounds: Bounds): string {
   const burst = bound === 'connectionsPerSecond' ? `, burst ${bounds.burst}` : '';
-  return new Refusal('address_limited', `${countedText(source)} is over perAddress.${bound}: ${bounds[bound]}${burst}`, 'hold');
+  return `${countedText(source)} is over perAddress.${bound}: ${bounds[bound]}${burst}`;
 }
 
 /** One machine commonly has a whole /64 of IPv6 addresses. */

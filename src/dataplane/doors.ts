@@ -3,6 +3,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { formatAddress, type Listener } from '../domain/model.ts';
 import type { TlsMaterial } from '../domain/tls-material.ts';
 import { type OpenFailure, type Ports, placeOf } from '../shared/messages.ts';
+import { Gate } from './gate.ts';
 import { type Front, plainFront } from './plain-front.ts';
 import { offeredAlpn, type TlsFront } from './tls.ts';
 
@@ -13,6 +14,8 @@ export interface DoorsOptions {
   readonly ports: Ports;
   /** Takes whoever came on a listener that is served. */
   readonly accept: (socket: Socket, listener: string, front: Front) => void;
+  /** Whether who comes to this listener from this address is disconnected before it is accepted. */
+  readonly isClosedTo: (address: string, listener: string) => boolean;
   readonly createFront: (listener: Listener, material: TlsMaterial) => TlsFront;
   readonly log: { error(facts: object, message: string): void };
 }
@@ -132,7 +135,8 @@ export class Doors {
   }
 
   #openDoor(place: string, listener: Listener): Promise<Door> {
-    return openDoor(listener, this.#ports.get(place) ?? listener.address.port, this.#arrive);
+    const { isClosedTo } = this.#options;
+    return openDoor(listener, this.#ports.get(place) ?? listener.address.port, { arrive: this.#arrive, isClosedTo });
   }
 
   #serve(place: string, listener: Listener): void {
@@ -178,18 +182,25 @@ export class Doors {
   }
 }
 
-function openDoor(listener: Listener, port: number, arrive: (door: Door, socket: Socket) => void): Promise<Door> {
+interface Doorkeeper extends Pick<DoorsOptions, 'isClosedTo'> {
+  readonly arrive: (door: Door, socket: Socket) => void;
+}
+
+function openDoor(listener: Listener, port: number, { arrive, isClosedTo }: Doorkeeper): Promise<Door> {
   const { promise, resolve, reject } = Promise.withResolvers<Door>();
-  const server = createServer({ noDelay: true, keepAlive: true });
+  let door: Door | undefined;
+  const gate = new Gate((address) => door?.listener !== undefined && isClosedTo(address, door.listener));
+  const server = createServer({ noDelay: true, keepAlive: true, blockList: gate });
   server.once('error', reject);
   // Workers share the port.
   server.listen({ host: listener.address.host, port, reusePort: true }, () => {
     server.removeListener('error', reject);
     const address = server.address();
     const bound = typeof address === 'object' && address !== null ? address.port : 0;
-    const door: Door = { server, port: bound, listener: undefined, waiting: [], knocked: false };
-    server.on('connection', (socket: Socket) => arrive(door, socket));
-    resolve(door);
+    const opened: Door = { server, port: bound, listener: undefined, waiting: [], knocked: false };
+    door = opened;
+    server.on('connection', (socket: Socket) => arrive(opened, socket));
+    resolve(opened);
   });
   return promise;
 }

@@ -11,7 +11,11 @@ export class Refusal extends Error {
 
   /** `detail` goes into the connection's log line. */
   constructor(reason: RefusalReason, detail: string, manner: RefusalManner = 'reset') {
+    // Nobody reads where it was thrown, and to find out costs more than all the rest of a refusal.
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
     super(detail);
+    Error.stackTraceLimit = stackTraceLimit;
     this.name = 'Refusal';
     this.reason = reason;
     this.manner = manner;

@@ -43,6 +43,11 @@ export class Tarpit {
     return this.#held.size;
   }
 
+  /** One more would cost another its place. */
+  get isFull(): boolean {
+    return this.#held.size >= this.#options.most;
+  }
+
   /** Resets all of them now, and who comes from now on at once. */
   close(): void {
     this.#isClosed = true;

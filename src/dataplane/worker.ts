@@ -7,7 +7,7 @@ import { tryLending } from '../shared/lent-buffer.ts';
 import { AddressTable } from '../shared/memory/address-table.ts';
 import { ByteLines } from '../shared/memory/byte-lines.ts';
 import { LaneWriter } from '../shared/memory/lane-writer.ts';
-import { type ConnectionQuery, connectionId, type FromWorker, type ToWorker, type WorkerBirth } from '../shared/messages.ts';
+import type { ConnectionQuery, FromWorker, ToWorker, WorkerBirth } from '../shared/messages.ts';
 import { HostAddresses } from '../shared/upstream-addresses.ts';
 import { countNewlyBounded } from './address-guard.ts';
 import { Admission } from './admission.ts';
@@ -17,6 +17,7 @@ import { DelayedConnections } from './delayed-connections.ts';
 import { Doors } from './doors.ts';
 import { EventFeed } from './event-feed.ts';
 import { explain } from './explain.ts';
+import { AddressGate } from './gate.ts';
 import { KnownCertificates } from './known-certificates.ts';
 import { LiveConnections } from './live-connections.ts';
 import { createWorkerLog } from './log.ts';
@@ -27,6 +28,7 @@ import { ReadTurns } from './read-turns.ts';
 import { objectionTo } from './standing.ts';
 import { Tarpit } from './tarpit.ts';
 import { HandshakeBudget, offeredAlpn, TlsFront } from './tls.ts';
+import { tellTurnedAway } from './turned-away.ts';
 import { mergeSlots, View } from './view.ts';
 import { WaitingRoom } from './waiting-room.ts';
 
@@ -103,10 +105,18 @@ class Worker {
       leave: (socket) => this.#leave(socket),
       tarpit: new Tarpit({ nowMs: monotonicMs, most: Math.min(MOST_HELD, Math.floor(birth.maxConnections / 16)) }),
     };
+    const gate = new AddressGate({
+      addresses: this.#addresses,
+      tarpit: this.#context.tarpit,
+      nowMs: monotonicMs,
+      listenerNamed: (name) => this.#view.listener(name),
+      tell: (who) => tellTurnedAway(who, this.#context),
+    });
     this.#doors = new Doors({
       material: birth.tls,
       ports: birth.ports,
       accept: (socket, listener, front) => this.#accept(socket, listener, front),
+      isClosedTo: (address, listener) => gate.isClosedTo(address, listener),
       createFront: (listener, material) => new TlsFront({ material, alpn: offeredAlpn(listener), ...this.#context.headers }),
       log: this.#context.log,
     });
@@ -143,17 +153,9 @@ class Worker {
   }
 
   #turnAway(socket: Socket, listener: string): void {
-    this.#lane.countReason('overloaded');
-    this.#lane.listeners.countRefused(this.#view.slots.listeners.get(listener));
-    const number = this.#lane.nextNumber();
-    const id = connectionId(this.#lane.lane, number);
     const remote = `${socket.remoteAddress}:${socket.remotePort}`;
     const detail = `this worker holds ${this.#sockets.size} connections, as many as the open-file limit allows`;
-    const facts = { id, listener, remote };
-    this.#context.log.warn({ reason: 'overloaded', ...facts, bytesUp: 0, bytesDown: 0, detail, durationMs: 0 }, 'connection refused');
-    const unknown = { via: '', clientId: '', fingerprint: '', identity: '', group: '', server: '', openedAtMs: undefined };
-    const connection = { ...facts, number, ...unknown, bytesFromClient: 0, bytesToClient: 0 };
-    this.#events.add(() => ({ kind: 'refused', atMs: Date.now(), connection, reason: 'overloaded', detail }));
+    tellTurnedAway({ reason: 'overloaded', listener, remote, detail }, this.#context);
     socket.on('error', () => undefined);
     socket.resetAndDestroy();
   }

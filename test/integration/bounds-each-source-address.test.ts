@@ -4,7 +4,10 @@ import { connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { addressBits } from '../../src/domain/cidr.ts';
 import { proxyHeaderV1 } from '../../src/domain/proxy-protocol.ts';
+import { AdminServiceService as rpc } from '../../src/gen/lb/admin/v1/admin.ts';
+import { ask } from '../support/admin-server.ts';
 import { applyConfig, configWith } from '../support/apply-config.ts';
+import { createTestCa } from '../support/certificates.ts';
 import { startDaemon } from '../support/daemon.ts';
 import { adminOf } from '../support/daemon-clients.ts';
 import { echoServer } from '../support/echo-servers.ts';
@@ -77,6 +80,36 @@ test('who is over is logged at once, held for a while, and reset; at once when t
   // The one that is served has not been touched, and is what the stop waits for.
   served.socket.end();
   await stopped;
+});
+
+test('where no more can be held, who is over is disconnected before there is a socket, counted and logged; others are let in', async (t) => {
+  const upstream = await echoServer(t);
+  // So few files that none is there for holding.
+  const daemon = await startDaemon(t, {
+    ca: await createTestCa(),
+    before: 'ulimit -n 64',
+    config: {
+      workers: 1,
+      listenAddress: undefined,
+      listeners: [{ name: 'main', address: '127.0.0.1:0', plain: true, perAddress: { concurrentConnections: 1 } }],
+      targetGroups: [uncheckedGroup('web', [upstream.address])],
+      clients: [{ clientId: 'lan', match: { cidr: '127.0.0.0/8' }, allowedTargetGroup: 'web' }],
+    },
+  });
+  await tcpClient(t, daemon.port);
+  await upstream.acceptedAtLeast(1);
+  const refused = connect(daemon.port, '127.0.0.1').on('error', () => undefined);
+  t.after(() => refused.destroy());
+  await new Promise((resolve) => refused.resume().once('close', resolve));
+  const line = await daemon.waitForLog(({ reason }) => reason === 'address_limited');
+  // A socket would know the port.
+  assert.deepEqual([line.remote, line.listener], ['127.0.0.1', 'main']);
+  assert.match(String(line.detail), /over perAddress\.concurrentConnections: 1$/);
+  const dropped = await ask(adminOf(t, daemon), rpc.getDroppedRequests, { clientId: '' });
+  assert.deepEqual(dropped.byReason, [{ reason: 'address_limited', count: 1n, refused: true }]);
+  const other = connect({ port: daemon.port, host: '127.0.0.1', localAddress: '127.0.0.2' }).on('error', () => undefined);
+  t.after(() => other.destroy());
+  await upstream.acceptedAtLeast(2);
 });
 
 test('new connections of one address are bounded by a bucket, and Explain says so', async (t) => {

@@ -1,0 +1,36 @@
+/** Connections that are refused before anything is done for them: their part of the log, the counters and what watchers see. */
+import type { Logger } from 'pino';
+import type { RefusalReason } from '../domain/reasons.ts';
+import type { LaneWriter } from '../shared/memory/lane-writer.ts';
+import { connectionId } from '../shared/messages.ts';
+import type { EventFeed } from './event-feed.ts';
+import type { View } from './view.ts';
+
+export interface TurnedAway {
+  readonly reason: RefusalReason;
+  readonly listener: string;
+  /** As far as it is known. */
+  readonly remote: string;
+  readonly detail: string;
+}
+
+export interface TurnedAwayContext {
+  readonly lane: LaneWriter;
+  readonly events: EventFeed;
+  readonly log: Logger;
+  readonly view: () => View;
+  readonly wallMs: () => number;
+}
+
+/** Tells of it. */
+export function tellTurnedAway({ reason, listener, remote, detail }: TurnedAway, context: TurnedAwayContext): void {
+  const { lane, events, log, view, wallMs } = context;
+  lane.countReason(reason);
+  lane.listeners.countRefused(view().slots.listeners.get(listener));
+  const number = lane.nextNumber();
+  const facts = { id: connectionId(lane.lane, number), listener, remote };
+  log.warn({ reason, ...facts, bytesUp: 0, bytesDown: 0, detail, durationMs: 0 }, 'connection refused');
+  const unknown = { via: '', clientId: '', fingerprint: '', identity: '', group: '', server: '', openedAtMs: undefined };
+  const connection = { ...facts, number, ...unknown, bytesFromClient: 0, bytesToClient: 0 };
+  events.add(() => ({ kind: 'refused', atMs: wallMs(), connection, reason, detail }));
+}
