@@ -19,8 +19,10 @@ export interface ScalePoint {
 }
 
 const SIZES = [10, 100, 1_000, 10_000] as const;
-const CONNECTIONS = 400;
-const WORKER_WARM_UP = 1_500;
+const CONNECTIONS = 300;
+const ROUNDS = 5;
+/** Of each worker, which compiles code of its own, in so many times what is measured then. */
+const WARM_UP = 3;
 const ACTIVE = 100;
 const ROUND_TRIPS = 20_000;
 const MESSAGE_BYTES = 100;
@@ -41,36 +43,32 @@ export async function measureScale(stage: Stage, certificates: CertificateFiles,
     stage.say(`${size} ${of}: ${short(value)} ${figure}`);
   };
 
-  for (const size of sizes) {
-    await withServers(stage, size, async (crowd) => {
-      await withLbd(crowd, certificates, LBD_SETTINGS, crowd.servers.addresses, async (balancer) => {
-        point('servers', size, 'CPU ms per connection', await connecting(balancer, crowd, connections));
-      });
-    });
-  }
-  for (const size of sizes) {
-    await withLbd(stage, certificates, { ...LBD_SETTINGS, clients: size }, undefined, async (balancer) => {
-      point('clients', size, 'CPU ms per connection', await connecting(balancer, stage, connections));
-    });
-  }
-  // Each worker compiles its own code.
-  const warmUp = Math.min(WORKER_WARM_UP, most);
-  for (const workers of [1, 2]) {
-    await withLbd(stage, certificates, { ...LBD_SETTINGS, workers }, undefined, async (balancer) => {
-      point('workers', workers, 'CPU ms per connection', await connecting(balancer, stage, connections, workers * warmUp));
-    });
-  }
-  for (const workers of [1, 2]) {
-    await withLbd({ ...stage, pinning: NOT_PINNED }, certificates, { ...LBD_SETTINGS, workers }, undefined, async (balancer) => {
-      point('workers', workers, 'CPU ms per connection, beside the load', await connecting(balancer, stage, connections, workers * warmUp));
-    });
-  }
-  await withLbd(stage, certificates, LBD_SETTINGS, undefined, (balancer) =>
-    growIdle(balancer, stage, Math.min(most, roomFor(stage)), point),
-  );
+  const start = (settings: Partial<LbdSettings>, on: Stage = stage) => bringUpLbd(on, certificates, { ...LBD_SETTINGS, ...settings });
+  const compare = (of: ScalePoint['of'], figure: string, candidates: readonly Candidate[]) =>
+    compareConnecting(candidates, connections, (size, value) => point(of, size, figure, value));
+
+  const crowds = await inTurn(sizes, async (size) => {
+    const crowd = { ...stage, servers: await startServers(stage.children, size, stage.pinning.load) };
+    return { size, stage: crowd, balancer: await start({}, crowd) };
+  });
+  await compare('servers', 'CPU ms per connection', crowds);
+  await inTurn(crowds, ({ stage: { servers } }) => servers.end());
+  const knowing = await inTurn(sizes, async (size) => ({ size, stage, balancer: await start({ clients: size }) }));
+  await compare('clients', 'CPU ms per connection', knowing);
+  const working = await inTurn([1, 2], async (workers) => ({ size: workers, workers, stage, balancer: await start({ workers }) }));
+  await compare('workers', 'CPU ms per connection', working);
+  const everywhere = { ...stage, pinning: NOT_PINNED };
+  const spread = await inTurn([1, 2], async (workers) => ({
+    size: workers,
+    workers,
+    stage,
+    balancer: await start({ workers }, everywhere),
+  }));
+  await compare('workers', 'CPU ms per connection, beside the load', spread);
+  await withLbd(stage, certificates, LBD_SETTINGS, (balancer) => growIdle(balancer, stage, Math.min(most, roomFor(stage)), point));
   await withServers(stage, Math.min(most, PROBED_SERVERS), async (crowd) => {
     const settings = { ...LBD_SETTINGS, probeEveryMs: PROBE_EVERY_MS };
-    await withLbd(crowd, certificates, settings, crowd.servers.addresses, async (balancer) => {
+    await withLbd(crowd, certificates, settings, async (balancer) => {
       await wait(WATCHED_MS);
       const before = cpuMs(balancer.pid);
       await wait(WATCHED_MS);
@@ -114,12 +112,40 @@ function roomFor(stage: Stage): number {
   return room;
 }
 
-/** The median of three times, after one that is not counted. */
-async function connecting(balancer: Balancer, stage: Stage, count: number, warmUp = count): Promise<number> {
-  const connect = async (connections: number) =>
+/** An lbd of one size, and where it is. */
+interface Candidate {
+  readonly size: number;
+  readonly workers?: number;
+  readonly stage: Stage;
+  readonly balancer: Balancer;
+}
+
+/** The median at each over some rounds in which they take turns, so that what else the machine does meets all of them; ends them. */
+async function compareConnecting(
+  candidates: readonly Candidate[],
+  count: number,
+  tell: (size: number, value: number) => void,
+): Promise<void> {
+  const connect = async ({ balancer, stage }: Candidate, connections: number) =>
     (await measureConnections(balancer, stage, { version: 'TLSv1.3', resume: false, count: connections })).cpuMsPerUnit;
-  await connect(warmUp);
-  return spreadOf([await connect(count), await connect(count), await connect(count)])?.median ?? Number.NaN;
+  await inTurn(candidates, (each) => connect(each, count * WARM_UP * (each.workers ?? 1)));
+  const costs = candidates.map((): number[] => []);
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const [index, each] of candidates.entries()) costs[index]?.push(await connect(each, count));
+  }
+  for (const [index, { size }] of candidates.entries()) tell(size, spreadOf(costs[index] ?? [])?.median ?? Number.NaN);
+  await inTurn(candidates, ({ balancer }) => balancer.end());
+}
+
+/** One after the other. */
+async function inTurn<T, R>(all: readonly T[], act: (each: T) => Promise<R>): Promise<readonly R[]> {
+  const results: R[] = [];
+  for (const each of all) results.push(await act(each));
+  return results;
+}
+
+function bringUpLbd(stage: Stage, certificates: CertificateFiles, settings: LbdSettings): Promise<Balancer> {
+  return bringUp('lbd', (surroundings) => startLbd(surroundings, settings), stage, { certificates, resumption: false });
 }
 
 async function withServers(stage: Stage, count: number, meanwhile: (stage: Stage) => Promise<void>): Promise<void> {
@@ -132,11 +158,9 @@ async function withLbd(
   stage: Stage,
   certificates: CertificateFiles,
   settings: LbdSettings,
-  servers: readonly string[] | undefined,
   meanwhile: (balancer: Balancer) => Promise<void>,
 ): Promise<void> {
-  const casting = { certificates, resumption: false, ...(servers === undefined ? {} : { servers }) };
-  const balancer = await bringUp('lbd', (surroundings) => startLbd(surroundings, settings), stage, casting);
+  const balancer = await bringUpLbd(stage, certificates, settings);
   await meanwhile(balancer);
   await balancer.end();
 }
