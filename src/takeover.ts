@@ -76,6 +76,7 @@ export async function awaitSuccessor(path: string, predecessor: Predecessor, log
   });
   // Who may write to it may end this lbd.
   chmodSync(path, 0o600);
+  log.info({ path }, 'another lbd can take over');
   return { close: () => server.close() };
 }
 

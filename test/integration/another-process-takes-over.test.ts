@@ -9,7 +9,7 @@ import { SqliteStore } from '../../src/controlplane/store/sqlite.ts';
 import { Client, CloseMode, RevokeCertificateRequest, AdminServiceService as rpc } from '../../src/gen/lb/admin/v1/admin.ts';
 import { ask, refused } from '../support/admin-server.ts';
 import { createTestCa } from '../support/certificates.ts';
-import { type DaemonOptions, launchDaemon, startDaemon } from '../support/daemon.ts';
+import { type DaemonOptions, launchDaemon, type ReadyDaemon, startDaemon } from '../support/daemon.ts';
 import { adminOf, connectTo, roundTrip } from '../support/daemon-clients.ts';
 import { echoServer, hashSinkServer } from '../support/echo-servers.ts';
 import { freePort } from '../support/free-port.ts';
@@ -129,7 +129,8 @@ test('a successor that cannot have a port leaves a state that can still be chang
 });
 
 /** Takes the state over as a successor does, changes it, and is gone before it serves. */
-async function dieAfterStoring({ folder = assert.fail() }: DaemonOptions, change: Wanted): Promise<void> {
+async function dieAfterStoring(running: ReadyDaemon, { folder = assert.fail() }: DaemonOptions, change: Wanted): Promise<void> {
+  await running.waitForLog(({ msg }) => msg === 'another lbd can take over');
   const socket = connect(path.join(folder, 'takeover.sock'));
   socket.write('take over\n');
   const [answer] = await once(socket, 'data');
@@ -146,7 +147,7 @@ test('a successor that dies after storing its changes has them taken in by the o
   const targetGroups = [{ name: 'web', upstreamServers: [(await echoServer(t)).address], healthCheck: { type: 'none' } }];
   const running = await startDaemon(t, { ...options, config: { ...options.config, targetGroups } });
   await roundTrip(connectTo(t, running, await ca.issue({ cn: 'gone' })), 'hello');
-  await dieAfterStoring(options, { kind: 'removeClient', clientId: 'gone' });
+  await dieAfterStoring(running, options, { kind: 'removeClient', clientId: 'gone' });
   await running.waitForLog(({ msg }) => msg === 'took in what the other lbd has stored');
   await running.waitForLog(({ msg }) => msg === 'the admin API and the metrics are back');
   const closed = await running.waitForLog(({ msg }) => msg === 'connection closed');
@@ -167,7 +168,7 @@ test('changes stored by a successor that this lbd cannot serve refuse its own ch
   await once(taken, 'listening');
   t.after(() => taken.close());
   const { port } = taken.address() as AddressInfo;
-  await dieAfterStoring(options, ({ listeners }) => ({
+  await dieAfterStoring(running, options, ({ listeners }) => ({
     kind: 'setListeners',
     listeners: listeners.map((listener) => ({ ...listener, address: { host: '127.0.0.1', port } })),
   }));
