@@ -21,10 +21,15 @@ export function countNewlyBounded(previous: readonly Listener[], next: readonly 
   for (const { name, perAddress } of next) if (perAddress !== undefined && !bounded.has(name)) table.count(name, nowMs);
 }
 
-/** Why {@link enterAddress} would let nobody in from this address now; undefined: it would. Uses up nothing. */
-export function objectionToAddress({ name, perAddress }: Listener, source: bigint, table: AddressTable, nowMs: number): string | undefined {
+/** Says why {@link enterAddress} would let nobody in from this address now; undefined: it would. Uses up nothing. */
+export function objectionToAddress(
+  { name, perAddress }: Listener,
+  source: bigint,
+  table: AddressTable,
+  nowMs: number,
+): (() => string) | undefined {
   const bound = perAddress && table.peek(name, countedAs(source), perAddress, nowMs).bound;
-  return bound && overText(source, bound, perAddress);
+  return bound && (() => overText(source, bound, perAddress));
 }
 
 /** What {@link enterAddress} would say now, in words. Uses up nothing. @throws Refusal `address_limited` */

@@ -11,7 +11,8 @@ export interface TurnedAway {
   readonly listener: string;
   /** As far as it is known. */
   readonly remote: string;
-  readonly detail: string;
+  /** Asked for where somebody reads it. */
+  readonly detail: () => string;
 }
 
 export interface TurnedAwayContext {
@@ -22,6 +23,8 @@ export interface TurnedAwayContext {
   readonly wallMs: () => number;
 }
 
+const UNKNOWN = { via: '', clientId: '', fingerprint: '', identity: '', group: '', server: '', openedAtMs: undefined };
+
 /** Tells of it. */
 export function tellTurnedAway({ reason, listener, remote, detail }: TurnedAway, context: TurnedAwayContext): void {
   const { lane, events, log, view, wallMs } = context;
@@ -29,8 +32,11 @@ export function tellTurnedAway({ reason, listener, remote, detail }: TurnedAway,
   lane.listeners.countRefused(view().slots.listeners.get(listener));
   const number = lane.nextNumber();
   const facts = { id: connectionId(lane.lane, number), listener, remote };
-  log.warn({ reason, ...facts, bytesUp: 0, bytesDown: 0, detail, durationMs: 0 }, 'connection refused');
-  const unknown = { via: '', clientId: '', fingerprint: '', identity: '', group: '', server: '', openedAtMs: undefined };
-  const connection = { ...facts, number, ...unknown, bytesFromClient: 0, bytesToClient: 0 };
-  events.add(() => ({ kind: 'refused', atMs: wallMs(), connection, reason, detail }));
+  if (log.isLevelEnabled('warn')) {
+    log.warn({ reason, ...facts, bytesUp: 0, bytesDown: 0, detail: detail(), durationMs: 0 }, 'connection refused');
+  }
+  events.add(() => {
+    const connection = { ...facts, number, ...UNKNOWN, bytesFromClient: 0, bytesToClient: 0 };
+    return { kind: 'refused', atMs: wallMs(), connection, reason, detail: detail() };
+  });
 }

@@ -154,7 +154,7 @@ class Worker {
 
   #turnAway(socket: Socket, listener: string): void {
     const remote = `${socket.remoteAddress}:${socket.remotePort}`;
-    const detail = `this worker holds ${this.#sockets.size} connections, as many as the open-file limit allows`;
+    const detail = () => `this worker holds ${this.#sockets.size} connections, as many as the open-file limit allows`;
     tellTurnedAway({ reason: 'overloaded', listener, remote, detail }, this.#context);
     socket.on('error', () => undefined);
     socket.resetAndDestroy();

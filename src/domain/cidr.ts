@@ -1,3 +1,4 @@
+import { isIPv4 } from 'node:net';
 import { parseAddress } from './address.ts';
 
 /** A network: the first `prefix` bits of an address. IPv4 stands as IPv4-mapped IPv6, so that both kinds compare alike. */
@@ -26,6 +27,8 @@ export function parseCidr(text: string): Network | { readonly problem: string } 
 
 /** The 128 bits of an IP address, IPv4 as IPv4-mapped IPv6; undefined when the text is none. A zone (`%eth0`) is not looked at. */
 export function addressBits(text: string): bigint | undefined {
+  // The common case, and one that a flood of connections has again and again.
+  if (isIPv4(text)) return (0xffffn << 32n) | BigInt(text.split('.').reduce((bits, part) => bits * 256 + Number(part), 0));
   const host = text.replace(/%.*$/, '');
   const isIpv6 = host.includes(':');
   const parsed = parseAddress(isIpv6 ? `[${host}]:1` : `${host}:1`);
