@@ -47,14 +47,19 @@ export interface Peer {
 /** Resolves when the port takes connections. @throws Error with what the process said, when it ends or takes too long. */
 export async function listening(name: string, child: Child, port: number): Promise<Child> {
   const deadline = Date.now() + READY_WITHIN_MS;
+  const fail = async (how: string) => {
+    await child.end();
+    throw new Error(`${name} ${how}: ${child.said().trim()}`);
+  };
+  const hasEnded = () => child.process.exitCode !== null || child.process.signalCode !== null;
   while (!(await accepts(port))) {
-    const ended = child.process.exitCode !== null || child.process.signalCode !== null;
-    if (ended || Date.now() > deadline) {
-      await child.end();
-      throw new Error(`${name} ${ended ? 'ended' : 'did not listen in time'}: ${child.said().trim()}`);
-    }
+    if (hasEnded()) await fail('ended');
+    if (Date.now() > deadline) await fail('did not listen in time');
     await wait(20);
   }
+  // Another program may have taken the port, and answered in its place.
+  await wait(20);
+  if (hasEnded()) await fail('ended');
   return child;
 }
 
