@@ -36,6 +36,8 @@ const program = new Command('bench')
         ? folder !== undefined && output.length === 2
         : output.length === 1 && (form === 'table' || form === 'json' || form === 'docs');
     if (!known) program.error('error: --output is table, json, svg DIR, or docs');
+    const left = parts === PARTS ? undefined : parts.find((part) => part !== 'rounds');
+    if (quick && left !== undefined) program.error(`error: --quick measures rounds only, and not ${left}`);
     const most = smallest ? SMALLEST : quick ? QUICK : FULL;
     const amounts = onlyParts({ ...most, rounds: rounds ?? most.rounds }, parts);
     const say = (line: string) => void process.stderr.write(`${line}\n`);

@@ -6,6 +6,7 @@
 import { Duplex } from 'node:stream';
 import { createServer, type TLSSocket } from 'node:tls';
 import type { TlsMaterial } from '../domain/tls-material.ts';
+import { verificationErrorOf } from '../shared/hidden-node.ts';
 import type { CertificateChain } from './certificate-chain.ts';
 import { clientThatOnlyPresents } from './presenting-client.ts';
 import { Refusal } from './refusal.ts';
@@ -57,16 +58,12 @@ function verdictIn(socket: TLSSocket, error: Error, chain: CertificateChain, mat
   return problem === undefined ? undefined : untrusted(problem, chain, material);
 }
 
-/**
- * What Node.js puts into `authorizationError` once a handshake is complete, from where it takes it (lib/internal/tls/wrap.js,
- * onServerSocketSecure): this handshake never is. Undefined: the chain is good.
- */
+/** The code that the chain was refused with; undefined: it is good. */
 function verificationProblem(socket: TLSSocket): string | undefined {
-  const handle: unknown = Reflect.get(socket, 'ssl');
-  if (typeof handle !== 'object' || handle === null || !('verifyError' in handle) || typeof handle.verifyError !== 'function') {
+  const problem = verificationErrorOf(socket);
+  if (problem === undefined) {
     throw new Error(`this Node.js (${process.version}) does not say how a certificate was judged before the handshake is complete`);
   }
-  const problem: unknown = handle.verifyError();
-  if (problem === null || problem === undefined) return undefined;
+  if (problem === null) return undefined;
   return problem instanceof Error && 'code' in problem ? String(problem.code) : String(problem);
 }

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Server } from 'node:tls';
 import { isHonoured, type SessionTickets, type TicketKey } from '../domain/session-tickets.ts';
+import { ticketContextOf } from '../shared/hidden-node.ts';
 
 const NOT_HONOURED = 0;
 const HONOURED = 1;
@@ -17,7 +18,10 @@ type TicketVerdict = readonly [verdict: number, hmac: Buffer, aes: Buffer, name:
 export function honourTickets(server: Server, { keys, turningPointsMs }: SessionTickets, wallMs: () => number): void {
   const [newest] = keys;
   if (newest === undefined) throw new Error('there is no key for session tickets');
-  const context = nativeContext(server);
+  const context = ticketContextOf<TicketVerdict>(server);
+  if (context === undefined) {
+    throw new Error(`this Node.js (${process.version}) does not let session tickets have several keys; set sessionTickets: false`);
+  }
   context.onticketkeycallback = (name, _iv, isNew) => {
     if (isNew) return verdict(HONOURED, newest, randomBytes(16));
     const key = keys.find((each) => partsOf(each).name.equals(name));
@@ -39,26 +43,4 @@ function partsOf({ bytes }: TicketKey) {
     hmac: Buffer.from(buffer, byteOffset + 16, 16),
     aes: Buffer.from(buffer, byteOffset + 32, 16),
   };
-}
-
-interface NativeContext {
-  onticketkeycallback: (name: Buffer, iv: Buffer, isNew: boolean) => TicketVerdict;
-  enableTicketKeyCallback(): void;
-}
-
-/** The object behind a server's contexts (lib/internal/tls/wrap.js, setSecureContext), which has the callback of OpenSSL. */
-function nativeContext(server: Server): NativeContext {
-  const shared: unknown = Reflect.get(server, '_sharedCreds');
-  const context: unknown = typeof shared === 'object' && shared !== null ? Reflect.get(shared, 'context') : undefined;
-  if (isNativeContext(context)) return context;
-  throw new Error(`this Node.js (${process.version}) does not let session tickets have several keys; set sessionTickets: false`);
-}
-
-function isNativeContext(context: unknown): context is NativeContext {
-  return (
-    typeof context === 'object' &&
-    context !== null &&
-    'enableTicketKeyCallback' in context &&
-    typeof context.enableTicketKeyCallback === 'function'
-  );
 }

@@ -1,10 +1,11 @@
 /**
  * Reads that need no buffer of their own: a thread reads all its sockets into one, and passes on what it read before it reads again. What
- * this relies on inside Node.js is here alone, and {@link tryLending} tries it out.
+ * this relies on inside Node.js is in hidden-node.ts, and {@link tryLending} tries it out.
  */
-import { connect, Socket, type TcpNetConnectOpts } from 'node:net';
+import { connect, type Socket, type TcpNetConnectOpts } from 'node:net';
 import { duplexPair } from 'node:stream';
 import { connect as connectTls, createServer, TLSSocket } from 'node:tls';
+import { readInto } from './hidden-node.ts';
 
 /** Twice what Node.js reads at once from other sockets, and no more than TLS sends at once: bytes in larger pieces cost less. */
 const LENT = Buffer.allocUnsafeSlow(128 * 1024);
@@ -18,11 +19,6 @@ let gatheredBytes = 0;
 /** Gives on what is gathered; undefined: nothing is. */
 let giveOn: (() => void) | undefined;
 let willGiveOn = false;
-
-/** Where a socket has what net.connect() was given as `onread`; to a server's TLS sockets it cannot be given. */
-const ONREAD = Object.getOwnPropertySymbols(new Socket());
-const ONREAD_BUFFER = ONREAD.find(({ description }) => description === 'kBuffer');
-const ONREAD_CALLBACK = ONREAD.find(({ description }) => description === 'kBufferCb');
 
 let works = false;
 
@@ -49,16 +45,13 @@ export function lendReads(socket: TLSSocket, isHeld: () => boolean): void {
 }
 
 function readIntoLent(socket: TLSSocket, isHeld: () => boolean): void {
-  const handle: unknown = Reflect.get(socket, '_handle');
-  if (!takesBuffers(handle) || ONREAD_BUFFER === undefined || ONREAD_CALLBACK === undefined) return;
   const give = () => {
     const chunk = gathered.subarray(0, gatheredBytes);
     gatheredBytes = 0;
     giveOn = undefined;
     if (!socket.destroyed) socket.emit('data', chunk);
   };
-  Reflect.set(socket, ONREAD_BUFFER, LENT);
-  Reflect.set(socket, ONREAD_CALLBACK, (bytes: number): boolean => {
+  const take = (bytes: number): boolean => {
     // What waits in the stream goes first.
     if (socket.readableLength > 0 || isHeld()) return socket.push(Buffer.from(LENT.subarray(0, bytes)));
     if (giveOn !== give || gatheredBytes + bytes > gathered.length) giveOn?.();
@@ -68,8 +61,8 @@ function readIntoLent(socket: TLSSocket, isHeld: () => boolean): void {
     if (bytes < RECORD_BYTES || gatheredBytes === gathered.length) give();
     else giveOnThisTurn();
     return true;
-  });
-  handle.useUserBuffer(LENT);
+  };
+  if (!readInto(socket, LENT, take)) return;
   socket.prependListener('end', () => {
     if (giveOn === give) give();
   });
@@ -82,10 +75,6 @@ function giveOnThisTurn(): void {
     willGiveOn = false;
     giveOn?.();
   });
-}
-
-function takesBuffers(handle: unknown): handle is { useUserBuffer(buffer: Uint8Array): void } {
-  return typeof handle === 'object' && handle !== null && 'useUserBuffer' in handle && typeof handle.useUserBuffer === 'function';
 }
 
 /** The chunk for keeps: a copy if it is lent. */
