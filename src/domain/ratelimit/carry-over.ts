@@ -1,6 +1,6 @@
 import { limiterFor } from './algorithms.ts';
 import type { Cells } from './limiter.ts';
-import type { Past } from './past.ts';
+import { type Past, withoutFuture } from './past.ts';
 import type { RateRule } from './rate-rule.ts';
 
 /**
@@ -15,7 +15,7 @@ import type { RateRule } from './rate-rule.ts';
  * than it may have admitted is shut for at most one of its windows.
  */
 export function carryOver(from: RateRule, cells: Cells, to: RateRule, nowMs: number): Float64Array {
-  return resumed(to, limiterFor(from).past(cells, nowMs));
+  return resumed(to, seenIn(from, cells, nowMs));
 }
 
 /**
@@ -23,9 +23,14 @@ export function carryOver(from: RateRule, cells: Cells, to: RateRule, nowMs: num
  * now, so `to` admits nobody before the first of it comes back.
  */
 export function carryOverUnseen(from: RateRule, cells: Cells, to: RateRule, nowMs: number): Float64Array {
-  const seen = limiterFor(from).past(cells, nowMs);
+  const seen = seenIn(from, cells, nowMs);
   const newestMs = Math.max(nowMs, seen[0]?.newestMs ?? 0);
   return resumed(to, [{ count: Math.max(to.limit, to.burst), newestMs, spacingMs: 0 }, ...seen]);
+}
+
+/** Who has been given a later time keeps it, and counts as of now: by the new rule nobody waits for those that the old one made wait. */
+function seenIn(from: RateRule, cells: Cells, nowMs: number): Past {
+  return withoutFuture(limiterFor(from).past(cells, nowMs), nowMs);
 }
 
 function resumed(to: RateRule, past: Past): Float64Array {

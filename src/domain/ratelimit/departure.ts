@@ -1,5 +1,5 @@
 /** A limit that makes connections wait: each is given the moment at which it goes, before it waits for it. */
-import { LATEST_DEPARTURE, type LimitState, limiterInForce, peekLimit, type RevisedLimit } from './limit-state.ts';
+import { isCountedBy, LATEST_DEPARTURE, type LimitState, limiterInForce, peekLimit, type RevisedLimit } from './limit-state.ts';
 import type { Verdict } from './limiter.ts';
 
 /** How far ahead departures are given. */
@@ -29,7 +29,7 @@ export function takeDeparture(state: LimitState, limit: RevisedLimit, bounds: De
 
 /** What {@link takeDeparture} would give. Changes nothing. */
 export function peekDeparture(state: LimitState, limit: RevisedLimit, bounds: DepartureBounds, nowMs: number): Departure {
-  const fromMs = earliest(state, nowMs);
+  const fromMs = isCountedBy(state, limit) ? earliest(state, nowMs) : nowMs;
   return departureAt(afterVerdict(peekLimit(state, limit, fromMs), fromMs), limit, bounds, nowMs);
 }
 

@@ -53,8 +53,9 @@ export function edit(state: LimitState, limit: RevisedLimit, nowMs: number): Lim
   const counted = ruleIn(state.terms);
   if (!isSame(counted, limit.rule)) {
     const carried = carryOver(counted, state.cells, limit.rule, nowMs);
-    if (carried.length > state.cells.length) return stateWith(limit, carried, latestDeparture(state.terms));
+    if (carried.length > state.cells.length) return stateWith(limit, carried, latestDeparture(state.terms, nowMs));
     fill(state.cells, carried);
+    state.terms[LATEST_DEPARTURE] = latestDeparture(state.terms, nowMs);
   }
   writeTerms(state.terms, limit);
   return undefined;
@@ -69,7 +70,7 @@ export function editUnseen({ terms, cells }: LimitState, limit: RevisedLimit, no
   // A log may take over more admissions than its limit is.
   const hasRoom = limit.rule.algorithm !== 'slidingWindowLog' && limit.limiter.words <= cells.length;
   if (hasRoom || isSame(counted, limit.rule)) return undefined;
-  return stateWith(limit, carryOverUnseen(counted, cells, limit.rule, nowMs), latestDeparture(terms));
+  return stateWith(limit, carryOverUnseen(counted, cells, limit.rule, nowMs), latestDeparture(terms, nowMs));
 }
 
 /**
@@ -91,6 +92,11 @@ export function peekLimit({ terms, cells }: LimitState, limit: RevisedLimit, now
   if (isSame(counted, limit.rule)) return limit.limiter.peek(cells, nowMs);
   if ((terms[REVISION] ?? 0) > limit.revision) return limiterFor(counted).peek(cells, nowMs);
   return limit.limiter.peek(carryOver(counted, cells, limit.rule, nowMs), nowMs);
+}
+
+/** True when the cells are counted by this rule: what they say of times to come holds for it. */
+export function isCountedBy({ terms }: LimitState, { rule }: RevisedLimit): boolean {
+  return isSame(ruleIn(terms), rule);
 }
 
 /** True when the state is as if nobody had ever come. */
@@ -116,8 +122,9 @@ function isSame(one: RateRule, other: RateRule): boolean {
   return one.algorithm === other.algorithm && one.limit === other.limit && one.windowMs === other.windowMs && one.burst === other.burst;
 }
 
-function latestDeparture(terms: Cells): number {
-  return terms[LATEST_DEPARTURE] ?? NO_DEPARTURE;
+/** By another rule nobody waits for departures that are still to come. */
+function latestDeparture(terms: Cells, nowMs: number): number {
+  return Math.min(terms[LATEST_DEPARTURE] ?? NO_DEPARTURE, nowMs);
 }
 
 function stateWith(limit: RevisedLimit, cells: Float64Array, departureMs: number): LimitState {

@@ -29,6 +29,16 @@ export function countSince(past: Past, ms: number): number {
   return past.reduce((sum, run) => sum + countOf(run, ms), 0);
 }
 
+/** With the admissions that are given ahead of time (departure.ts) counted as of now. */
+export function withoutFuture(past: Past, nowMs: number): Past {
+  return past.flatMap((run) => {
+    const future = countOf(run, nowMs);
+    if (future === 0 || run.newestMs <= nowMs) return [run];
+    const before = { ...run, count: run.count - future, newestMs: Math.min(nowMs, run.newestMs - future * run.spacingMs) };
+    return [{ count: future, newestMs: nowMs, spacingMs: 0 }, before].filter(({ count }) => count > 0);
+  });
+}
+
 /** The last moment before `ms`. */
 export function justBefore(ms: number): number {
   return ms * (1 - Number.EPSILON / 2);

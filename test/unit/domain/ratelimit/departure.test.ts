@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { RATE_ALGORITHMS } from '../../../../src/domain/model.ts';
 import { peekDeparture, takeDeparture } from '../../../../src/domain/ratelimit/departure.ts';
-import { limitAt, unusedState } from '../../../../src/domain/ratelimit/limit-state.ts';
+import { edit, limitAt, unusedState } from '../../../../src/domain/ratelimit/limit-state.ts';
 import { ruleOf } from '../../../../src/domain/ratelimit/rate-rule.ts';
 import { anyRate, arrivalTimes, REFERENCES, rateOf } from './arrivals.ts';
 
@@ -36,6 +36,21 @@ describe('departures', () => {
   });
 
   for (const algorithm of RATE_ALGORITHMS) {
+    test(`that are still to come do not keep anybody waiting once the rule is another ${algorithm}`, () => {
+      const slow = limitAt(1, ruleOf({ ...rateOf('leakyBucket', 1, 8_000, 10), action: 'delay' }));
+      const quick = limitAt(2, ruleOf({ ...rateOf(algorithm, 10, 1_000, 20), action: 'delay' }));
+      const state = unusedState(slow);
+      const nowMs = 1_000_000;
+      for (let count = 0; count < 8; count++) takeDeparture(state, slow, UNBOUNDED, nowMs);
+      const grown = edit(state, quick, nowMs + 1) ?? state;
+      const bounds = { maxDelayMs: 60_000, mostWaiting: 20 };
+      const seen = peekDeparture(grown, quick, bounds, nowMs + 1);
+      const departure = takeDeparture(grown, quick, bounds, nowMs + 1);
+      assert.equal(departure, seen);
+      // Those that wait count as of now: no longer than a window of the new rule.
+      assert.ok(typeof departure === 'number' && departure <= nowMs + 1 + 1_000, `${departure}`);
+    });
+
     test(`of ${algorithm} are each admitted by its naive reading, in order`, () => {
       fc.assert(
         fc.property(
