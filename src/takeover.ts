@@ -5,7 +5,7 @@
  */
 import { chmodSync, lstatSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { createInterface } from 'node:readline';
+import { createInterface, type Interface } from 'node:readline';
 
 /** What a running lbd does for one that takes over. */
 export interface Predecessor {
@@ -33,11 +33,13 @@ const ANSWER_WITHIN_MS = 30_000;
 /** A running lbd that is about to be replaced. */
 export class RunningLbd {
   readonly #socket: Socket;
+  readonly #lines: Interface;
   readonly #answers: AsyncIterator<string>;
 
   private constructor(socket: Socket) {
     this.#socket = socket;
-    this.#answers = createInterface({ input: socket })[Symbol.asyncIterator]();
+    this.#lines = createInterface({ input: socket });
+    this.#answers = this.#lines[Symbol.asyncIterator]();
   }
 
   /** Has it hand over; undefined: no lbd listens at the path. @throws TakeoverError */
@@ -57,19 +59,44 @@ export class RunningLbd {
 
   async #ask(question: string, expected: string): Promise<void> {
     this.#socket.write(`${question}\n`);
-    const timer = setTimeout(() => this.#socket.destroy(), ANSWER_WITHIN_MS);
+    // The lines do not end by themselves when the socket is destroyed.
+    const timer = setTimeout(() => this.#lines.close(), ANSWER_WITHIN_MS);
     const { value, done } = await this.#answers.next();
     clearTimeout(timer);
-    if (done === true || value !== expected)
-      throw new TakeoverError(`the lbd to take over from did not answer "${question}": ${value ?? 'it closed'}`);
+    if (done === true || value !== expected) {
+      this.#socket.destroy();
+      throw new TakeoverError(`the lbd to take over from did not answer "${question}": ${value ?? 'it closed, or took too long'}`);
+    }
   }
 }
 
-/** Waits at the path for an lbd that takes over; close it at the end. @throws TakeoverError when the path cannot be had */
-export async function awaitSuccessor(path: string, predecessor: Predecessor, log: Log): Promise<{ close(): void }> {
+/** One that has not begun to serve by then is taken for hung: nobody answers on the admin API meanwhile. */
+const SERVING_WITHIN_MS = 60_000;
+
+/**
+ * Waits at the path for an lbd that takes over; close it at the end. One at a time, and none for longer than `withinMs`.
+ * @throws TakeoverError when the path cannot be had
+ */
+export async function awaitSuccessor(
+  path: string,
+  predecessor: Predecessor,
+  log: Log,
+  withinMs = SERVING_WITHIN_MS,
+): Promise<{ close(): void }> {
   // What is left of an lbd that was killed: nobody answered there.
   if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true) rmSync(path);
-  const server = createServer((socket) => void converse(socket, server, predecessor, log));
+  let isUnderWay = false;
+  const server = createServer((socket) => {
+    if (isUnderWay) {
+      socket.on('error', () => undefined);
+      socket.end('another lbd is taking over\n');
+      return;
+    }
+    isUnderWay = true;
+    void converse(socket, server, predecessor, { log, withinMs }).finally(() => {
+      isUnderWay = false;
+    });
+  });
   await new Promise<void>((resolve, reject) => {
     server.once('error', ({ message }) => reject(new TakeoverError(`cannot wait for a successor at ${path}: ${message}`)));
     server.listen(path, resolve);
@@ -80,12 +107,24 @@ export async function awaitSuccessor(path: string, predecessor: Predecessor, log
   return { close: () => server.close() };
 }
 
-async function converse(socket: Socket, server: Server, predecessor: Predecessor, log: Log): Promise<void> {
+async function converse(
+  socket: Socket,
+  server: Server,
+  predecessor: Predecessor,
+  { log, withinMs }: { readonly log: Log; readonly withinMs: number },
+): Promise<void> {
   let hasHandedOver = false;
+  const lines = createInterface({ input: socket });
+  const deadline = setTimeout(() => {
+    log.error({ withinMs }, 'the lbd that was to take over has not begun to serve in time: it is not waited for');
+    // Its lines do not end by themselves when the socket is destroyed.
+    lines.close();
+    socket.destroy();
+  }, withinMs);
   // It ends by closing; that is what counts.
   socket.on('error', () => undefined);
   try {
-    for await (const line of createInterface({ input: socket })) {
+    for await (const line of lines) {
       if (line === 'take over' && !hasHandedOver) {
         log.info({}, 'handing over to another lbd: the admin API and the metrics are its from now on');
         hasHandedOver = true;
@@ -100,12 +139,15 @@ async function converse(socket: Socket, server: Server, predecessor: Predecessor
       }
     }
     if (!hasHandedOver) return;
+    clearTimeout(deadline);
     log.error({}, 'the lbd that was to take over has ended: this one goes on');
     await predecessor.takeBack();
     log.info({}, 'the admin API and the metrics are back');
   } catch (err) {
     log.error({ err }, 'the takeover failed: connections are served as before');
     socket.destroy();
+  } finally {
+    clearTimeout(deadline);
   }
 }
 

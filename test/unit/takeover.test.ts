@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import path from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { awaitSuccessor, RunningLbd, TakeoverError } from '../../src/takeover.ts';
+import { temporaryFolder } from '../support/temp-dir.ts';
+
+/** An lbd that waits for a successor, and what it was asked to do. */
+async function waiting(t: TestContext, withinMs?: number) {
+  const at = path.join(await temporaryFolder(t), 'takeover.sock');
+  const asked: string[] = [];
+  const takenBack = Promise.withResolvers<void>();
+  const predecessor = {
+    handOver: async () => void asked.push('hand over'),
+    takeBack: async () => {
+      asked.push('take back');
+      takenBack.resolve();
+    },
+    retire: () => void asked.push('retire'),
+  };
+  const log = { info: () => undefined, error: () => undefined };
+  const server = await awaitSuccessor(at, predecessor, log, withinMs);
+  t.after(() => server.close());
+  return { at, asked, takenBack: takenBack.promise };
+}
+
+test('one takes over at a time; who comes meanwhile is told, and the first goes on', async (t) => {
+  const { at, asked } = await waiting(t);
+  const first = await RunningLbd.find(at);
+  await assert.rejects(
+    RunningLbd.find(at),
+    (error: unknown) => error instanceof TakeoverError && error.message.includes('another lbd is taking over'),
+  );
+  await first?.retire();
+  assert.deepEqual(asked, ['hand over', 'retire']);
+});
+
+test('one that hangs is not waited for, and the next may come', async (t) => {
+  const { at, asked, takenBack } = await waiting(t, 20);
+  const hung = connect(at);
+  t.after(() => hung.destroy());
+  hung.write('take over\n');
+  await Promise.all([takenBack, once(hung.resume(), 'close')]);
+  assert.deepEqual(asked, ['hand over', 'take back']);
+});
