@@ -73,12 +73,16 @@ test('streams that begin amid many short connections tell each event once, and l
   const staying = await hold('clientB', 'web', 5);
   const SHORT = 240;
   const streams: Promise<Map<string, string[]>>[] = [];
+  const firstIsSynced = Promise.withResolvers<void>();
   const tell = async (stream: Watch<WatchConnectionsResponse>) => {
     const told = new Map<string, string[]>();
     // The last connection ends with a refusal, after everything else has.
     for (;;) {
       const message = await stream.next();
-      if (message.kind === Kind.SYNCED) continue;
+      if (message.kind === Kind.SYNCED) {
+        firstIsSynced.resolve();
+        continue;
+      }
       if (message.kind === Kind.REFUSED && message.connection?.identity === 'the end') return told;
       const kinds = told.get(idOf(message)) ?? [];
       told.set(idOf(message), [...kinds, message.kind]);
@@ -92,6 +96,8 @@ test('streams that begin amid many short connections tell each event once, and l
   };
   for (let done = 0; done < SHORT; done += 12) {
     if (done % 48 === 0) streams.push(tell(watch(admin, rpc.watchConnections, filtered({}))));
+    // Before, a connection may be over that the first stream is to tell of.
+    await firstIsSynced.promise;
     await Promise.all(Array.from({ length: 12 }, one));
   }
   const ended = (line: Readonly<Record<string, unknown>>) => line['reason'] === 'client_closed';
