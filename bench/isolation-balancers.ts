@@ -1,12 +1,9 @@
 /** The balancers that a flood is sent to: lbd and HAProxy, with and without bounds on the client that floods. */
-import { writeFile } from 'node:fs/promises';
-import path from 'node:path';
 import { freePort } from '../test/support/free-port.ts';
 import { type CertificateFiles, CLIENT_NAME, STRANGER_NAME } from './certificates.ts';
 import type { Child, Children } from './children.ts';
-import { haproxy } from './peers/haproxy.ts';
+import { haproxy, startHaproxyWith } from './peers/haproxy.ts';
 import { startLbdWith } from './peers/lbd.ts';
-import { listening } from './peers/peer.ts';
 
 export interface Flooded {
   readonly name: string;
@@ -74,14 +71,7 @@ export async function startHaproxy(bounded: boolean, surroundings: Surroundings)
     '  tcp-request connection track-sc0 src',
     `  tcp-request connection reject if { sc0_conn_rate gt ${connectionsPerSecond} } || { sc0_conn_cur gt ${concurrentConnections} }`,
   ];
-  const config = [
-    'global',
-    '  nbthread 1',
-    'defaults',
-    '  mode tcp',
-    '  timeout connect 5s',
-    '  timeout client 1h',
-    '  timeout server 1h',
+  const proxies = [
     'frontend clients',
     `  bind 127.0.0.1:${port} ssl crt ${certificates.server.both} ca-file ${certificates.ca} verify required ssl-min-ver TLSv1.2`,
     ...(bounded ? bounds : []),
@@ -89,8 +79,5 @@ export async function startHaproxy(bounded: boolean, surroundings: Surroundings)
     `  default_backend ${QUIET}`,
     ...[QUIET, LOUD].flatMap((name) => [`backend ${name}`, `  server s ${name === QUIET ? servers.quiet : servers.loud}`]),
   ];
-  const file = path.join(folder, 'haproxy.cfg');
-  await writeFile(file, `${config.join('\n')}\n`);
-  const child = children.start({ command: 'haproxy', args: ['-db', '-f', file], processors, cwd: folder });
-  return { name: 'HAProxy', port, child: await listening('haproxy', child, port) };
+  return { name: 'HAProxy', port, child: await startHaproxyWith(proxies, { children, folder, processors, port }) };
 }

@@ -3,7 +3,8 @@ import { spawnSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { CLIENT_NAME } from '../certificates.ts';
-import { type Defence, GROUPS, listening, type Peer, SUITES } from './peer.ts';
+import type { Child } from '../children.ts';
+import { type Defence, GROUPS, listening, type Peer, SUITES, type Surroundings } from './peer.ts';
 
 /** Each as early as it can be: `session` is right after the handshake, `connection` before it. */
 const REJECTING: Readonly<Record<Defence, readonly string[]>> = {
@@ -25,19 +26,11 @@ export const haproxy: Peer = {
     return `${version}, ${/Running on OpenSSL version : (OpenSSL \S+)/.exec(stdout)?.[1] ?? 'unknown TLS library'}`;
   },
   start: async ({ children, folder, certificates, port, servers, processors, defence }) => {
-    const file = path.join(folder, 'haproxy.cfg');
     const tls = [
       `ssl crt ${certificates.server.both} ca-file ${certificates.ca} verify required ssl-min-ver TLSv1.2`,
       `ciphersuites ${SUITES.tls13} ciphers ${SUITES.tls12} curves ${GROUPS}`,
     ];
-    const config = [
-      'global',
-      '  nbthread 1',
-      'defaults',
-      '  mode tcp',
-      '  timeout connect 5s',
-      '  timeout client 1h',
-      '  timeout server 1h',
+    const proxies = [
       'frontend clients',
       `  bind 127.0.0.1:${port} ${tls.join(' ')}`,
       ...(defence === undefined ? [] : REJECTING[defence]),
@@ -46,8 +39,18 @@ export const haproxy: Peer = {
       '  balance leastconn',
       ...servers.map((server, index) => `  server s${index} ${server}`),
     ];
-    await writeFile(file, `${config.join('\n')}\n`);
-    const child = children.start({ command: 'haproxy', args: ['-db', '-f', file], processors, cwd: folder });
-    return listening('haproxy', child, port);
+    return startHaproxyWith(proxies, { children, folder, processors, port });
   },
 };
+
+/** Starts HAProxy with these lines of frontends and backends, in TCP mode with one thread; resolves when it listens on the port. */
+export async function startHaproxyWith(
+  proxies: readonly string[],
+  { children, folder, processors, port }: Pick<Surroundings, 'children' | 'folder' | 'processors' | 'port'>,
+): Promise<Child> {
+  const common = ['global', '  nbthread 1', 'defaults', '  mode tcp', '  timeout connect 5s', '  timeout client 1h', '  timeout server 1h'];
+  const file = path.join(folder, 'haproxy.cfg');
+  await writeFile(file, `${[...common, ...proxies].join('\n')}\n`);
+  const child = children.start({ command: 'haproxy', args: ['-db', '-f', file], processors, cwd: folder });
+  return listening('haproxy', child, port);
+}

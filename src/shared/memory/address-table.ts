@@ -120,9 +120,7 @@ export class AddressTable {
    * that count as one the first; undefined: there was no room to count it.
    */
   enter(listener: string, address: bigint, bounds: AddressGuard, nowMs: number): AddressPlace | AddressBound | undefined {
-    const key = keyOf(listener, address);
-    const row = rowOf(key, this.#cells[SEED_CELL] ?? 0);
-    return this.#withRow(row, () => {
+    return this.#inRow(listener, address, (row, key) => {
       const entry = this.#entryOf(row, key, nowMs);
       if (entry === undefined) return undefined;
       this.#words[entry * WORDS + SEEN_AT] = nowMs;
@@ -142,9 +140,7 @@ export class AddressTable {
 
   /** What the address has, and which bound {@link enter} would name. Changes nothing. */
   peek(listener: string, address: bigint, bounds: AddressGuard, nowMs: number): AddressUse & { readonly bound: AddressBound | undefined } {
-    const key = keyOf(listener, address);
-    const row = rowOf(key, this.#cells[SEED_CELL] ?? 0);
-    return this.#withRow(row, () => {
+    return this.#inRow(listener, address, (row, key) => {
       const entry = this.#known(row, key);
       if (entry === undefined) return { pending: 0, held: 0, bound: undefined };
       return { ...this.#use(entry), bound: this.#reached(entry, bounds, nowMs, 'peek') };
@@ -153,9 +149,7 @@ export class AddressTable {
 
   /** A place without a look at the bounds; undefined: there was no room to count it. */
   #taken({ listener, address }: Uncounted, nowMs: number): AddressPlace | undefined {
-    const key = keyOf(listener, address);
-    const row = rowOf(key, this.#cells[SEED_CELL] ?? 0);
-    return this.#withRow(row, () => {
+    return this.#inRow(listener, address, (row, key) => {
       const entry = this.#entryOf(row, key, nowMs);
       return entry === undefined ? undefined : this.#placeIn(entry);
     });
@@ -238,8 +232,11 @@ export class AddressTable {
     Atomics.add(this.#cells, gauge(this.#lane, entry, which), amount);
   }
 
-  #withRow<T>(row: number, decide: () => T): T {
-    return withSpinLock(this.#cells, LOCKS_AT + row, this.#lane, decide);
+  /** While nobody else is in the row of the address at the listener. */
+  #inRow<T>(listener: string, address: bigint, decide: (row: number, key: Int32Array) => T): T {
+    const key = keyOf(listener, address);
+    const row = rowOf(key, this.#cells[SEED_CELL] ?? 0);
+    return withSpinLock(this.#cells, LOCKS_AT + row, this.#lane, () => decide(row, key));
   }
 }
 
