@@ -21,6 +21,7 @@ import { type BoundListener, formatAddress, type LogLevel, type Snapshot, type U
 import type { CloseReason } from './domain/reasons.ts';
 import { SESSION_LIFETIME_MS } from './domain/session-tickets.ts';
 import type { Command } from './domain/state.ts';
+import type { TlsEnd } from './domain/tls-ends.ts';
 import type { TlsMaterial } from './domain/tls-material.ts';
 import type { ListenerTlsFiles } from './listener-tls.ts';
 import type { ServerWatch } from './server-watch.ts';
@@ -190,6 +191,11 @@ export class LoadBalancer {
   /** What each listener serves new connections with, by its name. */
   get tlsMaterial(): ReadonlyMap<string, TlsMaterial> {
     return this.#listenerTls.served;
+  }
+
+  /** When what the target groups' `upstreamTls` files hold ends. */
+  get upstreamTlsEnds(): readonly TlsEnd[] {
+    return this.#upstreamTls.ends;
   }
 
   /**

@@ -71,12 +71,12 @@ export class ServedCertificates {
 
   /** When what is in force ends. */
   ends(): readonly TlsEnd[] {
-    const { config, snapshot, tlsMaterial } = this.#balancer;
+    const { config, snapshot, tlsMaterial, upstreamTlsEnds } = this.#balancer;
     const ofListeners = snapshot.listeners.flatMap(({ name, tls }) => {
       const material = tlsMaterial.get(name);
       return tls === undefined || material === undefined ? [] : this.#endsOf(name, tls, material);
     });
-    return [...ofListeners, ...this.#endsOf('admin', config.admin.tls, this.#admin)];
+    return [...ofListeners, ...this.#endsOf('admin', config.admin.tls, this.#admin), ...upstreamTlsEnds];
   }
 
   /** Every certificate that is loaded: what is served, and the CAs that clients and administrators are held against. */

@@ -1,10 +1,12 @@
 import type { SecureContext } from 'node:tls';
 import type { Logger } from 'pino';
+import type { FileEnd } from './config/tls-ends.ts';
 import { TlsFileError, type TlsFileOptions } from './config/tls-files.ts';
 import { loadUpstreamTls } from './config/upstream-tls-files.ts';
 import { DomainError } from './domain/errors.ts';
 import { EMPTY_SNAPSHOT, type Snapshot, type TargetGroup, type UpstreamTls, type UpstreamTlsMaterial } from './domain/model.ts';
 import { localHeader } from './domain/proxy-protocol.ts';
+import type { TlsEnd } from './domain/tls-ends.ts';
 import { type Opening, type OpeningTls, PLAIN_OPENING, upstreamContext } from './shared/upstream-socket.ts';
 
 /** Target group -> what its TLS settings' files hold. */
@@ -16,6 +18,7 @@ export class UpstreamTlsFiles {
   readonly #log: Pick<Logger, 'warn'>;
   /** Of settings that were checked; each change of settings is another object. */
   readonly #checked = new WeakMap<UpstreamTls, UpstreamTlsMaterial>();
+  readonly #ends = new WeakMap<UpstreamTlsMaterial, readonly FileEnd[]>();
   readonly #contexts = new WeakMap<UpstreamTlsMaterial, SecureContext>();
   #served: UpstreamMaterial = new Map();
   #followed: Snapshot = EMPTY_SNAPSHOT;
@@ -28,6 +31,11 @@ export class UpstreamTlsFiles {
   /** What connections to the servers of each group use. */
   get served(): UpstreamMaterial {
     return this.#served;
+  }
+
+  /** When what is in force ends. */
+  get ends(): readonly TlsEnd[] {
+    return [...this.#served].flatMap(([usedBy, material]) => (this.#ends.get(material) ?? []).map((end) => ({ usedBy, ...end })));
   }
 
   /** Reads the files of settings that are new in `next`. @throws DomainError `invalid` when one of them cannot be used */
@@ -102,7 +110,8 @@ export class UpstreamTlsFiles {
   }
 
   #load(group: string, settings: UpstreamTls, warn?: (warning: string) => void): UpstreamTlsMaterial {
-    const { material, warnings } = loadUpstreamTls(settings, this.#options);
+    const { material, warnings, ends } = loadUpstreamTls(settings, this.#options);
+    this.#ends.set(material, ends);
     for (const warning of warnings) {
       this.#log.warn({ group }, warning);
       warn?.(warning);

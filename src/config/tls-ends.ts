@@ -4,6 +4,7 @@ import type { TlsMaterial, TlsParams } from '../domain/tls-material.ts';
 import { readRevocationList } from './crl.ts';
 import { pemBlocks } from './pem.ts';
 
+/** The end of what a file holds, whoever uses it. */
 export type FileEnd = Omit<TlsEnd, 'usedBy'>;
 
 /** When what these files hold ends: of each file and use the first end, intermediates and all CAs counted. */

@@ -5,6 +5,7 @@ import type { KeyPair, KeyPairFiles } from '../domain/tls-material.ts';
 import {
   attemptFile,
   joined,
+  type ParsedCertificate,
   readAuthorities,
   readChain,
   readPrivateKey,
@@ -12,11 +13,14 @@ import {
   type TlsFileOptions,
   validityWarnings,
 } from './pem-files.ts';
+import type { FileEnd } from './tls-ends.ts';
 
 export interface LoadedUpstreamTls {
   readonly material: UpstreamTlsMaterial;
   /** One line each: what still works but will not for long, or is not safe. */
   readonly warnings: readonly string[];
+  /** When it ends: the first end of each file. */
+  readonly ends: readonly FileEnd[];
 }
 
 /** What the files hold, verified. @throws TlsFileError for the first thing that is wrong. */
@@ -32,6 +36,11 @@ export function loadUpstreamTls(settings: UpstreamTls, options: TlsFileOptions):
   return {
     material: { caPem: authorities === undefined ? undefined : joined(authorities), keyPair: loaded?.keyPair },
     warnings: [...warnings, ...(loaded?.warnings ?? [])],
+    ends: [
+      // A CA that nobody is held against ends without a consequence.
+      ...(ca === undefined || authorities === undefined || insecureSkipVerify ? [] : [firstEnd('upstream_ca', ca, authorities)]),
+      ...(loaded?.ends ?? []),
+    ],
   };
 }
 
@@ -44,5 +53,10 @@ function loadKeyPair({ certificate, privateKey }: KeyPairFiles, options: TlsFile
   return {
     keyPair,
     warnings: chain.flatMap((each) => validityWarnings(`upstreamTls.certificate ${certificate}`, each.certificate, nowMs)),
+    ends: [firstEnd('upstream_certificate', certificate, chain)],
   };
+}
+
+function firstEnd(kind: FileEnd['kind'], file: string, certificates: readonly ParsedCertificate[]): FileEnd {
+  return { kind, file, endsAtMs: Math.min(...certificates.map(({ certificate }) => certificate.validToDate.getTime())) };
 }

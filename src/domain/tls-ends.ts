@@ -1,10 +1,11 @@
-/** When what is served, or what clients are held against, ends; and when that is worth a line in the log of a running lbd. */
+/** When what is served or shown, or what others are held against, ends; and when that is worth a line in the log of a running lbd. */
 
-export type TlsEndKind = 'certificate' | 'ocsp_response' | 'ca' | 'crl';
+/** With `upstream_`: of what a target group's servers are shown or held against. */
+export type TlsEndKind = 'certificate' | 'ocsp_response' | 'ca' | 'crl' | 'upstream_certificate' | 'upstream_ca';
 
 /** The first end of what one TLS file holds. */
 export interface TlsEnd {
-  /** A listener's name, or `admin`. */
+  /** A listener's name, or `admin`; for what servers are shown or held against, their target group's. */
   readonly usedBy: string;
   readonly kind: TlsEndKind;
   readonly file: string;
@@ -19,6 +20,8 @@ const REMINDED_BEFORE_MS: Readonly<Record<TlsEndKind, number>> = {
   ca: 7 * DAY_MS,
   ocsp_response: DAY_MS,
   crl: DAY_MS,
+  upstream_certificate: 7 * DAY_MS,
+  upstream_ca: 7 * DAY_MS,
 };
 
 const CONSEQUENCE: Readonly<Record<TlsEndKind, string>> = {
@@ -26,6 +29,8 @@ const CONSEQUENCE: Readonly<Record<TlsEndKind, string>> = {
   ca: 'every client of that CA is refused from then on; renew it and reload',
   ocsp_response: 'it is not stapled from then on; fetch a new one and reload',
   crl: 'every client is refused from then on; have the CA write a new one and reload',
+  upstream_certificate: 'servers that ask for it refuse it from then on; renew it and reload',
+  upstream_ca: 'every server of that CA is refused from then on; renew it and reload',
 };
 
 const NAME: Readonly<Record<TlsEndKind, string>> = {
@@ -33,6 +38,8 @@ const NAME: Readonly<Record<TlsEndKind, string>> = {
   ca: 'a CA certificate',
   ocsp_response: 'an OCSP response',
   crl: 'a revocation list',
+  upstream_certificate: 'a certificate for upstream servers',
+  upstream_ca: 'a CA certificate of upstream servers',
 };
 
 /** The line for it, at `nowMs`. */

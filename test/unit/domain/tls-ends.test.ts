@@ -17,6 +17,7 @@ function remindedAt(kind: TlsEndKind): readonly number[] {
 
 test('certificates are told of from seven days before their end, what is made for a week from a day before, each day', () => {
   assert.deepEqual(remindedAt('certificate'), [7, 6, 5, 4, 3, 2, 1, 0, -1, -2]);
+  assert.deepEqual(remindedAt('upstream_certificate'), [7, 6, 5, 4, 3, 2, 1, 0, -1, -2]);
   assert.deepEqual(remindedAt('ocsp_response'), [1, 0, -1, -2]);
 });
 
@@ -28,6 +29,8 @@ test('the end itself is told when it comes, whenever the last reminder was', () 
   assert.deepEqual(told.map(Math.round), [-23, 1, 25]);
   assert.match(endReminder(end, 9 * DAY), /^a revocation list ends at 1970-01-11T00:00:00.000Z: every client is refused from then on/);
   assert.match(endReminder(end, 11 * DAY), /^a revocation list ended at/);
+  const ofServers: TlsEnd = { ...end, usedBy: 'web', kind: 'upstream_ca' };
+  assert.match(endReminder(ofServers, 9 * DAY), /^a CA certificate of upstream servers ends at .*: every server of that CA is refused/);
 });
 
 test('what is near its end when its file is read was told by then; another end under the same name begins anew', () => {
