@@ -26,7 +26,7 @@ import type { TlsMaterial } from './domain/tls-material.ts';
 import type { ListenerTlsFiles } from './listener-tls.ts';
 import type { ServerWatch } from './server-watch.ts';
 import type { ExplainQuestion, Explanation } from './shared/explain.ts';
-import type { CloseMode, ConnectionSelector } from './shared/messages.ts';
+import type { CloseMode, ConnectionSelector, Ended } from './shared/messages.ts';
 import type { UpstreamTlsFiles } from './upstream-tls.ts';
 
 export type { LoadBalancerOptions } from './balancer-parts.ts';
@@ -151,7 +151,7 @@ export class LoadBalancer {
   /** Lets the client in no more, and resets the connections that it has: `connectionsClosed` says how many, those that waited counted. @throws as execute */
   async removeClient(clientId: string): Promise<Accepted & { readonly connectionsClosed: number }> {
     const accepted = await this.authority.execute({ kind: 'removeClient', clientId }, { actor: 'library' });
-    return { ...accepted, connectionsClosed: await this.enforce('reset') };
+    return { ...accepted, connectionsClosed: countOf(await this.enforce('reset')) };
   }
 
   /** What would become of a connection that came now; nothing is used up. undefined: no worker answered. */
@@ -170,11 +170,10 @@ export class LoadBalancer {
   }
 
   /**
-   * Ends the live connections that the state of now does not allow; resolves with how many, and those counted that waited and were refused
-   * by the change before. With `drain` they may go on until
-   * the deadline, and those that are allowed again by then for good. Who has a deadline already keeps it, unless `anew` fits it.
+   * Ends the live connections that the state of now does not allow; resolves with how many, and how many waited and were refused by the
+   * change before. With `drain` live ones may go on until the deadline, and those that are allowed again by then for good. Who has a deadline already keeps it, unless `anew` fits it.
    */
-  enforce(mode: CloseMode, deadlineMs = 0, anew?: ConnectionSelector): Promise<number> {
+  enforce(mode: CloseMode, deadlineMs = 0, anew?: ConnectionSelector): Promise<Ended> {
     return this.#workers.enforce(mode, deadlineMs, anew);
   }
 
@@ -199,14 +198,14 @@ export class LoadBalancer {
   }
 
   /**
-   * Reads certificates, keys, CA and revocation lists again, serves new connections with them, and closes the live ones whose
-   * certificates they withdraw; resolves with how many these are. `warn` is told what may not be meant of the files.
+   * Reads certificates, keys, CA and revocation lists again, serves new connections with them, and ends the connections whose
+   * certificates they withdraw; resolves with how many these are, those that waited counted. `warn` is told what may not be meant of the files.
    * @throws TlsFileError when one of them is bad; the old ones all stay in force
    */
   async reloadCertificates(warn: (warning: string) => void = () => undefined): Promise<number> {
     const renewListeners = this.#listenerTls.reread(warn);
     const renewUpstreams = this.#upstreamTls.reread(warn);
-    const closed = await this.#workers.reloadTls(renewListeners(), renewUpstreams());
+    const closed = countOf(await this.#workers.reloadTls(renewListeners(), renewUpstreams()));
     if (closed > 0) this.#log.info({ connections: closed }, 'closed the connections whose certificates were withdrawn');
     return closed;
   }
@@ -259,4 +258,8 @@ export class LoadBalancer {
     await this.#store.close();
     return reset;
   }
+}
+
+function countOf({ served, waiting }: Ended): number {
+  return served + waiting;
 }

@@ -74,7 +74,7 @@ function revokeCommand(program: Command, io: Io): void {
       const reply = await connection.unary(AdminServiceService.revokeCertificate, request);
       const since = reply.alreadyRevokedAt?.toISOString();
       const revoked = since === undefined ? 'revoked, ' : `revoked already since ${since}; `;
-      printer.sentence(reply, `${revoked}${closedText(reply.connectionsClosed, options)} (revision ${reply.revision})`);
+      printer.sentence(reply, `${revoked}${closedText(reply, options)} (revision ${reply.revision})`);
     });
   });
   example(

@@ -93,7 +93,7 @@ function updateCommand(program: Command, io: Io): void {
       const request = { client, updateMask, ...closing, ...change, expectedRevision };
       const reply = await connection.unary(AdminServiceService.updateClient, request);
       warn(io, reply.warnings);
-      const closed = reply.connectionsClosed === 0n ? '' : `, ${closedText(reply.connectionsClosed, options)}`;
+      const closed = reply.connectionsClosed === 0n ? '' : `, ${closedText(reply, options)}`;
       const done = reply.nothingToChange ? `nothing to change in client ${options.client}` : `updated client ${options.client}`;
       printer.sentence(reply, `${done}${closed} (revision ${reply.revision})`);
     });
@@ -168,7 +168,7 @@ function removeCommand(program: Command, io: Io): void {
     const request = { clientId, ...closeFields(options), ...changeFields(options) };
     await withSession(io, command, async ({ connection, printer }) => {
       const reply = await connection.unary(AdminServiceService.removeClient, request);
-      printer.sentence(reply, `removed client ${clientId}, ${closedText(reply.connectionsClosed, options)} (revision ${reply.revision})`);
+      printer.sentence(reply, `removed client ${clientId}, ${closedText(reply, options)} (revision ${reply.revision})`);
     });
   });
   example(

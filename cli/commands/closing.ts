@@ -12,6 +12,13 @@ export interface CloseOptions {
   readonly deadline?: number;
 }
 
+/** What answers say of the connections that a change has ended. */
+interface EndedConnections {
+  readonly connectionsClosed: bigint;
+  /** Of them. */
+  readonly waitingRefused: bigint;
+}
+
 /** `--mode` and `--deadline`. */
 export function closeOptions(command: Command): Command {
   return command
@@ -31,9 +38,11 @@ export function closeFields({ mode = CloseMode.UNSPECIFIED, deadline }: CloseOpt
   return { mode, deadline: optionalDuration(deadline) };
 }
 
-/** `2 connections closed`, or with --mode drain `2 connections draining`. */
-export function closedText(amount: bigint, { mode }: CloseOptions): string {
-  return `${connections(amount)} ${mode === CloseMode.DRAIN ? 'draining' : 'closed'}`;
+/** Of an answer: `2 connections closed`, or with --mode drain `2 connections draining, 1 that waited refused`. */
+export function closedText({ connectionsClosed, waitingRefused }: EndedConnections, { mode }: CloseOptions): string {
+  if (mode !== CloseMode.DRAIN) return `${connections(connectionsClosed)} closed`;
+  const waited = waitingRefused === 0n ? '' : `, ${waitingRefused} that waited refused`;
+  return `${connections(connectionsClosed - waitingRefused)} draining${waited}`;
 }
 
 /** `1 connection`, `3 connections`. */

@@ -56,7 +56,7 @@ function applyCommand(program: Command, io: Io): void {
         ? alreadyDone('applied', reply.revision)
         : reply.differences.length === 0
           ? `nothing to change (revision ${reply.revision})`
-          : `applied ${changes(reply.differences.length)}, ${closedText(reply.connectionsClosed, options)}${goingOn(reply.connectionsDraining)} (revision ${reply.revision})`;
+          : `applied ${changes(reply.differences.length)}, ${closedText(reply, options)}${goingOn(reply.connectionsDraining)} (revision ${reply.revision})`;
       printer.block(reply, paragraphs(differencesText(reply.differences, printer.paint), restartText(reply.needsRestart), done));
     });
   });
@@ -127,7 +127,7 @@ function rollbackCommand(program: Command, io: Io): void {
     await withSession(io, command, async ({ connection, printer }) => {
       const reply = await connection.unary(AdminServiceService.rollbackConfig, request);
       warn(io, reply.warnings);
-      const closed = `${closedText(reply.connectionsClosed, options)}${goingOn(reply.connectionsDraining)}`;
+      const closed = `${closedText(reply, options)}${goingOn(reply.connectionsDraining)}`;
       const done = reply.alreadyApplied
         ? alreadyDone('gone back', reply.revision)
         : reply.differences.length === 0

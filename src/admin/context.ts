@@ -2,7 +2,7 @@ import type { X509Certificate } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { AgentAnswer } from '../controlplane/agent-checker.ts';
 import type { Authority } from '../controlplane/authority.ts';
-import type { ConnectionListing, ConnectionSelector } from '../controlplane/connection-list.ts';
+import type { ConnectionListing, ConnectionSelector, Ended } from '../controlplane/connection-list.ts';
 import type { ConnectionReader, WatchFilter } from '../controlplane/connection-watch.ts';
 import type { HealthJournal, ServerHealth } from '../controlplane/health-journal.ts';
 import type { HostStatus } from '../controlplane/host-resolver.ts';
@@ -41,10 +41,10 @@ export interface LiveConnections {
   close(selector: ConnectionSelector, reason: CloseReason): Promise<number>;
   /**
    * Ends the connections that the state of now does not allow: at once, or at the deadline those that are not allowed again by
-   * then. Says how many are reset or have until the deadline. Call it after every change that may take something away. Those that
+   * then. Says how many these are, and how many waited and were refused by the change. Call it after every change that may take something away. Those that
    * have a deadline already keep it, except the ones that `anew` fits.
    */
-  enforce(mode: 'reset' | 'drain', deadlineMs: number, anew?: ConnectionSelector): Promise<number>;
+  enforce(mode: 'reset' | 'drain', deadlineMs: number, anew?: ConnectionSelector): Promise<Ended>;
   /** At most `limit` of those that are meant, oldest first, after what `after` says (none: from the beginning). */
   list(selector: ConnectionSelector, after: readonly number[], limit: number): Promise<ConnectionListing>;
   /** Those that are meant, then what happens to them; close the reader at the end. */
@@ -61,7 +61,7 @@ export interface ReloadRefusal {
 
 /** The files were taken. */
 export interface Reloaded {
-  /** Live connections that were closed because their certificates are withdrawn by it. */
+  /** Connections that were ended because their certificates are withdrawn by it, those that waited counted. */
   readonly connectionsClosed: number;
   /** What may not be meant of them, one line each. */
   readonly warnings: readonly string[];

@@ -1,5 +1,6 @@
 /** Answers put together from the state and the counters. Lists are in the order of names, whatever order the state has. */
 import type { AgentAnswer } from '../controlplane/agent-checker.ts';
+import type { Ended } from '../controlplane/connection-list.ts';
 import type { HealthEvent, ServerHealth } from '../controlplane/health-journal.ts';
 import type { HostStatus } from '../controlplane/host-resolver.ts';
 import type { EjectionStatus } from '../controlplane/outlier-detector.ts';
@@ -245,6 +246,11 @@ export function sumOf(counts: Iterable<readonly [unknown, number]>): bigint {
 /** A gauge that two threads change can be seen a moment below zero, which the wire has no place for. */
 export function count(value: number): bigint {
   return BigInt(Math.max(0, value));
+}
+
+/** What answers say of the connections that a change has ended. */
+export function endedMessage({ served, waiting }: Ended): { readonly connectionsClosed: bigint; readonly waitingRefused: bigint } {
+  return { connectionsClosed: count(served + waiting), waitingRefused: count(waiting) };
 }
 
 function serverCounters(counters: ServerCounters): proto.ServerCounters {

@@ -18,7 +18,7 @@ import { closingFrom } from './convert.ts';
 import { AdminError, inOneLine } from './errors.ts';
 import type { LockoutGuard } from './lockout.ts';
 import { numberOf, pageFrom } from './paging.ts';
-import { count } from './replies.ts';
+import { count, endedMessage } from './replies.ts';
 import { summaryOf } from './revision-summary.ts';
 import { unary } from './rpc.ts';
 
@@ -47,12 +47,12 @@ export function configMethods(context: AdminContext, changes: Changes, guard: Lo
       const closing = closingFrom(request, drainTimeoutMs);
       return { ...(await planAndExecute(await goal(), request, caller)), closing };
     });
-    const closed = await connections.enforce(closing.mode, closing.deadlineMs);
+    const ended = await connections.enforce(closing.mode, closing.deadlineMs);
     const draining = replayed ? 0 : blastRadius(before, authority.snapshot, await everyConnection(context)).connectionsDraining;
     return {
       revision: BigInt(revision),
       differences: replayed ? [] : planned.differences.map(differenceMessage),
-      connectionsClosed: count(closed),
+      ...endedMessage(ended),
       connectionsDraining: count(draining),
       warnings: [...warnings],
       alreadyApplied: replayed,

@@ -15,7 +15,7 @@ import { fingerprintFrom } from './convert-values.ts';
 import { AdminError } from './errors.ts';
 import { fieldsMeant } from './field-mask.ts';
 import type { LockoutGuard } from './lockout.ts';
-import { count } from './replies.ts';
+import { endedMessage } from './replies.ts';
 import { unary } from './rpc.ts';
 
 type Withdrawals = Pick<proto.AdminServiceServer, 'updateClient' | 'removeClient' | 'revokeCertificate'>;
@@ -28,7 +28,7 @@ export function withdrawalMethods(
   // A repeated request ends what is left as well: the one before may have died between the change and this.
   const enforced = async (revision: number, { mode, deadlineMs }: Closing, anew?: ConnectionSelector) => ({
     revision: BigInt(revision),
-    connectionsClosed: count(await connections.enforce(mode, deadlineMs, anew)),
+    ...endedMessage(await connections.enforce(mode, deadlineMs, anew)),
   });
   return {
     updateClient: unary(log, async (request, caller) => {

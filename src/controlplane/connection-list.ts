@@ -1,7 +1,7 @@
 import type { ConnectionFacts, ConnectionPage, ConnectionSelector } from '../shared/messages.ts';
 import type { Workers } from './workers.ts';
 
-export type { ConnectionFacts, ConnectionSelector } from '../shared/messages.ts';
+export type { ConnectionFacts, ConnectionSelector, Ended } from '../shared/messages.ts';
 
 /** A part of the live connections of all workers, oldest first. */
 export interface ConnectionListing {

@@ -5,6 +5,7 @@ import type {
   ConnectionEvents,
   ConnectionPage,
   ConnectionQuery,
+  Ended,
   FailingServer,
   FromWorker,
   OpenFailure,
@@ -29,6 +30,8 @@ export class ListenError extends Error {
 /** How long a worker may take to answer: one that is stuck must not hold up the administrator, or the end, for ever. */
 const ACKNOWLEDGE_WITHIN_MS = 5_000;
 
+const NOBODY: Ended = { served: 0, waiting: 0 };
+
 /** Where a worker's unasked messages go. */
 export interface WorkerNews {
   /** Log lines as they are to be written. */
@@ -47,6 +50,7 @@ export class WorkerThread {
   readonly #listening = Promise.withResolvers<Ports>();
   readonly #drained = Promise.withResolvers<number>();
   readonly #counts = new Owed<string, number | undefined>();
+  readonly #endings = new Owed<number, Ended>();
   readonly #pages = new Owed<number, ConnectionPage | undefined>();
   readonly #explanations = new Owed<number, Explanation | undefined>();
   readonly #openings = new Owed<number, Ports | OpenFailure | undefined>();
@@ -68,6 +72,7 @@ export class WorkerThread {
       this.#listening.reject(error ?? new Error('the worker ended before it listened'));
       this.#drained.resolve(0);
       this.#counts.settleAll(undefined);
+      this.#endings.settleAll(NOBODY);
       this.#pages.settleAll(undefined);
       this.#explanations.settleAll(undefined);
       this.#openings.settleAll(undefined);
@@ -100,6 +105,13 @@ export class WorkerThread {
     const requestId = ++this.#requests;
     this.send(make(requestId));
     return (await this.#answer(`done ${requestId}`)) ?? 0;
+  }
+
+  /** Asks for an end of connections; whose they are goes with a worker that dies. */
+  end(make: (requestId: number) => ToWorker): Promise<Ended> {
+    const requestId = ++this.#requests;
+    this.send(make(requestId));
+    return new Promise((resolve) => this.#endings.add(requestId, NOBODY, resolve));
   }
 
   /** undefined: the worker died, or did not answer in time. */
@@ -155,6 +167,9 @@ export class WorkerThread {
         break;
       case 'done':
         this.#counts.settle(`done ${message.requestId}`, message.count);
+        break;
+      case 'ended':
+        this.#endings.settle(message.requestId, message);
         break;
       case 'explained':
         this.#explanations.settle(message.requestId, message.explanation);

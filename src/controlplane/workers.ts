@@ -10,6 +10,7 @@ import {
   type ConnectionPage,
   type ConnectionQuery,
   type ConnectionSelector,
+  type Ended,
   type FailingServer,
   type Ports,
   placeOf,
@@ -122,9 +123,9 @@ export class Workers {
     );
   }
 
-  /** Puts it into force; resolves with how many live connections are closed whose certificates it withdraws. */
-  reloadTls(material: ReadonlyMap<string, TlsMaterial>, upstreamTls: ReadonlyMap<string, UpstreamTlsMaterial>): Promise<number> {
-    return this.#countOver((requestId) => ({ kind: 'tls', requestId, material, upstreamTls }));
+  /** Puts it into force; resolves with how many connections are ended whose certificates it withdraws. */
+  reloadTls(material: ReadonlyMap<string, TlsMaterial>, upstreamTls: ReadonlyMap<string, UpstreamTlsMaterial>): Promise<Ended> {
+    return this.#endOver((requestId) => ({ kind: 'tls', requestId, material, upstreamTls }));
   }
 
   /**
@@ -171,11 +172,11 @@ export class Workers {
   }
 
   /**
-   * Ends the live connections that the state of now does not allow; resolves with how many are closed or have until the deadline, and
-   * those counted that waited when the state was published and were refused by it.
+   * Ends the live connections that the state of now does not allow; resolves with how many they are, and how many waited when the state
+   * was published and were refused by it.
    */
-  enforce(mode: CloseMode, deadlineMs: number, anew?: ConnectionSelector): Promise<number> {
-    return this.#countOver((requestId) => ({ kind: 'enforce', requestId, mode, deadlineMs, anew }));
+  enforce(mode: CloseMode, deadlineMs: number, anew?: ConnectionSelector): Promise<Ended> {
+    return this.#endOver((requestId) => ({ kind: 'enforce', requestId, mode, deadlineMs, anew }));
   }
 
   /** Gives `take` a part of one worker's live connections; undefined when there is no such worker now or it does not answer. */
@@ -221,6 +222,14 @@ export class Workers {
   async #countOver(message: (requestId: number) => ToWorker): Promise<number> {
     const counts = await Promise.all(this.#crew.running().map((thread) => thread.request(message)));
     return counts.reduce((sum, count) => sum + count, 0);
+  }
+
+  async #endOver(message: (requestId: number) => ToWorker): Promise<Ended> {
+    const all = await Promise.all(this.#crew.running().map((thread) => thread.end(message)));
+    return all.reduce((sum, { served, waiting }) => ({ served: sum.served + served, waiting: sum.waiting + waiting }), {
+      served: 0,
+      waiting: 0,
+    });
   }
 
   #spawn(lane: number): WorkerThread {

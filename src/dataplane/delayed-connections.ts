@@ -97,9 +97,17 @@ export class DelayedConnections {
     return ended;
   }
 
-  /** Call it when a CA or a revocation list has changed: whose certificate is withdrawn by it does not wait for its turn to hear so. */
-  rejudge(): Promise<void> {
-    return judgeAnew(this.#waiters, (waiter, refusal) => waiter.leave(refusal));
+  /**
+   * Call it when a CA or a revocation list has changed: whose certificate is withdrawn by it does not wait for its turn to hear so, and
+   * `onEnded` hears of each.
+   */
+  rejudge(onEnded: () => void): Promise<void> {
+    return judgeAnew(this.#waiters, (waiter, refusal) => {
+      // Its turn may have come meanwhile, or it has left; then it is told by others.
+      if (!this.#waiters.has(waiter) || waiter.refusal !== undefined) return;
+      waiter.leave(refusal);
+      onEnded();
+    });
   }
 
   /** Call it when the balancer stops and lets nobody wait any longer. */

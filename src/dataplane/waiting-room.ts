@@ -98,11 +98,16 @@ export class WaitingRoom {
       waiter.settle(new Refusal('queue_timeout', `${waiter.ground.group}: the load balancer stopped before a server had a place`));
   }
 
-  /** Call it when a CA or a revocation list has changed: whose certificate is withdrawn by it does not wait for its turn to hear so. */
-  rejudge(): Promise<void> {
+  /**
+   * Call it when a CA or a revocation list has changed: whose certificate is withdrawn by it does not wait for its turn to hear so, and
+   * `onEnded` hears of each.
+   */
+  rejudge(onEnded: () => void): Promise<void> {
     return judgeAnew(this.#waiters.values(), (waiter, refusal) => {
       // Its turn may have come meanwhile; then it is judged once more before it is served.
-      if (this.#waiters.get(waiter.row) === waiter) waiter.settle(refusal);
+      if (this.#waiters.get(waiter.row) !== waiter) return;
+      waiter.settle(refusal);
+      onEnded();
     });
   }
 

@@ -10,7 +10,7 @@ export interface Waiting {
   readonly onWaited: (ms: number) => void;
 }
 
-/** Judges the certificates of those who wait anew, and tells `refuse` of those that are not trusted any more. */
+/** Judges the certificates of those who wait anew, one after the other, and tells `refuse` of those that are not trusted any more. */
 export async function judgeAnew<W extends Pick<Waiting, 'stillTrusted'>>(
   waiters: Iterable<W>,
   refuse: (waiter: W, refusal: Refusal) => void,

@@ -1,5 +1,6 @@
 /** A worker thread: listens beside its siblings (reusePort), serves connections, swaps snapshots, drains. */
 import type { Socket } from 'node:net';
+import { setTimeout as passed } from 'node:timers/promises';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { apply } from '../domain/state.ts';
 import { monotonicMs } from '../shared/clock.ts';
@@ -7,7 +8,7 @@ import { tryLending } from '../shared/lent-buffer.ts';
 import { AddressTable } from '../shared/memory/address-table.ts';
 import { ByteLines } from '../shared/memory/byte-lines.ts';
 import { LaneWriter } from '../shared/memory/lane-writer.ts';
-import type { ConnectionQuery, FromWorker, ToWorker, WorkerBirth } from '../shared/messages.ts';
+import type { ConnectionQuery, Ended, FromWorker, ToWorker, WorkerBirth } from '../shared/messages.ts';
 import { HostAddresses } from '../shared/upstream-addresses.ts';
 import { countNewlyBounded } from './address-guard.ts';
 import { Admission } from './admission.ts';
@@ -32,6 +33,8 @@ import { tellTurnedAway } from './turned-away.ts';
 import { mergeSlots, View } from './view.ts';
 import { WaitingRoom } from './waiting-room.ts';
 
+/** How long whoever asks for a reload waits for the count of those who wait for their turn or for a server. */
+const WAITING_COUNTED_FOR_MS = 2_000;
 /** In the tarpit: what each has sent by itself, 64 KiB at most, is kept. */
 const MOST_HELD = 256;
 
@@ -196,7 +199,7 @@ class Worker {
         this.#send({ kind: 'done', requestId: message.requestId, count: this.#live.close(message.selector, message.reason) });
         break;
       case 'enforce':
-        this.#send({ kind: 'done', requestId: message.requestId, count: this.#live.enforce(message) + this.#endedWaiting });
+        this.#send({ kind: 'ended', requestId: message.requestId, served: this.#live.enforce(message), waiting: this.#endedWaiting });
         this.#endedWaiting = 0;
         break;
       case 'rebalance':
@@ -227,22 +230,27 @@ class Worker {
     this.#send({ kind: 'opened', requestId, result: await this.#doors.open(listeners, ports) });
   }
 
-  /** Answers with how many connections are closed whose certificate is withdrawn by it. */
+  /** Answers with how many connections are ended whose certificate is withdrawn by it. */
   async #reload({ requestId, material, upstreamTls }: Extract<ToWorker, { kind: 'tls' }>): Promise<void> {
     const renewed = this.#doors.withOtherTrust(material);
     this.#doors.reload(material);
     this.#openings.use(upstreamTls);
-    this.#send({ kind: 'done', requestId, count: await this.#renew(renewed) });
+    this.#send({ kind: 'ended', requestId, ...(await this.#renew(renewed)) });
   }
 
-  /** Says how many connections are closed. Those that wait may be many and are refused in the course of time. */
-  async #renew(listeners: readonly string[]): Promise<number> {
-    const closed = await this.#trust.renew(listeners);
+  /** Says how many connections are ended. Those that wait may be many: who is judged later than others wait for an answer is not counted. */
+  async #renew(listeners: readonly string[]): Promise<Ended> {
+    let waiting = 0;
+    const onEnded = () => {
+      waiting++;
+    };
+    // First: from here on the listeners judge by what is new.
+    const closing = this.#trust.renew(listeners);
     if (listeners.length > 0) {
-      void this.#delayed.rejudge();
-      void this.#waitingRoom.rejudge();
+      const judged = Promise.all([this.#delayed.rejudge(onEnded), this.#waitingRoom.rejudge(onEnded)]);
+      await Promise.race([judged, passed(WAITING_COUNTED_FOR_MS, undefined, { ref: false })]);
     }
-    return closed;
+    return { served: await closing, waiting };
   }
 
   #list(requestId: number, query: ConnectionQuery): void {

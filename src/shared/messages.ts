@@ -142,6 +142,14 @@ export interface ConnectionEvents {
 /** How live connections that are no longer allowed end: now, or at a deadline unless they are allowed again by then. */
 export type CloseMode = 'reset' | 'drain';
 
+/** How many connections a withdrawal has ended. */
+export interface Ended {
+  /** That were served: closed, or with time until a deadline. */
+  readonly served: number;
+  /** That waited for their turn or for a server: refused. */
+  readonly waiting: number;
+}
+
 /** How many connections of a server are to be closed. */
 export interface Closing {
   readonly group: string;
@@ -172,7 +180,7 @@ export type ToWorker =
   /** These host names are resolved anew. */
   | { readonly kind: 'hosts'; readonly requestId: number; readonly hosts: ResolvedHosts }
   | { readonly kind: 'close'; readonly requestId: number; readonly selector: ConnectionSelector; readonly reason: CloseReason }
-  /** End the connections that are not allowed any more by the state of now; the answer is how many they are. */
+  /** End the connections that are not allowed any more by the state of now. */
   | {
       readonly kind: 'enforce';
       readonly requestId: number;
@@ -215,6 +223,7 @@ export type FromWorker =
   | { readonly kind: 'published'; readonly revision: Revision }
   | ({ readonly kind: 'failing' } & FailingServer)
   | { readonly kind: 'done'; readonly requestId: number; readonly count: number }
+  | ({ readonly kind: 'ended'; readonly requestId: number } & Ended)
   /** `before`: what happened before this and was not told yet. */
   | { readonly kind: 'listed'; readonly requestId: number; readonly page: ConnectionPage; readonly before: ConnectionEvents }
   | ({ readonly kind: 'events' } & ConnectionEvents)

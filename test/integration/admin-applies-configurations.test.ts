@@ -96,6 +96,7 @@ describe('ApplyConfig', () => {
       revision: 2n,
       differences: plan.differences,
       connectionsClosed: 3n,
+      waitingRefused: 0n,
       connectionsDraining: 0n,
       needsRestart: [],
       warnings: [],

@@ -140,6 +140,7 @@ test('removing a client resets its connections and says how many', async (t) => 
   assert.deepEqual(await ask(client, rpc.removeClient, RemoveClientRequest.fromPartial({ clientId: 'clientA' })), {
     revision: 2n,
     connectionsClosed: 3n,
+    waitingRefused: 0n,
   });
   assert.deepEqual(admin.enforced, [{ mode: 'reset', deadlineMs: 0 }]);
   assert.equal(admin.authority.snapshot.clients.has('clientA'), false);
@@ -168,7 +169,7 @@ test('a request id makes its change once and is answered with the same revision'
   admin.onEnforce = () => 1;
   assert.equal((await ask(client, rpc.removeClient, remove)).revision, 3n);
   admin.onEnforce = () => 0;
-  assert.deepEqual(await ask(client, rpc.removeClient, remove), { revision: 3n, connectionsClosed: 0n });
+  assert.deepEqual(await ask(client, rpc.removeClient, remove), { revision: 3n, connectionsClosed: 0n, waitingRefused: 0n });
 
   await ask(client, rpc.addClient, { ...add, requestId: 'again' });
   await ask(client, rpc.removeClient, remove);

@@ -10,6 +10,7 @@ import { parseMetrics, seriesValue } from '../support/prometheus.ts';
 import { uncheckedGroup } from '../support/running-balancer.ts';
 
 const NOW = { mode: CloseMode.RESET, deadline: undefined, expectedRevision: 0n, requestId: '' };
+const SOON = { ...NOW, mode: CloseMode.DRAIN, deadline: { seconds: 0n, nanos: 1_000_000 } };
 
 test('connections that a change ends, waiting ones too, are in its reply, the log, the metrics and WatchStats, each once', async (t) => {
   const ca = await createTestCa();
@@ -43,15 +44,15 @@ test('connections that a change ends, waiting ones too, are in its reply, the lo
   await come('queued');
   await untilStats(({ groups }) => groups.some(({ waiting }) => waiting === 4));
   const removed = await ask(admin, rpc.removeClient, { clientId: 'queued', ...NOW });
-  assert.equal(removed.connectionsClosed, 5n);
+  assert.deepEqual([removed.connectionsClosed, removed.waitingRefused], [5n, 4n]);
 
   await come('delayed');
   await untilStats(({ clients }) => clients.some(({ counters }) => counters?.delayed === 4n));
   const client = Client.fromPartial({ clientId: 'delayed', allowedTargetGroups: ['full'] });
-  const changed = await ask(admin, rpc.updateClient, { client, updateMask: ['allowed_target_groups'], ...NOW });
-  assert.equal(changed.connectionsClosed, 5n);
-  const again = await ask(admin, rpc.updateClient, { client, updateMask: ['allowed_target_groups'], ...NOW });
-  assert.equal(again.connectionsClosed, 0n, 'nobody is told of twice');
+  const changed = await ask(admin, rpc.updateClient, { client, updateMask: ['allowed_target_groups'], ...SOON });
+  assert.deepEqual([changed.connectionsClosed, changed.waitingRefused], [5n, 4n], 'who waits is refused in either mode');
+  const again = await ask(admin, rpc.updateClient, { client, updateMask: ['allowed_target_groups'], ...SOON });
+  assert.deepEqual([again.connectionsClosed, again.waitingRefused], [0n, 0n], 'nobody is told of twice');
 
   const expected = { client_removed: 1, unknown_client: 4, permission_removed: 1, not_authorized: 4 };
   await untilStats(({ byReason }) => byReason.reduce((sum, { count }) => sum + Number(count), 0) === 10);

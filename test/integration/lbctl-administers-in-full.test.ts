@@ -84,10 +84,10 @@ test('an updated client sends what changes, and keeps of its limit what is not s
   const limits = { connectionRate: { limit: 10, burst: 10, window: { seconds: 60n }, action: 'LIMIT_ACTION_CLOSE' as const } };
   const { asked, run } = await start(t, {
     listClients: ListClientsResponse.fromPartial({ revision: 7n, clients: [{ client: { clientId: 'c', limits } }] }),
-    updateClient: UpdateClientResponse.fromPartial({ revision: 8n, connectionsClosed: 2n }),
+    updateClient: UpdateClientResponse.fromPartial({ revision: 8n, connectionsClosed: 3n, waitingRefused: 1n }),
   });
   const { stdout } = await run('update-client', '--client', 'c', '--limit', '20', '--target-group', 'db', '--mode', 'drain');
-  assert.equal(stdout, 'updated client c, 2 connections draining (revision 8)\n');
+  assert.equal(stdout, 'updated client c, 2 connections draining, 1 that waited refused (revision 8)\n');
   assert.partialDeepStrictEqual(asked.at(-1), {
     updateMask: ['allowed_target_groups', 'limits.connection_rate'],
     expectedRevision: 7n,

@@ -208,7 +208,7 @@ export async function startAdmin(t: Pick<TestContext, 'after'>, options: AdminOp
       },
       enforce: async (mode, deadlineMs, anew) => {
         enforced.push({ mode, deadlineMs, ...(anew && { anew }) });
-        return admin.onEnforce();
+        return { served: await admin.onEnforce(), waiting: 0 };
       },
       list: async () => ({ connections: admin.live, next: undefined }),
       watch: () => emptyWatch(),

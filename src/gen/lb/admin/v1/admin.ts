@@ -1366,11 +1366,10 @@ export interface RemoveClientRequest {
 
 export interface RemoveClientResponse {
   revision: bigint;
-  /**
-   * Connections of this client that were reset, or that have until the deadline; those that waited for their turn or for a server are
-   * refused at once and counted.
-   */
+  /** Connections of this client that were reset, or that have until the deadline, and waiting_refused. */
   connectionsClosed: bigint;
+  /** Those of connections_closed that waited for their turn or for a server: refused at once, whatever the mode. */
+  waitingRefused: bigint;
 }
 
 export interface UpdateClientRequest {
@@ -1391,15 +1390,14 @@ export interface UpdateClientRequest {
 
 export interface UpdateClientResponse {
   revision: bigint;
-  /**
-   * Connections that are not allowed any more: reset, or with time until the deadline; those that waited for their turn or for a server
-   * are refused at once and counted.
-   */
+  /** Connections that are not allowed any more: reset, or with time until the deadline; and waiting_refused. */
   connectionsClosed: bigint;
   /** What was accepted and may not be what was meant: clients that a certificate could belong to both of, or that no listener leads anywhere. */
   warnings: string[];
   /** It was so already: there is no new revision. Connections that are not allowed are ended all the same. */
   nothingToChange: boolean;
+  /** Those of connections_closed that waited for their turn or for a server: refused at once, whatever the mode. */
+  waitingRefused: bigint;
 }
 
 export interface ListClientsRequest {
@@ -1806,6 +1804,8 @@ export interface ApplyConfigResponse {
   alreadyApplied: boolean;
   /** Live connections to servers or on listeners that are gone: they go on until they end. */
   connectionsDraining: bigint;
+  /** Those of connections_closed that waited for their turn or for a server: refused at once, whatever the mode. */
+  waitingRefused: bigint;
 }
 
 export interface RollbackConfigRequest {
@@ -1827,6 +1827,8 @@ export interface RollbackConfigResponse {
   alreadyApplied: boolean;
   /** Live connections to servers or on listeners that are gone: they go on until they end. */
   connectionsDraining: bigint;
+  /** Those of connections_closed that waited for their turn or for a server: refused at once, whatever the mode. */
+  waitingRefused: bigint;
 }
 
 export interface ListRevisionsRequest {
@@ -2121,8 +2123,8 @@ export interface ReloadCertificatesRequest {
 export interface ReloadCertificatesResponse {
   certificates: ServedCertificate[];
   /**
-   * Live connections that were closed because the files withdraw their certificates. Those that wait are refused while they are judged
-   * anew, and are not counted.
+   * Connections that were closed because the files withdraw their certificates, and those that waited for their turn or for a server and
+   * were refused for it within two seconds; the rest of these are refused as soon as they are judged.
    */
   connectionsClosed: bigint;
   /** What may not be meant of the files, which are in force: a CA without a revocation list beside others that have one, a date. */
@@ -2191,7 +2193,11 @@ export interface RevokeCertificateResponse {
   revision: bigint;
   connectionsClosed: bigint;
   /** The certificate was revoked then, and nothing was changed now. Left out: this call has revoked it, or nobody knows since when. */
-  alreadyRevokedAt: Date | undefined;
+  alreadyRevokedAt:
+    | Date
+    | undefined;
+  /** Those of connections_closed that waited for their turn or for a server: refused at once, whatever the mode. */
+  waitingRefused: bigint;
 }
 
 function createBaseTargetGroup(): TargetGroup {
@@ -9160,7 +9166,7 @@ export const RemoveClientRequest: MessageFns<RemoveClientRequest> = {
 };
 
 function createBaseRemoveClientResponse(): RemoveClientResponse {
-  return { revision: 0n, connectionsClosed: 0n };
+  return { revision: 0n, connectionsClosed: 0n, waitingRefused: 0n };
 }
 
 export const RemoveClientResponse: MessageFns<RemoveClientResponse> = {
@@ -9176,6 +9182,12 @@ export const RemoveClientResponse: MessageFns<RemoveClientResponse> = {
         throw new globalThis.Error("value provided for field message.connectionsClosed of type uint64 too large");
       }
       writer.uint32(16).uint64(message.connectionsClosed);
+    }
+    if (message.waitingRefused !== 0n) {
+      if (BigInt.asUintN(64, message.waitingRefused) !== message.waitingRefused) {
+        throw new globalThis.Error("value provided for field message.waitingRefused of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.waitingRefused);
     }
     return writer;
   },
@@ -9209,6 +9221,14 @@ export const RemoveClientResponse: MessageFns<RemoveClientResponse> = {
             message.connectionsClosed = reader.uint64() as bigint;
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.waitingRefused = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -9229,6 +9249,11 @@ export const RemoveClientResponse: MessageFns<RemoveClientResponse> = {
         : isSet(object.connections_closed)
         ? BigInt(object.connections_closed)
         : 0n,
+      waitingRefused: isSet(object.waitingRefused)
+        ? BigInt(object.waitingRefused)
+        : isSet(object.waiting_refused)
+        ? BigInt(object.waiting_refused)
+        : 0n,
     };
   },
 
@@ -9239,6 +9264,9 @@ export const RemoveClientResponse: MessageFns<RemoveClientResponse> = {
     }
     if (message.connectionsClosed !== 0n) {
       obj.connectionsClosed = message.connectionsClosed.toString();
+    }
+    if (message.waitingRefused !== 0n) {
+      obj.waitingRefused = message.waitingRefused.toString();
     }
     return obj;
   },
@@ -9251,6 +9279,9 @@ export const RemoveClientResponse: MessageFns<RemoveClientResponse> = {
     message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
     message.connectionsClosed = (object.connectionsClosed !== undefined && object.connectionsClosed !== null)
       ? BigInt(object.connectionsClosed)
+      : 0n;
+    message.waitingRefused = (object.waitingRefused !== undefined && object.waitingRefused !== null)
+      ? BigInt(object.waitingRefused)
       : 0n;
     return message;
   },
@@ -9434,7 +9465,7 @@ export const UpdateClientRequest: MessageFns<UpdateClientRequest> = {
 };
 
 function createBaseUpdateClientResponse(): UpdateClientResponse {
-  return { revision: 0n, connectionsClosed: 0n, warnings: [], nothingToChange: false };
+  return { revision: 0n, connectionsClosed: 0n, warnings: [], nothingToChange: false, waitingRefused: 0n };
 }
 
 export const UpdateClientResponse: MessageFns<UpdateClientResponse> = {
@@ -9456,6 +9487,12 @@ export const UpdateClientResponse: MessageFns<UpdateClientResponse> = {
     }
     if (message.nothingToChange !== false) {
       writer.uint32(32).bool(message.nothingToChange);
+    }
+    if (message.waitingRefused !== 0n) {
+      if (BigInt.asUintN(64, message.waitingRefused) !== message.waitingRefused) {
+        throw new globalThis.Error("value provided for field message.waitingRefused of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.waitingRefused);
     }
     return writer;
   },
@@ -9505,6 +9542,14 @@ export const UpdateClientResponse: MessageFns<UpdateClientResponse> = {
             message.nothingToChange = reader.bool();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.waitingRefused = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -9531,6 +9576,11 @@ export const UpdateClientResponse: MessageFns<UpdateClientResponse> = {
         : isSet(object.nothing_to_change)
         ? globalThis.Boolean(object.nothing_to_change)
         : false,
+      waitingRefused: isSet(object.waitingRefused)
+        ? BigInt(object.waitingRefused)
+        : isSet(object.waiting_refused)
+        ? BigInt(object.waiting_refused)
+        : 0n,
     };
   },
 
@@ -9548,6 +9598,9 @@ export const UpdateClientResponse: MessageFns<UpdateClientResponse> = {
     if (message.nothingToChange !== false) {
       obj.nothingToChange = message.nothingToChange;
     }
+    if (message.waitingRefused !== 0n) {
+      obj.waitingRefused = message.waitingRefused.toString();
+    }
     return obj;
   },
 
@@ -9562,6 +9615,9 @@ export const UpdateClientResponse: MessageFns<UpdateClientResponse> = {
       : 0n;
     message.warnings = object.warnings?.map((e) => e) || [];
     message.nothingToChange = object.nothingToChange ?? false;
+    message.waitingRefused = (object.waitingRefused !== undefined && object.waitingRefused !== null)
+      ? BigInt(object.waitingRefused)
+      : 0n;
     return message;
   },
 };
@@ -12591,6 +12647,7 @@ function createBaseApplyConfigResponse(): ApplyConfigResponse {
     warnings: [],
     alreadyApplied: false,
     connectionsDraining: 0n,
+    waitingRefused: 0n,
   };
 }
 
@@ -12625,6 +12682,12 @@ export const ApplyConfigResponse: MessageFns<ApplyConfigResponse> = {
         throw new globalThis.Error("value provided for field message.connectionsDraining of type uint64 too large");
       }
       writer.uint32(56).uint64(message.connectionsDraining);
+    }
+    if (message.waitingRefused !== 0n) {
+      if (BigInt.asUintN(64, message.waitingRefused) !== message.waitingRefused) {
+        throw new globalThis.Error("value provided for field message.waitingRefused of type uint64 too large");
+      }
+      writer.uint32(64).uint64(message.waitingRefused);
     }
     return writer;
   },
@@ -12698,6 +12761,14 @@ export const ApplyConfigResponse: MessageFns<ApplyConfigResponse> = {
             message.connectionsDraining = reader.uint64() as bigint;
             continue;
           }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.waitingRefused = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -12737,6 +12808,11 @@ export const ApplyConfigResponse: MessageFns<ApplyConfigResponse> = {
         : isSet(object.connections_draining)
         ? BigInt(object.connections_draining)
         : 0n,
+      waitingRefused: isSet(object.waitingRefused)
+        ? BigInt(object.waitingRefused)
+        : isSet(object.waiting_refused)
+        ? BigInt(object.waiting_refused)
+        : 0n,
     };
   },
 
@@ -12763,6 +12839,9 @@ export const ApplyConfigResponse: MessageFns<ApplyConfigResponse> = {
     if (message.connectionsDraining !== 0n) {
       obj.connectionsDraining = message.connectionsDraining.toString();
     }
+    if (message.waitingRefused !== 0n) {
+      obj.waitingRefused = message.waitingRefused.toString();
+    }
     return obj;
   },
 
@@ -12781,6 +12860,9 @@ export const ApplyConfigResponse: MessageFns<ApplyConfigResponse> = {
     message.alreadyApplied = object.alreadyApplied ?? false;
     message.connectionsDraining = (object.connectionsDraining !== undefined && object.connectionsDraining !== null)
       ? BigInt(object.connectionsDraining)
+      : 0n;
+    message.waitingRefused = (object.waitingRefused !== undefined && object.waitingRefused !== null)
+      ? BigInt(object.waitingRefused)
       : 0n;
     return message;
   },
@@ -12951,6 +13033,7 @@ function createBaseRollbackConfigResponse(): RollbackConfigResponse {
     warnings: [],
     alreadyApplied: false,
     connectionsDraining: 0n,
+    waitingRefused: 0n,
   };
 }
 
@@ -12982,6 +13065,12 @@ export const RollbackConfigResponse: MessageFns<RollbackConfigResponse> = {
         throw new globalThis.Error("value provided for field message.connectionsDraining of type uint64 too large");
       }
       writer.uint32(48).uint64(message.connectionsDraining);
+    }
+    if (message.waitingRefused !== 0n) {
+      if (BigInt.asUintN(64, message.waitingRefused) !== message.waitingRefused) {
+        throw new globalThis.Error("value provided for field message.waitingRefused of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.waitingRefused);
     }
     return writer;
   },
@@ -13047,6 +13136,14 @@ export const RollbackConfigResponse: MessageFns<RollbackConfigResponse> = {
             message.connectionsDraining = reader.uint64() as bigint;
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.waitingRefused = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -13081,6 +13178,11 @@ export const RollbackConfigResponse: MessageFns<RollbackConfigResponse> = {
         : isSet(object.connections_draining)
         ? BigInt(object.connections_draining)
         : 0n,
+      waitingRefused: isSet(object.waitingRefused)
+        ? BigInt(object.waitingRefused)
+        : isSet(object.waiting_refused)
+        ? BigInt(object.waiting_refused)
+        : 0n,
     };
   },
 
@@ -13104,6 +13206,9 @@ export const RollbackConfigResponse: MessageFns<RollbackConfigResponse> = {
     if (message.connectionsDraining !== 0n) {
       obj.connectionsDraining = message.connectionsDraining.toString();
     }
+    if (message.waitingRefused !== 0n) {
+      obj.waitingRefused = message.waitingRefused.toString();
+    }
     return obj;
   },
 
@@ -13121,6 +13226,9 @@ export const RollbackConfigResponse: MessageFns<RollbackConfigResponse> = {
     message.alreadyApplied = object.alreadyApplied ?? false;
     message.connectionsDraining = (object.connectionsDraining !== undefined && object.connectionsDraining !== null)
       ? BigInt(object.connectionsDraining)
+      : 0n;
+    message.waitingRefused = (object.waitingRefused !== undefined && object.waitingRefused !== null)
+      ? BigInt(object.waitingRefused)
       : 0n;
     return message;
   },
@@ -16820,7 +16928,7 @@ export const RevokeCertificateRequest: MessageFns<RevokeCertificateRequest> = {
 };
 
 function createBaseRevokeCertificateResponse(): RevokeCertificateResponse {
-  return { revision: 0n, connectionsClosed: 0n, alreadyRevokedAt: undefined };
+  return { revision: 0n, connectionsClosed: 0n, alreadyRevokedAt: undefined, waitingRefused: 0n };
 }
 
 export const RevokeCertificateResponse: MessageFns<RevokeCertificateResponse> = {
@@ -16839,6 +16947,12 @@ export const RevokeCertificateResponse: MessageFns<RevokeCertificateResponse> = 
     }
     if (message.alreadyRevokedAt !== undefined) {
       Timestamp.encode(toTimestamp(message.alreadyRevokedAt), writer.uint32(26).fork()).join();
+    }
+    if (message.waitingRefused !== 0n) {
+      if (BigInt.asUintN(64, message.waitingRefused) !== message.waitingRefused) {
+        throw new globalThis.Error("value provided for field message.waitingRefused of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.waitingRefused);
     }
     return writer;
   },
@@ -16880,6 +16994,14 @@ export const RevokeCertificateResponse: MessageFns<RevokeCertificateResponse> = 
             message.alreadyRevokedAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.waitingRefused = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -16905,6 +17027,11 @@ export const RevokeCertificateResponse: MessageFns<RevokeCertificateResponse> = 
         : isSet(object.already_revoked_at)
         ? fromJsonTimestamp(object.already_revoked_at)
         : undefined,
+      waitingRefused: isSet(object.waitingRefused)
+        ? BigInt(object.waitingRefused)
+        : isSet(object.waiting_refused)
+        ? BigInt(object.waiting_refused)
+        : 0n,
     };
   },
 
@@ -16919,6 +17046,9 @@ export const RevokeCertificateResponse: MessageFns<RevokeCertificateResponse> = 
     if (message.alreadyRevokedAt !== undefined) {
       obj.alreadyRevokedAt = message.alreadyRevokedAt.toISOString();
     }
+    if (message.waitingRefused !== 0n) {
+      obj.waitingRefused = message.waitingRefused.toString();
+    }
     return obj;
   },
 
@@ -16932,6 +17062,9 @@ export const RevokeCertificateResponse: MessageFns<RevokeCertificateResponse> = 
       ? BigInt(object.connectionsClosed)
       : 0n;
     message.alreadyRevokedAt = object.alreadyRevokedAt ?? undefined;
+    message.waitingRefused = (object.waitingRefused !== undefined && object.waitingRefused !== null)
+      ? BigInt(object.waitingRefused)
+      : 0n;
     return message;
   },
 };
