@@ -68,7 +68,8 @@ test('a removed client has until the deadline, and is let in no more', async (t)
   await assertRefusedEverywhere(running, 'clientB', 'web', 'unknown_client');
   await assertReset(drained);
   await assertServed(others, 'not meant');
-  assert.equal(running.daemon.logs.filter(({ reason }) => reason === 'client_removed').length, MANY);
+  const removed = () => running.daemon.logs.filter(({ reason }) => reason === 'client_removed').length;
+  await running.daemon.waitForLog(() => removed() === MANY);
 });
 
 test('a drained removal that was undone meanwhile ends nothing, and another one counts anew', async (t) => {
