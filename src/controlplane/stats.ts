@@ -185,6 +185,11 @@ export class Stats {
     return this.#ledger.resumed();
   }
 
+  /** Connections over the bounds of their address that are held for their reset now. */
+  held(): number {
+    return this.#ledger.held();
+  }
+
   totals(): Totals {
     const byReason = new Map<Reason, number>();
     for (const reason of REASONS) {

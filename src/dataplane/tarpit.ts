@@ -8,6 +8,8 @@ export interface TarpitOptions {
   readonly nowMs: () => number;
   /** So many are held at most; then the one held longest is reset first. */
   readonly most: number;
+  /** Told how many are held whenever that changes. */
+  readonly onHeld: (count: number) => void;
   /** Of the tests; a second unless given. */
   readonly heldMs?: number;
 }
@@ -31,10 +33,11 @@ export class Tarpit {
       socket.resetAndDestroy();
       return;
     }
-    const { nowMs, most, heldMs } = this.#options;
+    const { nowMs, most, heldMs, onHeld } = this.#options;
     this.#held.set(socket, nowMs() + heldMs);
+    onHeld(this.#held.size);
     // Nothing of it is read, but what a stream takes by itself.
-    socket.once('close', () => this.#held.delete(socket));
+    socket.once('close', () => this.#forget(socket));
     if (this.#held.size > most) this.#resetFirst();
     this.#timer ??= setTimeout(this.#resetOverdue, heldMs);
   }
@@ -58,8 +61,12 @@ export class Tarpit {
   #resetFirst(): void {
     const [first] = this.#held.keys();
     if (first === undefined) return;
-    this.#held.delete(first);
+    this.#forget(first);
     first.resetAndDestroy();
+  }
+
+  #forget(socket: Socket): void {
+    if (this.#held.delete(socket)) this.#options.onHeld(this.#held.size);
   }
 
   readonly #resetOverdue = (): void => {

@@ -106,7 +106,11 @@ class Worker {
       trust: this.#trust,
       certificates: new KnownCertificates(),
       leave: (socket) => this.#leave(socket),
-      tarpit: new Tarpit({ nowMs: monotonicMs, most: Math.min(MOST_HELD, Math.floor(birth.maxConnections / 16)) }),
+      tarpit: new Tarpit({
+        nowMs: monotonicMs,
+        most: Math.min(MOST_HELD, Math.floor(birth.maxConnections / 16)),
+        onHeld: (count) => this.#lane.setHeld(count),
+      }),
     };
     const gate = new AddressGate({
       addresses: this.#addresses,

@@ -85,6 +85,9 @@ export class Metrics {
     };
     this.#counter('connections_total', 'Connections that were served.', () => one(stats.totals().accepted));
     this.#counter('refused_total', 'Connections that were refused, by reason.', () => byReason(REFUSAL_REASONS));
+    this.#gauge('refused_connections_held', 'Connections over perAddress that are refused and held for their reset now.', () =>
+      one(stats.held()),
+    );
     this.#counter('closed_total', 'Connections that were served and have ended, by reason.', () => byReason(CLOSE_REASONS));
     this.#counter('resumed_sessions_total', 'TLS sessions that clients took up again (sessionTickets).', () =>
       one(stats.resumedSessions()),

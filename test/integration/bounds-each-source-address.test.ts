@@ -71,7 +71,9 @@ test('who is over is logged at once, held for a while, and reset; at once when t
   const line = await balancer.nextLine();
   assert.equal(line.reason, 'address_limited');
   assert.ok(!refused.socket.destroyed, 'it is told right away');
+  assert.equal(balancer.lb.stats.held(), 1);
   assert.deepEqual(await refused.ending, { how: 'reset' });
+  assert.equal(balancer.lb.stats.held(), 0);
 
   const last = await tcpClient(t, balancer.port());
   await balancer.nextLine();

@@ -108,6 +108,11 @@ export class LaneWriter {
     this.#add(LANE.resumed, 1);
   }
 
+  /** So many refused connections are held for their reset now. */
+  setHeld(count: number): void {
+    this.#own[LANE.held] = count;
+  }
+
   /** `seconds` from accept to a verified handshake. */
   countHandshake(seconds: number): void {
     countLatency(this.#own, LANE.handshake, seconds);

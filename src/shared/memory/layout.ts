@@ -70,7 +70,7 @@ export const CLIENT = {
   width: 9 + REFUSAL_REASONS.length + SHADOW_OUTCOMES.length,
 } as const;
 /** What a lane has once, before its rows. */
-const HEAD_WORDS = 4 + REASONS.length + 4 * LATENCY_WORDS;
+const HEAD_WORDS = 5 + REASONS.length + 4 * LATENCY_WORDS;
 /** Where things are in a lane, in 64-bit words. */
 export const LANE = {
   accepted: 0,
@@ -83,6 +83,8 @@ export const LANE = {
   delay: 3 + REASONS.length + 3 * LATENCY_WORDS,
   /** TLS sessions of before that were taken up again. */
   resumed: 3 + REASONS.length + 4 * LATENCY_WORDS,
+  /** Refused connections that are held for their reset now. */
+  held: 4 + REASONS.length + 4 * LATENCY_WORDS,
   servers: HEAD_WORDS,
   clients: HEAD_WORDS + MAX_SERVERS * SERVER.width,
   width: HEAD_WORDS + MAX_SERVERS * SERVER.width + MAX_CLIENTS * CLIENT.width,

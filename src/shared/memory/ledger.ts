@@ -131,6 +131,11 @@ export class SharedLedger {
     return this.#sum(LANE.resumed);
   }
 
+  /** Refused connections that are held for their reset now. */
+  held(): number {
+    return this.#sum(LANE.held);
+  }
+
   handshakes(): LatencyTotals {
     return readLatency((index) => this.#sum(LANE.handshake + index));
   }
@@ -188,7 +193,7 @@ export class SharedLedger {
     const servers = this.#releaseGauges(lane, LANE.servers + SERVER.active, SERVER.width, MAX_SERVERS, TOTAL.serverActive);
     for (const slot of servers) this.#changes.append(slot, 'changed');
     this.#releaseGauges(lane, LANE.clients + CLIENT.active, CLIENT.width, MAX_CLIENTS, TOTAL.clientActive);
-    this.#lanes[lane]?.fill(0, LANE.active, LANE.active + 1);
+    for (const gauge of [LANE.active, LANE.held]) this.#lanes[lane]?.fill(0, gauge, gauge + 1);
     this.#releaseBytes(lane);
     this.#releaseDelayed(lane);
     this.queue.releaseLane(lane);

@@ -37,7 +37,7 @@ describe('the tarpit', () => {
       nowMs += ms;
       t.mock.timers.tick(ms);
     };
-    const tarpit = new Tarpit({ nowMs: () => nowMs, most: 10 });
+    const tarpit = new Tarpit({ nowMs: () => nowMs, most: 10, onHeld: () => undefined });
     tarpit.hold(first.near);
     pass(600);
     tarpit.hold(second.near);
@@ -54,23 +54,32 @@ describe('the tarpit', () => {
 
   it('holds so many at most, and resets the one held longest first', async (t) => {
     const pairs = await connected(t, 3);
-    const tarpit = new Tarpit({ nowMs: () => 0, most: 2 });
+    const told: number[] = [];
+    const tarpit = new Tarpit({ nowMs: () => 0, most: 2, onHeld: (count) => told.push(count) });
     for (const { near } of pairs) tarpit.hold(near);
     assert.equal(await pairs[0]?.ended, 'ECONNRESET');
     assert.equal(tarpit.size, 2);
     tarpit.close();
+    assert.deepEqual(told, [1, 2, 3, 2, 1, 0]);
     assert.deepEqual(await Promise.all(pairs.map(({ ended }) => ended)), Array(3).fill('ECONNRESET'));
   });
 
   it('keeps nobody who has left, and holds nobody once it is closed', async (t) => {
     const [left, late] = await connected(t, 2);
     assert.ok(left !== undefined && late !== undefined);
-    const tarpit = new Tarpit({ nowMs: () => 0, most: 2 });
+    let told: number | undefined;
+    const tarpit = new Tarpit({
+      nowMs: () => 0,
+      most: 2,
+      onHeld: (count) => {
+        told = count;
+      },
+    });
     tarpit.hold(left.near);
     const closed = new Promise((resolve) => left.near.once('close', resolve));
     left.client.resetAndDestroy();
     await closed;
-    assert.equal(tarpit.size, 0);
+    assert.deepEqual([tarpit.size, told], [0, 0]);
     tarpit.close();
     tarpit.hold(late.near);
     assert.equal(await late.ended, 'ECONNRESET');

@@ -92,6 +92,7 @@ describe('the metrics', () => {
       lane.countQueued(3);
       lane.countDelayed(client, 1);
       lane.countDelay(2);
+      lane.setHeld(3);
     }
     lanes[1].countHandshake(99);
     lanes[1].countConnect(0.001);
@@ -113,6 +114,7 @@ describe('the metrics', () => {
       ['portcullis_server_healthy', server, 1],
       ['portcullis_server_healthy', { server: '127.0.0.1:8082' }, 0],
       ['portcullis_refused_total', { reason: 'no_route' }, 2],
+      ['portcullis_refused_connections_held', {}, 6],
       ['portcullis_refused_total', { reason: 'not_authorized' }, 0],
       ['portcullis_closed_total', { reason: 'client_closed' }, 0],
       ['portcullis_client_connections_total', { client: 'alice' }, 2],
