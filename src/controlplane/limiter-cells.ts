@@ -1,5 +1,5 @@
 import type { Client, Revision } from '../domain/model.ts';
-import { edit, editUnseen, isUnused, limitAt, type RevisedLimit, unusedState } from '../domain/ratelimit/limit-state.ts';
+import { edit, editUnseen, isUnused, limitAt, type RevisedLimit, setAgain, unusedState } from '../domain/ratelimit/limit-state.ts';
 import { ruleOf } from '../domain/ratelimit/rate-rule.ts';
 import { CellLock } from '../shared/memory/cell-lock.ts';
 import { MAX_CLIENTS, type SharedMemory } from '../shared/memory/layout.ts';
@@ -7,6 +7,10 @@ import { MAX_CLIENTS, type SharedMemory } from '../shared/memory/layout.ts';
 interface Limiter {
   readonly cells: SharedMemory;
   readonly lock: CellLock;
+}
+
+interface RemovedLimiter extends Limiter {
+  readonly removedMs: number;
 }
 
 /** So many limits may be removed before it is looked through them which ones have nothing to keep. */
@@ -20,7 +24,7 @@ const FEW_REMOVED = 64;
 export class LimiterCells {
   readonly #used = new Map<string, Limiter>();
   /** In the order in which they were removed. */
-  readonly #removed = new Map<string, Limiter>();
+  readonly #removed = new Map<string, RemovedLimiter>();
   readonly #nowMs: () => number;
   #lookThroughAt = FEW_REMOVED;
 
@@ -48,8 +52,11 @@ export class LimiterCells {
     }
     const limit = limitAt(revision, ruleOf(limits.connectionRate));
     const used = this.#used.get(clientId);
-    const known = used ?? this.#removed.get(clientId);
-    const limiter = known === undefined ? limiterIn(CellLock.allocate(unusedState(limit))) : this.#edited(known, limit);
+    const removed = this.#removed.get(clientId);
+    let limiter: Limiter;
+    if (used !== undefined) limiter = this.#edited(used, limit);
+    else if (removed !== undefined) limiter = this.#edited(removed, limit, removed.removedMs);
+    else limiter = limiterIn(CellLock.allocate(unusedState(limit)));
     if (limiter === used) return undefined;
     this.#removed.delete(clientId);
     this.#used.set(clientId, limiter);
@@ -62,7 +69,7 @@ export class LimiterCells {
     const limiter = this.#used.get(clientId);
     if (limiter === undefined) return;
     this.#used.delete(clientId);
-    this.#removed.set(clientId, limiter);
+    this.#removed.set(clientId, { ...limiter, removedMs: this.#nowMs() });
     this.#forgetSome();
   }
 
@@ -71,8 +78,12 @@ export class LimiterCells {
     for (const limiters of [this.#used, this.#removed]) for (const { lock } of limiters.values()) lock.releaseIfHeldBy(lane);
   }
 
-  #edited(limiter: Limiter, limit: RevisedLimit): Limiter {
-    const moved = limiter.lock.edit((state, isAlone) => (isAlone ? edit : editUnseen)(state, limit, this.#nowMs()));
+  /** `removedMs`: since when the client has not had it. */
+  #edited(limiter: Limiter, limit: RevisedLimit, removedMs?: number): Limiter {
+    const moved = limiter.lock.edit((state, isAlone) => {
+      if (!isAlone) return editUnseen(state, limit, this.#nowMs());
+      return removedMs === undefined ? edit(state, limit, this.#nowMs()) : setAgain(state, limit, removedMs);
+    });
     return moved === undefined ? limiter : limiterIn(moved);
   }
 

@@ -50,15 +50,15 @@ export function unusedState(limit: RevisedLimit): LimitState {
  * that has them is returned: the count goes on there, and nobody may decide by this one any more.
  */
 export function edit(state: LimitState, limit: RevisedLimit, nowMs: number): LimitState | undefined {
-  const counted = ruleIn(state.terms);
-  if (!isSame(counted, limit.rule)) {
-    const carried = carryOver(counted, state.cells, limit.rule, nowMs);
-    if (carried.length > state.cells.length) return stateWith(limit, carried, latestDeparture(state.terms, nowMs));
-    fill(state.cells, carried);
-    state.terms[LATEST_DEPARTURE] = latestDeparture(state.terms, nowMs);
-  }
+  if (!isSame(ruleIn(state.terms), limit.rule)) return carriedInto(state, limit, nowMs);
   writeTerms(state.terms, limit);
   return undefined;
+}
+
+/** {@link edit} of a limit that nobody has had since `removedMs`: who waited by it for a departure went then, and is counted as of then. */
+export function setAgain(state: LimitState, limit: RevisedLimit, removedMs: number): LimitState | undefined {
+  const hadWaiting = (state.terms[LATEST_DEPARTURE] ?? NO_DEPARTURE) > removedMs;
+  return hadWaiting ? carriedInto(state, limit, removedMs) : edit(state, limit, removedMs);
 }
 
 /**
@@ -105,6 +105,16 @@ export function isUnused({ terms, cells }: LimitState, nowMs: number): boolean {
   const now = limiter.peek(cells, nowMs);
   const fresh = limiter.peek(new Float64Array(limiter.words), nowMs);
   return now.admitted && fresh.admitted && now.remaining === fresh.remaining;
+}
+
+function carriedInto(state: LimitState, limit: RevisedLimit, atMs: number): LimitState | undefined {
+  const carried = carryOver(ruleIn(state.terms), state.cells, limit.rule, atMs);
+  const departureMs = latestDeparture(state.terms, atMs);
+  if (carried.length > state.cells.length) return stateWith(limit, carried, departureMs);
+  fill(state.cells, carried);
+  state.terms[LATEST_DEPARTURE] = departureMs;
+  writeTerms(state.terms, limit);
+  return undefined;
 }
 
 function ruleIn(terms: Cells): RateRule {

@@ -8,6 +8,7 @@ import { Slots } from '../../../src/controlplane/slots.ts';
 import { Stats } from '../../../src/controlplane/stats.ts';
 import { NO_LIMITS } from '../../../src/domain/defaults.ts';
 import { type Client, type ConnectionRate, EMPTY_SNAPSHOT, RATE_ALGORITHMS } from '../../../src/domain/model.ts';
+import { takeDeparture } from '../../../src/domain/ratelimit/departure.ts';
 import { limitAt, limiterInForce } from '../../../src/domain/ratelimit/limit-state.ts';
 import { ruleOf } from '../../../src/domain/ratelimit/rate-rule.ts';
 import { apply, type Command } from '../../../src/domain/state.ts';
@@ -135,6 +136,32 @@ test('the cells of a limit that was removed move too when it is set again as a l
   assert.equal(use(moved, rateOf(12, 'slidingWindowLog'), 2, 12), 8);
   assert.equal(limiters.all().get('a'), moved);
 });
+
+for (const algorithm of RATE_ALGORITHMS) {
+  test(`a limit that is set again unchanged makes nobody wait for those who waited before it was removed ${algorithm}`, () => {
+    let nowMs = 1_000_000;
+    const limiters = new LimiterCells(() => nowMs);
+    const rate: ConnectionRate = { algorithm, limit: 10, windowMs: 1_000, burst: 10, action: 'delay', maxDelayMs: 60_000 };
+    const come = (cells: SharedMemory, revision: number) =>
+      new CellLock(cells).withLock(0, (state) =>
+        takeDeparture(state, limitAt(revision, ruleOf(rate)), { maxDelayMs: rate.maxDelayMs, mostWaiting: undefined }, nowMs),
+      );
+    const cells = limiters.follow(clientWith('a', rate), 1) ?? assert.fail();
+    const departures = Array.from({ length: 100 }, () => Number(come(cells, 1)));
+    assert.ok(Number(departures.at(-1)) > nowMs + 7_000);
+    nowMs += 100;
+    limiters.release('a');
+    const removedMs = nowMs;
+    nowMs += 50;
+    const again = Number(come(limiters.follow(clientWith('a', rate), 3) ?? assert.fail(), 3));
+    assert.ok(again > nowMs, 'what was used stays used');
+    assert.ok(again <= removedMs + 2 * rate.windowMs, `${again - removedMs} ms after the removal`);
+
+    limiters.release('a');
+    nowMs += 3 * rate.windowMs;
+    assert.equal(come(limiters.follow(clientWith('a', rate), 5) ?? assert.fail(), 5), nowMs);
+  });
+}
 
 test('ten thousand limited clients take next to no memory mappings', { skip: process.platform !== 'linux' }, () => {
   const mappings = () => readFileSync('/proc/self/maps', 'utf8').split('\n').length;
