@@ -11,7 +11,7 @@ export interface Amounts {
   readonly megabytes: number;
   /** Connections held while memory is measured. */
   readonly idle: number;
-  /** Each version, key and kind of handshake, with this many connections; 0: TLS 1.3, P-256, full handshakes only. */
+  /** Each version, key and kind of handshake, with this many connections a round; 0: TLS 1.3, P-256, full handshakes only. */
   readonly handshakes: number;
   /** Connections a round that are refused after a handshake, and a multiple of it without one; 0: not measured. */
   readonly refusals: number;

@@ -63,6 +63,7 @@ export function keptWith(kept: Report, fresh: Report): Report {
     versions: { ...kept.versions, ...fresh.versions },
     notFound: works.notFound,
     ratiosToHaproxy: works.ratiosToHaproxy,
+    ratioWithoutResumption: works.ratioWithoutResumption,
     rounds: works.rounds,
     peers: works.peers,
     direct: works.direct,
@@ -111,14 +112,20 @@ function inShort(report: Report): string {
     ...names.map(cell),
     ratioCell(ratio),
   ];
+  const workRow = (work: Work) =>
+    row(
+      WORK_IN_SHORT[work],
+      peers['lbd']?.works[work].ratioToHaproxy,
+      (name) => `${number(peers[name]?.works[work].cpuMsPerUnit.median ?? 0)} ms`,
+    );
+  const [connections, ...otherWorks] = WORKS.map(workRow);
   const rows = [
-    ...WORKS.map((work) =>
-      row(
-        WORK_IN_SHORT[work],
-        peers['lbd']?.works[work].ratioToHaproxy,
-        (name) => `${number(peers[name]?.works[work].cpuMsPerUnit.median ?? 0)} ms`,
-      ),
-    ),
+    ...(connections === undefined ? [] : [connections]),
+    row('the same where nobody resumes sessions', peers['lbd']?.connectionsWithoutResumption?.ratioToHaproxy, (name) => {
+      const each = peers[name]?.connectionsWithoutResumption ?? null;
+      return each === null ? 'not measured' : `${number(each.cpuMsPerUnit.median)} ms`;
+    }),
+    ...otherWorks,
     row(
       'held for an idle connection',
       peers['lbd']?.idleMemory.ratioToHaproxy,
@@ -158,7 +165,8 @@ function machineOf({ machine }: Report): string {
 }
 
 function titleOf(name: string, version: string): string {
-  const number = /\d+\.\d+/.exec(version)?.[0] ?? '';
+  // Not that of a library, which stands behind it.
+  const number = /^\d+\.\d+/.exec(version)?.[0] ?? '';
   switch (name) {
     case 'haproxy':
       return `HAProxy ${number}`;
@@ -169,7 +177,7 @@ function titleOf(name: string, version: string): string {
     case 'lbd':
       return name;
     default:
-      return `${name} ${number}`;
+      return `${name} ${number}`.trim();
   }
 }
 

@@ -10,6 +10,17 @@ const ANSWER_WITHIN_MS = 300_000;
 const LISTEN_WITHIN_MS = 20_000;
 const STEPS_WITHIN_MS = 120_000;
 
+/** An order that was not carried out, in the words of the load generator. */
+export class LoadFailure extends Error {
+  /** What became of a connection: `ssl/tls alert handshake failure`. */
+  readonly reason: string;
+
+  constructor(order: Order, reason: string) {
+    super(`the load failed: ${order.kind}: ${reason}`);
+    this.reason = reason;
+  }
+}
+
 /** A load generator in a process of its own. */
 export class Load {
   readonly #child: Child;
@@ -19,13 +30,13 @@ export class Load {
     this.#child = children.start({ command: process.execPath, args, processors, ipc: true });
   }
 
-  /** @throws Error when the load fails, or is not done in five minutes. */
+  /** @throws LoadFailure when a connection fails; Error when the load ends, or is not done in five minutes. */
   async order(order: Order): Promise<Done> {
     const answered = message(this.#child, ANSWER_WITHIN_MS);
     this.#child.process.send(order);
     // The other end is load-generator.ts, which sends nothing else.
     const answer = (await answered) as Answer;
-    if (answer.kind === 'failed') throw new Error(`the load failed: ${order.kind}: ${answer.message}`);
+    if (answer.kind === 'failed') throw new LoadFailure(order, answer.message);
     return answer.done;
   }
 }

@@ -3,6 +3,7 @@ import type { CertificateFiles } from './certificates.ts';
 import type { Defence, Peer } from './peers/peer.ts';
 import { ratios, type Spread, short, spreadOf } from './spread.ts';
 import { type Balancer, bringUpAll, type Stage } from './stage.ts';
+import { turned } from './turns.ts';
 import { observed } from './works.ts';
 
 /** Who is turned away, and when. */
@@ -47,7 +48,7 @@ export async function measureRefusals(
   for (const refused of ['strangers', 'addresses', 'noise'] as const) {
     const defence: Defence | undefined = refused === 'noise' ? undefined : refused;
     const able = peers.filter(({ defences }) => defence === undefined || defences.includes(defence));
-    const balancers = await bringUpAll(able, stage, { certificates, resumption: false, ...(defence && { defence }) });
+    const balancers = await bringUpAll(able, stage, { certificates, resumption: 'asItComes', ...(defence && { defence }) });
     costs.push(...(await measureRefused(refused, balancers, stage, count * CHEAPER[refused])));
     await Promise.all(balancers.map((balancer) => balancer.end()));
   }
@@ -63,7 +64,7 @@ async function measureRefused(
   const measured = new Map<string, Measured[]>(balancers.map(({ name }) => [name, []]));
   for (const balancer of balancers) await beRefused(refused, balancer, stage, count);
   for (let round = 0; round < ROUNDS; round++) {
-    for (const balancer of balancers) measured.get(balancer.name)?.push(await beRefused(refused, balancer, stage, count));
+    for (const balancer of turned(balancers, round)) measured.get(balancer.name)?.push(await beRefused(refused, balancer, stage, count));
   }
   const base = measured.get('haproxy')?.map(({ cpuMs }) => cpuMs) ?? [];
   return [...measured].flatMap(([peer, each]) => {

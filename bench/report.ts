@@ -31,6 +31,8 @@ export interface WorkReport {
 export interface PeerReport {
   readonly version: string;
   readonly works: Readonly<Record<Work, WorkReport>>;
+  /** Where nobody lets sessions be resumed; null: not measured. */
+  readonly connectionsWithoutResumption: { readonly cpuMsPerUnit: Spread; readonly ratioToHaproxy: Spread | null } | null;
   readonly idleMemory: { readonly unit: 'KB (PSS) per connection'; readonly kb: Spread; readonly ratioToHaproxy: Spread | null };
   /** Of all that the budget is about. */
   readonly ratiosToHaproxy: Readonly<Record<Budgeted, Spread | null>>;
@@ -39,6 +41,8 @@ export interface PeerReport {
 export interface Report {
   /** lbd's medians; null where HAProxy was not measured. */
   readonly ratiosToHaproxy: Readonly<Record<Budgeted, number | null>>;
+  /** lbd's median where nobody lets sessions be resumed; as they come HAProxy does, and lbd does not. */
+  readonly ratioWithoutResumption: { readonly connections: number | null };
   readonly budget: typeof BUDGET;
   readonly machine: Machine;
   readonly settings: { readonly tls: 'TLSv1.3'; readonly key: 'P-256'; readonly handshake: 'full' } & Omit<
@@ -90,8 +94,8 @@ export function reportOf({ amounts, rounds, ...rest }: Findings): Report {
       return peer === undefined ? [] : [[name, peer]];
     }),
   );
-  const own = peers['lbd']?.ratiosToHaproxy;
-  const median = (what: Budgeted) => own?.[what]?.median ?? null;
+  const own = peers['lbd'];
+  const median = (what: Budgeted) => own?.ratiosToHaproxy[what]?.median ?? null;
   return {
     ratiosToHaproxy: {
       connections: median('connections'),
@@ -99,6 +103,7 @@ export function reportOf({ amounts, rounds, ...rest }: Findings): Report {
       bulk: median('bulk'),
       idleMemory: median('idleMemory'),
     },
+    ratioWithoutResumption: { connections: own?.connectionsWithoutResumption?.ratioToHaproxy?.median ?? null },
     budget: BUDGET,
     settings: { tls: 'TLSv1.3', key: 'P-256', handshake: 'full', ...settings, ...rounds.portion },
     rounds: { planned: amounts.rounds, completed: rounds.completed, memory: amounts.memoryRounds },
@@ -119,9 +124,15 @@ function peerReport(
   const kb = spreadOf(idleKb);
   if (!(connections && roundTrips && download && upload && kb)) return undefined;
   const idleRatio = ratioSpread(idleKb, rounds.idleKb.get(BASE));
+  const unresumingMs = rounds.unresumingMs.get(name) ?? [];
+  const unresuming = spreadOf(unresumingMs);
   return {
     version,
     works: { connections, roundTrips, download, upload },
+    connectionsWithoutResumption:
+      unresuming === undefined
+        ? null
+        : { cpuMsPerUnit: unresuming, ratioToHaproxy: ratioSpread(unresumingMs, rounds.unresumingMs.get(BASE)) },
     idleMemory: { unit: 'KB (PSS) per connection', kb, ratioToHaproxy: idleRatio },
     ratiosToHaproxy: {
       connections: connections.ratioToHaproxy,

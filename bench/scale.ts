@@ -145,7 +145,7 @@ async function inTurn<T, R>(all: readonly T[], act: (each: T) => Promise<R>): Pr
 }
 
 function bringUpLbd(stage: Stage, certificates: CertificateFiles, settings: LbdSettings): Promise<Balancer> {
-  return bringUp('lbd', (surroundings) => startLbd(surroundings, settings), stage, { certificates, resumption: false });
+  return bringUp('lbd', (surroundings) => startLbd(surroundings, settings), stage, { certificates, resumption: 'asItComes' });
 }
 
 async function withServers(stage: Stage, count: number, meanwhile: (stage: Stage) => Promise<void>): Promise<void> {

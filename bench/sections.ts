@@ -1,4 +1,5 @@
 /** The report as tables: what the terminal and the documentation show. */
+import { HANDSHAKE_ROUNDS, type HandshakeCost } from './handshakes.ts';
 import { REFUSED } from './refusals.ts';
 import { BUDGET, type Budgeted, type PeerReport, type Report } from './report.ts';
 import type { Section } from './section.ts';
@@ -12,6 +13,8 @@ const TITLE: Readonly<Record<Work, string>> = {
   download: 'Bulk, server to client (CPU ms per GB)',
   upload: 'Bulk, client to server (CPU ms per GB)',
 };
+/** What stands where a peer cannot do something. */
+const NONE = '–';
 const RATE: Readonly<Record<Work, string>> = { connections: '/s', roundTrips: '/s', download: ' MB/s', upload: ' MB/s' };
 
 /** Everything that was measured, in the order of the report. */
@@ -31,8 +34,24 @@ function works(report: Report): readonly Section[] {
   const peers = Object.entries(report.peers);
   if (peers.length === 0) return [];
   const columns = ['', 'CPU ms', 'to HAProxy', 'rate', 'p50 / p99 / p99.9 ms', 'busy: balancer, load, servers'];
+  const sectionOf = (work: Work) => ({
+    id: work,
+    title: TITLE[work],
+    columns,
+    rows: peers.map(([name, peer]) => workRow(name, work, peer)),
+  });
+  const [connections, ...others] = WORKS.map(sectionOf);
   return [
-    ...WORKS.map((work) => ({ id: work, title: TITLE[work], columns, rows: peers.map(([name, peer]) => workRow(name, work, peer)) })),
+    ...(connections === undefined ? [] : [connections]),
+    {
+      id: 'connectionsWithoutResumption',
+      title: 'The same connections where nobody resumes sessions (CPU ms per connection)',
+      columns: ['', 'CPU ms', 'to HAProxy'],
+      rows: peers.map(([name, { connectionsWithoutResumption: each }]) =>
+        each === null ? [name, NONE, ''] : [name, spread(each.cpuMsPerUnit), ratio(each.ratioToHaproxy)],
+      ),
+    },
+    ...others,
     {
       id: 'idleMemory',
       title: `Memory per idle connection (KB, PSS, ${report.settings.idle} held)`,
@@ -55,12 +74,19 @@ function handshakes({ handshakes: costs }: Report): readonly Section[] {
   const names = [...new Set(costs.map(({ peer }) => peer))];
   const cell = (kind: string, name: string) => {
     const found = costs.find(({ tls, key, handshake, peer }) => peer === name && `${tls} ${key} ${handshake}` === kind);
-    if (found === undefined) return '';
-    const refused = found.handshake === 'resumed' && found.resumedShare < 1 ? ` (resumed ${Math.round(found.resumedShare * 100)}%)` : '';
-    return `${found.cpuMsPerConnection.toPrecision(3)}${refused}`;
+    return found === undefined ? '' : handshakeCell(found);
   };
   const rows = kinds.map((kind) => [kind, ...names.map((name) => cell(kind, name))]);
-  return [{ id: 'handshakes', title: 'Handshakes (CPU ms per connection)', columns: ['', ...names], rows }];
+  const title = `Handshakes, where everybody who can resumes sessions (CPU ms per connection, and the ratio to HAProxy, least to most over ${HANDSHAKE_ROUNDS} rounds)`;
+  return [{ id: 'handshakes', title, columns: ['', ...names], rows }];
+}
+
+function handshakeCell({ peer, handshake, resumedShare, cpuMsPerConnection: cpuMs, ratioToHaproxy, reason }: HandshakeCost): string {
+  if (cpuMs === null) return `${NONE} (${reason})`;
+  const partly = handshake === 'resumed' && resumedShare < 1 ? ` (resumed ${Math.round(resumedShare * 100)}%)` : '';
+  if (ratioToHaproxy === null) return `${spread(cpuMs)}${partly}`;
+  const beside = peer === 'haproxy' ? '' : `, ${ratio(ratioToHaproxy)}`;
+  return `${number(cpuMs.median)}${beside}${partly}`;
 }
 
 function refusals({ refusals: costs }: Report): readonly Section[] {
@@ -92,13 +118,15 @@ function generator({ direct, peers }: Report): readonly Section[] {
   return [{ id: 'generator', title, columns: ['', 'without', 'with'], rows }];
 }
 
-function budget({ ratiosToHaproxy }: Report): readonly Section[] {
+function budget({ ratiosToHaproxy, ratioWithoutResumption }: Report): readonly Section[] {
   const rows = (['connections', 'roundTrips', 'bulk', 'idleMemory'] as const).map((what: Budgeted) => {
     const value = ratiosToHaproxy[what];
     if (value === null) return [what, 'not measured', BUDGET[what].toFixed(2), ''];
     return [what, value.toFixed(2), BUDGET[what].toFixed(2), value <= BUDGET[what] ? 'met' : 'missed'];
   });
-  return [{ id: 'budget', title: 'lbd to HAProxy, and the budget', columns: ['', 'ratio', 'budget', ''], rows }];
+  const { connections } = ratioWithoutResumption;
+  const likeWithLike = ['connections, nobody resumes sessions', connections?.toFixed(2) ?? 'not measured', '', ''];
+  return [{ id: 'budget', title: 'lbd to HAProxy, and the budget', columns: ['', 'ratio', 'budget', ''], rows: [...rows, likeWithLike] }];
 }
 
 /** The median, and the least and the most. */

@@ -8,7 +8,7 @@ import type { CertificateFiles } from './certificates.ts';
 import type { Child, Children, Pinning } from './children.ts';
 import type { Load, Servers } from './load.ts';
 import type { Target, TlsVersion } from './messages.ts';
-import type { Defence, Peer, Surroundings } from './peers/peer.ts';
+import type { Defence, Peer, Resumption, Surroundings } from './peers/peer.ts';
 
 /** What all balancers of a benchmark share. */
 export interface Stage {
@@ -35,7 +35,7 @@ export type Who = 'client' | 'stranger';
 
 export interface Casting {
   readonly certificates: CertificateFiles;
-  readonly resumption: boolean;
+  readonly resumption: Resumption;
   /** The stage's servers unless told. */
   readonly servers?: readonly string[];
   /** None unless told. */

@@ -61,7 +61,7 @@ export async function measure(work: Work, balancer: Balancer, stage: Stage, port
   }
 }
 
-/** Connections with one small round trip each. */
+/** Connections with one small round trip each. @throws LoadFailure when one fails */
 export async function measureConnections(
   balancer: Balancer,
   stage: Stage,

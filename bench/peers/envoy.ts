@@ -7,11 +7,12 @@ import { GROUPS, listening, type Peer, SUITES } from './peer.ts';
 export const envoy: Peer = {
   name: 'envoy',
   defences: [],
+  resumes: true,
   version: () => {
     const { status, stdout } = spawnSync('envoy', ['--version'], { encoding: 'utf8' });
     return status === 0 ? (/version: \w+\/([^/]+)\/\w+\/\w+\/(\w+)/.exec(stdout)?.slice(1).join(', ') ?? 'unknown') : undefined;
   },
-  start: async ({ children, folder, certificates, port, servers, processors }) => {
+  start: async ({ children, folder, certificates, port, servers, processors, resumption }) => {
     const file = path.join(folder, 'envoy.json');
     const at = (address: string) => {
       const [host = '', number = ''] = address.split(':');
@@ -20,6 +21,8 @@ export const envoy: Peer = {
     const tls = {
       '@type': 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext',
       require_client_certificate: true,
+      disable_stateless_session_resumption: resumption === 'nobody',
+      disable_stateful_session_resumption: resumption === 'nobody',
       common_tls_context: {
         tls_params: {
           tls_minimum_protocol_version: 'TLSv1_2',

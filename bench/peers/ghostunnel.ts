@@ -1,13 +1,20 @@
-/** ghostunnel in server mode: one target, and every client of the CA. */
+/**
+ * ghostunnel in server mode: one target, and every client of the CA. It cannot be told whether clients may resume sessions: it writes a
+ * ticket, and takes none.
+ */
 import { spawnSync } from 'node:child_process';
 import { listening, type Peer } from './peer.ts';
 
 export const ghostunnel: Peer = {
   name: 'ghostunnel',
   defences: [],
+  resumes: false,
   version: () => {
     const { status, stdout, stderr } = spawnSync('ghostunnel', ['--version'], { encoding: 'utf8' });
-    return status === 0 ? `${stdout}${stderr}`.trim().split('\n')[0] : undefined;
+    if (status !== 0) return undefined;
+    // `rev v1.8.4 built with go1.26.8`, or the name of a branch.
+    const [, revision, go] = /^rev v?(\S+) built with go(\S+)/m.exec(`${stdout}${stderr}`) ?? [];
+    return revision === undefined ? 'unknown' : `${revision}, Go ${go}`;
   },
   start: async ({ children, folder, certificates, port, servers, processors }) => {
     const files = ['--cert', certificates.server.certificate, '--key', certificates.server.key, '--cacert', certificates.ca];

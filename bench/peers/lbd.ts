@@ -22,6 +22,7 @@ export const LBD_SETTINGS: LbdSettings = { workers: 1, clients: 1, probeEveryMs:
 export const lbd: Peer = {
   name: 'lbd',
   defences: ['strangers', 'addresses'],
+  resumes: false,
   version: () => {
     const manifest: unknown = JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8'));
     const version = typeof manifest === 'object' && manifest !== null && 'version' in manifest ? String(manifest.version) : 'unknown';
@@ -47,7 +48,7 @@ export async function startLbd(
   };
   const config = {
     listeners: [{ name: 'main', address: `127.0.0.1:${port}`, ...(defence === undefined ? {} : GUARDED[defence]) }],
-    tlsParams: { ...tlsParams, ciphers: `${SUITES.tls13}:${SUITES.tls12}`, sessionTickets: resumption },
+    tlsParams: { ...tlsParams, ciphers: `${SUITES.tls13}:${SUITES.tls12}`, sessionTickets: resumption === 'everybody' },
     logLevel: 'error',
     workers,
     admin: { address: '127.0.0.1:0' },

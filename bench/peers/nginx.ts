@@ -11,6 +11,7 @@ const MODULES = ['/usr/lib/nginx/modules', '/usr/lib64/nginx/modules', '/usr/sha
 export const nginx: Peer = {
   name: 'nginx',
   defences: [],
+  resumes: true,
   version: () => {
     const { status, stderr } = spawnSync('nginx', ['-V'], { encoding: 'utf8' });
     if (status !== 0 || streamModule(stderr) === undefined) return undefined;
@@ -18,7 +19,7 @@ export const nginx: Peer = {
     const [, library = 'unknown TLS library'] = /(?:running with|built with) (OpenSSL \S+)/.exec(stderr) ?? [];
     return `${version}, ${library}`;
   },
-  start: async ({ children, folder, certificates, port, servers, processors }) => {
+  start: async ({ children, folder, certificates, port, servers, processors, resumption }) => {
     const file = path.join(folder, 'nginx.conf');
     await mkdir(path.join(folder, 'logs'), { recursive: true });
     const { stderr } = spawnSync('nginx', ['-V'], { encoding: 'utf8' });
@@ -44,6 +45,7 @@ export const nginx: Peer = {
       `    ssl_ciphers ${SUITES.tls12};`,
       `    ssl_conf_command Ciphersuites ${SUITES.tls13};`,
       `    ssl_ecdh_curve ${GROUPS};`,
+      resumption === 'nobody' ? '    ssl_session_tickets off;' : '',
       '    proxy_pass servers;',
       '    proxy_timeout 1h;',
       '  }',

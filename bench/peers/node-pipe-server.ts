@@ -1,10 +1,11 @@
-/** The program behind the peer `node-pipe`: PORT CERTIFICATE KEY CA SERVER... */
+/** The program behind the peer `node-pipe`: PORT CERTIFICATE KEY CA tickets|no-tickets SERVER... */
+import { constants } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { createServer } from 'node:tls';
 import { SUITES } from './peer.ts';
 
-const [port = '', certificate = '', key = '', ca = '', ...servers] = process.argv.slice(2);
+const [port = '', certificate = '', key = '', ca = '', tickets = '', ...servers] = process.argv.slice(2);
 const targets = servers.map((server) => ({ host: server.split(':')[0] ?? '', port: Number(server.split(':')[1]), noDelay: true }));
 let next = 0;
 
@@ -16,6 +17,7 @@ createServer(
     requestCert: true,
     ciphers: `${SUITES.tls13}:${SUITES.tls12}`,
     noDelay: true,
+    ...(tickets === 'no-tickets' ? { secureOptions: constants.SSL_OP_NO_TICKET } : {}),
   },
   (client) => {
     const target = targets[next++ % targets.length];

@@ -21,6 +21,9 @@ export type Defence =
   /** Addresses that come more than once a second, before the handshake. */
   | 'addresses';
 
+/** Who lets clients resume sessions: each as it comes; everybody who can; nobody. */
+export type Resumption = 'asItComes' | 'everybody' | 'nobody';
+
 export interface Surroundings {
   readonly children: Children;
   /** Of this peer alone; removed with everything else at the end. */
@@ -29,8 +32,7 @@ export interface Surroundings {
   readonly port: number;
   readonly servers: readonly string[];
   readonly processors: string | undefined;
-  /** Clients may resume sessions. Peers other than lbd allow it unless told, and are not told. */
-  readonly resumption: boolean;
+  readonly resumption: Resumption;
   /** One that the peer has; undefined: none. */
   readonly defence: Defence | undefined;
 }
@@ -41,6 +43,8 @@ export interface Peer {
   readonly version: () => string | undefined;
   /** Those that it is told here. */
   readonly defences: readonly Defence[];
+  /** As it comes, it lets clients resume sessions. */
+  readonly resumes: boolean;
   readonly start: (surroundings: Surroundings) => Promise<Child>;
 }
 

@@ -64,11 +64,17 @@ function groupOf({ title, budget, bars }: Group, top: number, ticks: readonly nu
 }
 
 function budgeted({ peers }: Report): readonly Group[] {
-  return (['connections', 'roundTrips', 'bulk', 'idleMemory'] as const).map((figure) => ({
+  const groupOf = (figure: Budgeted) => ({
     title: `${TITLES[figure]} (budget ${BUDGET[figure]})`,
     budget: BUDGET[figure],
     bars: Object.entries(peers).flatMap(([name, { ratiosToHaproxy }]) => barOf(name, ratiosToHaproxy[figure])),
-  }));
+  });
+  const unresuming = {
+    title: 'CPU per mTLS connection where nobody resumes sessions',
+    budget: undefined,
+    bars: Object.entries(peers).flatMap(([name, { connectionsWithoutResumption: each }]) => barOf(name, each?.ratioToHaproxy ?? null)),
+  };
+  return [groupOf('connections'), unresuming, ...(['roundTrips', 'bulk', 'idleMemory'] as const).map(groupOf)];
 }
 
 function refused({ refusals }: Report): readonly Group[] {

@@ -17,22 +17,28 @@ test('one object with the figures of every peer is all that it prints, and every
   assert.equal(code, 0, bench.said.err);
   const report = JSON.parse(bench.said.out);
   assert.deepEqual(report.ratiosToHaproxy, { connections: null, roundTrips: null, bulk: null, idleMemory: null });
+  assert.deepEqual(report.ratioWithoutResumption, { connections: null });
   assert.deepEqual(Object.keys(report.peers), ['lbd', 'node-pipe']);
   assert.deepEqual(Object.keys(report.versions), ['lbd', 'node-pipe']);
   assert.equal(report.rounds.completed, 1);
   assert.ok(report.machine.processors > 0);
-  for (const { works, idleMemory } of Object.values<typeof report.peers.lbd>(report.peers)) {
+  for (const { works, connectionsWithoutResumption, idleMemory } of Object.values<typeof report.peers.lbd>(report.peers)) {
     for (const work of ['connections', 'roundTrips', 'download', 'upload']) {
       const { cpuMsPerUnit, perSecond, ratioToHaproxy } = works[work];
       assert.ok(cpuMsPerUnit.min > 0 && cpuMsPerUnit.min <= cpuMsPerUnit.median && cpuMsPerUnit.median <= cpuMsPerUnit.max, work);
       assert.ok(perSecond.median > 0, work);
       assert.equal(ratioToHaproxy, null);
     }
+    assert.ok(connectionsWithoutResumption.cpuMsPerUnit.min > 0);
     assert.equal(works.connections.negotiated, 'TLSv1.3 TLS_AES_128_GCM_SHA256 X25519');
     assert.ok(Number.isFinite(idleMemory.kb.median));
   }
   const kinds = report.handshakes.map(({ peer, tls, key, handshake }: Record<string, string>) => [peer, tls, key, handshake].join(' '));
   assert.equal(new Set(kinds).size, 16, 'two peers, two versions, two keys, full and resumed');
+  for (const { peer, handshake, cpuMsPerConnection, ratioToHaproxy, resumedShare, reason } of report.handshakes) {
+    assert.ok(cpuMsPerConnection.min > 0 && cpuMsPerConnection.min <= cpuMsPerConnection.median, peer);
+    assert.deepEqual([ratioToHaproxy, resumedShare, reason], [null, handshake === 'resumed' ? 1 : 0, null], peer);
+  }
   const refusals = report.refusals.map(({ peer, refused }: Record<string, string>) => `${peer} ${refused}`);
   assert.deepEqual(refusals, ['lbd strangers', 'lbd addresses', 'lbd noise', 'node-pipe noise']);
   assertNothingLeft(bench.mark, folder);

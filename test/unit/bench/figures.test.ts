@@ -4,6 +4,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { QUICK } from '../../../bench/amounts.ts';
 import { FIGURE_PAGES, fillInFigures, IMAGES, keptReport, keptWith } from '../../../bench/figures.ts';
+import type { HandshakeCost } from '../../../bench/handshakes.ts';
 import { plotsOf } from '../../../bench/plots/write.ts';
 import { type Report, reportOf } from '../../../bench/report.ts';
 import { sectionsOf } from '../../../bench/sections.ts';
@@ -50,6 +51,59 @@ test('a ratio is to HAProxy in the same round, and bulk is both directions toget
   assert.deepEqual(peers['lbd']?.works.connections.ratioToHaproxy, { min: 1, median: 2, max: 3 });
   assert.equal(ratiosToHaproxy.connections, 2);
   assert.equal(ratiosToHaproxy.bulk, 2);
+});
+
+test('connections where nobody resumes sessions have a ratio of their own, beside that of balancers as they come', () => {
+  const costs = { lbd: { connections: [2] }, haproxy: { connections: [4] }, envoy: {} };
+  const report = reportWith(costs, undefined, { lbd: [3, 2, 6], haproxy: [2, 2, 2] });
+  assert.equal(report.ratiosToHaproxy.connections, 0.5);
+  assert.deepEqual(report.ratioWithoutResumption, { connections: 1.5 });
+  const section = sectionsOf(report).find(({ id }) => id === 'connectionsWithoutResumption');
+  assert.deepEqual(section?.rows, [
+    ['lbd', '3.00 (2.00 to 6.00)', '1.50 (1.00 to 3.00)'],
+    ['haproxy', '2.00 (2.00 to 2.00)', '1.00 (1.00 to 1.00)'],
+    ['envoy', '–', ''],
+  ]);
+  const short = fillInFigures('<!-- from the benchmark: in short -->\n<!-- end -->', report);
+  assert.match(short, /\| the same where nobody resumes sessions \| 3\.00 ms \| 2\.00 ms \| not measured \| 1\.50 \(1\.00–3\.00\) \|/);
+});
+
+test('a kind of handshake is a row: CPU time and its ratio, what was resumed in part, and why a balancer does none', () => {
+  const spread = (median: number) => ({ min: median / 2, median, max: median * 2 });
+  const of = (peer: string, rest: Partial<HandshakeCost>): HandshakeCost => ({
+    peer,
+    tls: 'TLSv1.3',
+    key: 'P-256',
+    handshake: 'resumed',
+    resumedShare: 1,
+    cpuMsPerConnection: spread(2),
+    ratioToHaproxy: spread(1),
+    reason: null,
+    ...rest,
+  });
+  const none = { cpuMsPerConnection: null, ratioToHaproxy: null };
+  const handshakes = [
+    of('lbd', { ratioToHaproxy: spread(1.5) }),
+    of('haproxy', {}),
+    of('nginx', { resumedShare: 0.5 }),
+    of('ghostunnel', { ...none, reason: 'resumes none' }),
+  ];
+  const section = sectionsOf({ ...reportWith({}), handshakes }).find(({ id }) => id === 'handshakes');
+  assert.deepEqual(section?.columns, ['', 'lbd', 'haproxy', 'nginx', 'ghostunnel']);
+  assert.deepEqual(section?.rows, [
+    ['TLSv1.3 P-256 resumed', '2.00, 1.50 (0.75 to 3.00)', '2.00', '2.00, 1.00 (0.50 to 2.00) (resumed 50%)', '– (resumes none)'],
+  ]);
+  const alone = sectionsOf({ ...reportWith({}), handshakes: [of('lbd', { ratioToHaproxy: null })] });
+  assert.deepEqual(alone.find(({ id }) => id === 'handshakes')?.rows, [['TLSv1.3 P-256 resumed', '2.00 (1.00 to 4.00)']]);
+});
+
+test('a version stands beside the name of a balancer, and not that of its library', () => {
+  const report = {
+    ...reportWith({ ghostunnel: {}, nginx: {} }),
+    versions: { ghostunnel: 'master, Go 1.26.8', nginx: '1.22.1, OpenSSL 3.0' },
+  };
+  const short = fillInFigures('<!-- from the benchmark: in short -->\n<!-- end -->', report);
+  assert.match(short, /\| what it costs \| ghostunnel \| nginx 1\.22 \| lbd to HAProxy \|/);
 });
 
 test('a part that was measured takes the place of what was kept, and the others stay', () => {
@@ -100,10 +154,11 @@ test('a step that costs more than twice as much at the last size stands out', ()
   ]);
 });
 
-/** CPU milliseconds by peer and work, a number a round; works that are not given cost 1. */
+/** CPU milliseconds by peer and work, a number a round, works that are not given cost 1; and of connections where nobody resumes sessions. */
 function reportWith(
   costs: Readonly<Record<string, Partial<Record<Work, readonly number[]>>>>,
   busy: Sample['busy'] = { balancer: 1, load: 0, servers: 0 },
+  unresuming: Readonly<Record<string, readonly number[]>> = {},
 ): Report {
   const sample = (cpuMsPerUnit: number): Sample => ({ cpuMsPerUnit, perSecond: 1, latency: undefined, busy, negotiated: '', resumed: 0 });
   const works = (of: Partial<Record<Work, readonly number[]>>) => {
@@ -118,6 +173,7 @@ function reportWith(
       completed: 1,
       portion: { connections: 1, roundTrips: 1, megabytes: 1 },
       samples: new Map(names.map((name) => [name, works(peers[name] ?? {})])),
+      unresumingMs: new Map(Object.entries(unresuming)),
       idleKb: new Map(names.map((name) => [name, [1]])),
     },
     machine: { cpu: 'a processor', processors: 4, memoryGb: 1, kernel: '1.2.3-4', loadAverage: 0, pinned: null },
