@@ -69,7 +69,7 @@ export function rateOptions(command: Command): Command {
     .addOption(wordOption('--algorithm <algorithm>', 'how --limit counts (default: fixedWindow)', RATE_ALGORITHM_WORDS))
     .option('--burst <n>', 'size of the tokenBucket, depth of the leakyBucket (default: the limit)', count(1, MOST_PER_WINDOW))
     .addOption(wordOption('--action <action>', 'what becomes of a connection over the limit (default: reset)', LIMIT_ACTION_WORDS))
-    .option('--max-delay <duration>', 'the longest wait with --action delay (default: 5s)', duration);
+    .option('--max-delay <duration>', 'the longest wait with --action delay, at most 60s (default: 5s)', duration);
 }
 
 /** `--bandwidth-up`, `--bandwidth-down` and `--shadow`. */
@@ -77,10 +77,10 @@ export function bandwidthOptions(command: Command): Command {
   return command
     .option(
       '--bandwidth-up <bytes>',
-      'per second from it, over all its connections, such as 10MB or 512KiB; 0: no bound (default)',
+      'per second from it, over all its connections, at least 1KiB, such as 10MB or 512KiB; 0: no bound (default)',
       byteRate,
     )
-    .option('--bandwidth-down <bytes>', 'per second to it; 0: no bound (default)', byteRate)
+    .option('--bandwidth-down <bytes>', 'per second to it, at least 1KiB; 0: no bound (default)', byteRate)
     .option('--shadow', 'count what its limits would refuse or slow down, and do neither');
 }
 

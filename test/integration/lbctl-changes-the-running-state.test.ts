@@ -7,7 +7,7 @@ import { startAdmin } from '../support/admin-server.ts';
 import { lbctl, lbctlEnv } from '../support/lbctl.ts';
 import { temporaryFolder } from '../support/temp-dir.ts';
 
-/** The real admin server, and lbctl with the certificate of an admin; a command that fails fails the test. */
+/** The real admin server, and lbctl with the certificate of an admin: with `run`, a command that fails fails the test, with `fail`, one that does not. */
 async function start(t: TestContext) {
   const admin = await startAdmin(t);
   const files = await admin.ca.writeTo(await temporaryFolder(t), { admin: await admin.certificate('admin') });
@@ -17,7 +17,12 @@ async function start(t: TestContext) {
     assert.deepEqual({ code, stderr }, { code: 0, stderr: '' }, args.join(' '));
     return stdout;
   };
-  return { admin, run };
+  const fail = async (...args: readonly string[]): Promise<string> => {
+    const { code, stderr } = await lbctl(args, { env });
+    assert.equal(code, 1, args.join(' '));
+    return stderr;
+  };
+  return { admin, run, fail };
 }
 
 test('problems of a configuration are told at their places in the file as it was named', async (t) => {
@@ -116,6 +121,21 @@ test('clients come and go with their limits', async (t) => {
   assert.match(await run('list-clients'), /^billing +\S+, \S+ +100 per 1m burst 20 tokenBucket delay +7 +0 +0 +0 +cn=billing ou=billing$/m);
   admin.onEnforce = () => 2;
   assert.equal(await run('remove-client', '--client', 'billing'), 'removed client billing, 2 connections closed (revision 4)\n');
+});
+
+test('the bounds that the help of a limit says are those of the server', async (t) => {
+  const { run, fail } = await start(t);
+  const help = (await run('update-client', '--help')).replaceAll(/\s+/g, ' ');
+  await run('add-client', '--client', 'c', '--target-group', 'web', '--limit', '1', '--action', 'delay');
+  for (const [option, said, taken, refused] of [
+    ['--max-delay', 'at most 60s', '60s', '60001ms'],
+    ['--bandwidth-up', 'at least 1KiB', '1KiB', '1023'],
+    ['--bandwidth-down', 'at least 1KiB', '1KiB', '1023'],
+  ] as const) {
+    assert.match(help, new RegExp(`${option} <\\w+> [^<]*${said}`));
+    await run('update-client', '--client', 'c', option, taken);
+    assert.match(await fail('update-client', '--client', 'c', option, refused), /refused \(INVALID_ARGUMENT\)/);
+  }
 });
 
 test('--requests-per-second is a fixed window of one second', async (t) => {

@@ -1000,7 +1000,7 @@ export interface ConnectionRate {
   burst: number;
   /** UNSPECIFIED means RESET. */
   action: LimitAction;
-  /** With LIMIT_ACTION_DELAY: a connection that would wait longer is refused. Left out: 5 s. */
+  /** With LIMIT_ACTION_DELAY: a connection that would wait longer is refused. At most 60 s; left out: 5 s. */
   maxDelay: Duration | undefined;
 }
 
