@@ -1,7 +1,7 @@
 import type { Limits } from '../domain/model.ts';
 import { bytesPerSecondOf, DIRECTIONS, type Direction } from '../domain/ratelimit/byte-line.ts';
+import type { Pace } from './flow.ts';
 import type { Bound, Pacer } from './pacer.ts';
-import type { Pace } from './splice.ts';
 import type { ClientView, View } from './view.ts';
 
 interface Known {

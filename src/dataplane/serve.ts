@@ -155,13 +155,14 @@ function spliceOf({ raw, downstream, upstream, client }: Serving, facts: Facts, 
     pace: paceOf(client, view, pacer),
     turns,
     firstWords: isToBeScreened(raw, view().listener(facts.listener)) ? firstWords(raw, timeouts.handshakeMs) : undefined,
-    onBytesUp: (bytes) => {
-      facts.bytesUp += bytes;
-      lane.countBytesUp(client.slot, server.slot, bytes);
-    },
-    onBytesDown: (bytes) => {
-      facts.bytesDown += bytes;
-      lane.countBytesDown(client.slot, server.slot, bytes);
+    onBytes: (direction, bytes) => {
+      if (direction === 'upload') {
+        facts.bytesUp += bytes;
+        lane.countBytesUp(client.slot, server.slot, bytes);
+      } else {
+        facts.bytesDown += bytes;
+        lane.countBytesDown(client.slot, server.slot, bytes);
+      }
     },
   });
 }

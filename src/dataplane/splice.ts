@@ -4,27 +4,17 @@ import { TLSSocket } from 'node:tls';
 import type { Timeouts } from '../domain/model.ts';
 import type { Direction } from '../domain/ratelimit/byte-line.ts';
 import type { CloseReason, EndReason } from '../domain/reasons.ts';
-import { kept, lendReads, writeLent } from '../shared/lent-buffer.ts';
+import { lendReads } from '../shared/lent-buffer.ts';
 import { tcpBelow } from '../shared/upstream-socket.ts';
-import type { Held } from './pacer.ts';
-import { COUNTED_BYTES, type ReadTurns } from './read-turns.ts';
+import { Flow, type FlowOptions, type FlowWatcher } from './flow.ts';
 import { reset } from './reset.ts';
 
-/** Calls `pass` with how many of the bytes may go that way, until all have: at once (undefined), or some of them later. */
-export type Pace = (direction: Direction, bytes: number, pass: (bytes: number) => void) => Held | undefined;
-
-export interface SpliceOptions {
+export interface SpliceOptions extends FlowOptions {
   /** With TLS, or plain. */
   readonly client: Socket;
   readonly upstream: Socket;
   readonly timeouts: Pick<Timeouts, 'idleMs' | 'halfCloseMs' | 'maxDurationMs'>;
   readonly nowMs: () => number;
-  /** Called with the size of each chunk on its way to the upstream server, and on its way to the client. */
-  readonly onBytesUp: (bytes: number) => void;
-  readonly onBytesDown: (bytes: number) => void;
-  readonly pace: Pace;
-  /** Shared by all connections of the worker. */
-  readonly turns: ReadTurns;
   /** What the client says first, where that is to be looked at before the server hears it; undefined then: it must not. */
   readonly firstWords?: Promise<Buffer | undefined> | undefined;
   /** Sends a TCP RST on the socket below the client's TLS. */
@@ -53,55 +43,65 @@ const RESETS_THE_CLIENT: ReadonlySet<EndReason> = new Set([
  * client that failed resets its upstream server. A client whose server failed gets what had arrived from it and then an end
  * without TLS's close_notify, or a reset when it is plain, so that it does not take the torso for the whole.
  */
-export class Splice {
+export class Splice implements FlowWatcher {
   readonly #options: SpliceOptions;
-  readonly #finished = Promise.withResolvers<EndReason>();
+  readonly #up: Flow;
+  readonly #down: Flow;
   readonly #startedMs: number;
   #lastMoveMs: number;
   #timer: NodeJS.Timeout | undefined;
-  /** What was read and waits for the client's bandwidth: at most a chunk each way, while its source is paused. */
-  readonly #held = new Map<Direction, Held>();
+  #finish: ((reason: EndReason) => void) | undefined;
   #open = 2;
   /** The side that ended first. */
   #firstEnd: CloseReason | undefined;
   #reason: EndReason | undefined;
 
   constructor(options: SpliceOptions) {
+    const { client, upstream } = options;
     this.#options = options;
+    this.#up = new Flow('upload', client, upstream, options, this);
+    this.#down = new Flow('download', upstream, client, options, this);
     this.#startedMs = options.nowMs();
     this.#lastMoveMs = this.#startedMs;
   }
 
   /** Copies until both sockets are closed, and says why they closed. */
   run(): Promise<EndReason> {
-    const { client, upstream, onBytesUp, onBytesDown, firstWords } = this.#options;
-    for (const [socket, reason] of [
-      [client, 'client_reset'],
-      [upstream, 'upstream_reset'],
-    ] as const) {
-      socket.on('error', () => this.close(reason));
-      if (socket.closed) this.#onClose(reason);
-      else socket.on('close', () => this.#onClose(reason));
-    }
-    if (client instanceof TLSSocket) lendReads(client, () => this.#held.has('upload'));
-    const hear = (first?: Buffer) => this.#pump(client, upstream, 'upload', 'client_closed', onBytesUp, first);
-    if (firstWords === undefined) hear();
+    const { client, upstream, firstWords } = this.#options;
+    const { promise, resolve } = Promise.withResolvers<EndReason>();
+    this.#finish = resolve;
+    this.#watch(client, 'client_reset');
+    this.#watch(upstream, 'upstream_reset');
+    if (client instanceof TLSSocket) lendReads(client, () => this.#up.isHeld);
+    if (firstWords === undefined) this.#up.start();
     else
       void firstWords.then((first) => {
         if (first === undefined) this.close('proxy_protocol_invalid');
-        else if (this.#reason === undefined) hear(first);
+        else if (this.#reason === undefined) this.#up.start(first);
       });
-    this.#pump(upstream, client, 'download', 'upstream_closed', onBytesDown);
+    this.#down.start();
     this.#watchTime();
     // One side may have gone before the listeners above were there.
     if (client.destroyed) this.close('client_reset');
     else if (upstream.destroyed) this.close('upstream_reset');
-    return this.#finished.promise;
+    return promise;
   }
 
   /** When a byte last moved, or a side ended, by `nowMs`. */
   get lastMoveMs(): number {
     return this.#lastMoveMs;
+  }
+
+  /** Told by its flows. */
+  moved(): void {
+    this.#lastMoveMs = this.#options.nowMs();
+  }
+
+  /** Told by its flows. */
+  ended(direction: Direction): void {
+    this.#firstEnd ??= direction === 'upload' ? 'client_closed' : 'upstream_closed';
+    this.moved();
+    this.#watchTime();
   }
 
   /** Ends both sides now, for this reason; the first reason stays. */
@@ -110,7 +110,7 @@ export class Splice {
     this.#reason = reason;
     const { client } = this.#options;
     // What had arrived before a server failed is the client's.
-    if (reason === 'upstream_reset') this.#held.get('download')?.passNow();
+    if (reason === 'upstream_reset') this.#down.passNow();
     this.#dropHeld();
     if (reason === 'client_reset') this.#afterClientFailed();
     else if (reason === 'upstream_reset') this.#afterUpstreamFailed();
@@ -124,7 +124,8 @@ export class Splice {
   }
 
   #dropHeld(): void {
-    for (const held of this.#held.values()) held.drop();
+    this.#up.drop();
+    this.#down.drop();
   }
 
   /** A server that has not had the client's end must not take what it got so far for all there was. */
@@ -173,69 +174,10 @@ export class Splice {
     this.#timer = setTimeout(() => side.destroy(), this.#options.timeouts.halfCloseMs);
   }
 
-  #pump(from: Socket, to: Socket, direction: Direction, ended: CloseReason, count: (bytes: number) => void, first?: Buffer): void {
-    let hasEnded = false;
-    let taken = 0;
-    let isResting = false;
-    const passOnEnd = () => {
-      this.#firstEnd ??= ended;
-      this.#lastMoveMs = this.#options.nowMs();
-      to.end();
-      this.#watchTime();
-    };
-    /** Reads on, or stops, as the bandwidth, the other side and the worker's other connections have it. */
-    const steer = () => {
-      if (this.#held.has(direction) || to.writableNeedDrain || isResting) from.pause();
-      else if (from.isPaused()) from.resume();
-    };
-    const goOn = () => {
-      isResting = false;
-      steer();
-    };
-    const pass = (chunk: Buffer, isLast: boolean) => {
-      this.#lastMoveMs = this.#options.nowMs();
-      count(chunk.length);
-      if (isLast) this.#held.delete(direction);
-      writeLent(to, chunk);
-      if (hasEnded && isLast) return passOnEnd();
-      taken += chunk.length;
-      // What a pause does not stop any more comes while it rests already.
-      if (taken >= COUNTED_BYTES && !isResting) {
-        isResting = this.#options.turns.isOver(taken, goOn);
-        taken = 0;
-      }
-      steer();
-    };
-    const take = (arrived: Buffer) => {
-      let chunk = arrived;
-      let passed = 0;
-      this.#lastMoveMs = this.#options.nowMs();
-      const held = this.#options.pace(direction, chunk.length, (bytes) => {
-        const piece = bytes === chunk.length ? chunk : chunk.subarray(passed, passed + bytes);
-        passed += bytes;
-        pass(piece, passed === chunk.length);
-      });
-      if (held === undefined) return;
-      chunk = kept(arrived);
-      this.#held.set(direction, held);
-      steer();
-    };
-    if (first !== undefined && first.length > 0) take(first);
-    from.on('data', take);
-    to.on('drain', () => {
-      this.#lastMoveMs = this.#options.nowMs();
-      steer();
-    });
-    // The end comes right after the last chunk, which may be held while its source is paused.
-    const onEnd = () => {
-      hasEnded = true;
-      if (!this.#held.has(direction)) passOnEnd();
-    };
-    // A client may have ended before its server was found.
-    if (from.readableEnded) onEnd();
-    else from.on('end', onEnd);
-    // A socket that lends what it reads waits for this.
-    steer();
+  #watch(socket: Socket, unannounced: CloseReason): void {
+    socket.on('error', () => this.close(unannounced));
+    if (socket.closed) this.#onClose(unannounced);
+    else socket.on('close', () => this.#onClose(unannounced));
   }
 
   #onClose(unannounced: CloseReason): void {
@@ -247,7 +189,7 @@ export class Splice {
     }
     clearTimeout(this.#timer);
     this.#dropHeld();
-    this.#finished.resolve(this.#reason ?? this.#firstEnd ?? unannounced);
+    this.#finish?.(this.#reason ?? this.#firstEnd ?? unannounced);
   }
 
   /** One timer serves all limits. It is set to the earliest that could pass, and set anew when bytes have moved meanwhile. */
@@ -258,7 +200,7 @@ export class Splice {
     const halfClosed = this.#firstEnd !== undefined;
     const now = this.#options.nowMs();
     // Bytes that wait for their turn are under way: a connection that has some is not idle.
-    if (this.#held.size > 0) this.#lastMoveMs = now;
+    if (this.#up.isHeld || this.#down.isHeld) this.#lastMoveMs = now;
     const quietUntil = this.#lastMoveMs + (halfClosed ? Math.min(halfCloseMs, idleMs) : idleMs);
     const livesUntil = this.#startedMs + maxDurationMs;
     if (now >= livesUntil) this.close('max_duration');

@@ -14,9 +14,10 @@ import { mainContext, namedContexts, type ServingContext } from './server-contex
 import { serverNameOf } from './server-name.ts';
 import { honourTickets } from './session-tickets.ts';
 
+/** Stays in memory with its TLS socket, whose events find it. */
 interface Handshake {
-  readonly resolve: (socket: TLSSocket) => void;
-  readonly reject: (refusal: Refusal) => void;
+  /** Nobody waits for it any more once it is over. */
+  awaited: { readonly resolve: (socket: TLSSocket) => void; readonly reject: (refusal: Refusal) => void } | undefined;
 }
 
 /** What new handshakes are made with. */
@@ -91,18 +92,20 @@ export class TlsFront implements Front {
     const deadline = setTimeout(() => reject(new Refusal('handshake_timeout', `no handshake after ${timeoutMs} ms`)), timeoutMs);
     const onClose = () => reject(new Refusal('handshake_failed', CLIENT_LEFT));
     raw.once('close', onClose);
+    const shaking: Handshake = { awaited: { resolve, reject } };
     try {
       // Looked at only where it makes a difference.
       const serverName = looksAtNames(this.#served) ? await Promise.race([serverNameOf(raw), refusal]) : undefined;
       const { material } = this.#served;
       const server = serverFor(serverName, this.#served);
-      this.#handshakes.run({ resolve, reject }, () => server.emit('connection', raw));
+      this.#handshakes.run(shaking, () => server.emit('connection', raw));
       const socket = await Promise.race([secured, refusal]);
       verifyPeer(socket, material, wallMs());
       // A resumed session of TLS 1.2 does not say again which name it was asked for.
       if (serverName !== undefined) socket.servername = serverName;
       return socket;
     } finally {
+      shaking.awaited = undefined;
       raw.removeListener('close', onClose);
       clearTimeout(deadline);
       budget.giveBack();
@@ -126,9 +129,9 @@ export class TlsFront implements Front {
       // Until now a client that ended had left; from now on it may have ended only its own half.
       socket.allowHalfOpen = true;
       socket.on('error', ignore);
-      this.#handshakes.getStore()?.resolve(socket);
+      this.#handshakes.getStore()?.awaited?.resolve(socket);
     });
-    server.on('tlsClientError', (error) => this.#handshakes.getStore()?.reject(new Refusal('handshake_failed', describe(error))));
+    server.on('tlsClientError', (error) => this.#handshakes.getStore()?.awaited?.reject(new Refusal('handshake_failed', describe(error))));
     return server;
   }
 }
@@ -147,8 +150,8 @@ export function serverOptions(alpn: readonly string[]): TlsOptions {
     requestCert: true,
     // The certificate is judged in verifyPeer, where the verdict gets its own reason.
     rejectUnauthorized: false,
-    // The deadline of handshake() is the one that counts; this one only has to be longer.
-    handshakeTimeout: 2 ** 31 - 1,
+    // None, which is not documented: the deadline is that of handshake(). Even when it is over, a timer stays in memory with its socket.
+    handshakeTimeout: -1,
     sessionTimeout: SESSION_LIFETIME_MS / 1000,
     ...(alpn.length === 0 ? {} : { ALPNProtocols: [...alpn] }),
   };

@@ -4,8 +4,9 @@ import { connect, type Server, type Socket, type TcpNetConnectOpts } from 'node:
 import { describe, it, type TestContext } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from 'node:tls';
+import type { Pace } from '../../../src/dataplane/flow.ts';
 import { ReadTurns } from '../../../src/dataplane/read-turns.ts';
-import { type Pace, Splice } from '../../../src/dataplane/splice.ts';
+import { Splice } from '../../../src/dataplane/splice.ts';
 import { monotonicMs } from '../../../src/shared/clock.ts';
 import { connectLending, kept, tryLending } from '../../../src/shared/lent-buffer.ts';
 import { createTestCa } from '../../support/certificates.ts';
@@ -75,8 +76,7 @@ async function splicing(
       timeouts: { idleMs: DAY_MS, halfCloseMs: DAY_MS, maxDurationMs: undefined },
       nowMs: monotonicMs,
       resetClient: () => client.destroy(),
-      onBytesUp: () => undefined,
-      onBytesDown: () => undefined,
+      onBytes: () => undefined,
       pace,
       turns: new ReadTurns(),
     });

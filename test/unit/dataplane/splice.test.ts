@@ -4,8 +4,9 @@ import { connect, createServer, type Socket } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
+import type { Pace } from '../../../src/dataplane/flow.ts';
 import { ReadTurns, TURN_BYTES } from '../../../src/dataplane/read-turns.ts';
-import { type Pace, Splice } from '../../../src/dataplane/splice.ts';
+import { Splice } from '../../../src/dataplane/splice.ts';
 import type { Timeouts } from '../../../src/domain/model.ts';
 import { monotonicMs } from '../../../src/shared/clock.ts';
 
@@ -71,11 +72,8 @@ async function spliced(t: TestContext, timeouts: Partial<Timeouts> = {}): Promis
     resetClient: () => one.near.resetAndDestroy(),
     pace: atOnce,
     turns: new ReadTurns(),
-    onBytesUp: (count) => {
-      bytes.up += count;
-    },
-    onBytesDown: (count) => {
-      bytes.down += count;
+    onBytes: (direction, count) => {
+      bytes[direction === 'upload' ? 'up' : 'down'] += count;
     },
   });
   return { client: one.far, upstream: other.far, ownClient: one.near, ownUpstream: other.near, splice, bytes };
@@ -197,10 +195,9 @@ describe('a splice', () => {
       timeouts: { idleMs: DAY_MS, halfCloseMs: DAY_MS, maxDurationMs: undefined },
       nowMs: monotonicMs,
       resetClient: () => client.resetAndDestroy(),
-      onBytesUp: (count) => {
-        passed += count;
+      onBytes: (direction, count) => {
+        if (direction === 'upload') passed += count;
       },
-      onBytesDown: () => undefined,
       pace: atOnce,
       turns: new ReadTurns(),
     });
