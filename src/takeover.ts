@@ -121,6 +121,7 @@ async function converse(
     lines.close();
     socket.destroy();
   }, withinMs);
+  lines.once('close', () => clearTimeout(deadline));
   // It ends by closing; that is what counts.
   socket.on('error', () => undefined);
   try {
@@ -139,7 +140,6 @@ async function converse(
       }
     }
     if (!hasHandedOver) return;
-    clearTimeout(deadline);
     log.error({}, 'the lbd that was to take over has ended: this one goes on');
     await predecessor.takeBack();
     log.info({}, 'the admin API and the metrics are back');
@@ -147,7 +147,7 @@ async function converse(
     log.error({ err }, 'the takeover failed: connections are served as before');
     socket.destroy();
   } finally {
-    clearTimeout(deadline);
+    lines.close();
   }
 }
 

@@ -7,22 +7,26 @@ import { awaitSuccessor, RunningLbd, TakeoverError } from '../../src/takeover.ts
 import { temporaryFolder } from '../support/temp-dir.ts';
 
 /** An lbd that waits for a successor, and what it was asked to do. */
-async function waiting(t: TestContext, withinMs?: number) {
+async function waiting(t: TestContext, withinMs?: number, handOver: () => Promise<void> = async () => undefined) {
   const at = path.join(await temporaryFolder(t), 'takeover.sock');
   const asked: string[] = [];
   const takenBack = Promise.withResolvers<void>();
   const predecessor = {
-    handOver: async () => void asked.push('hand over'),
+    handOver: async () => {
+      asked.push('hand over');
+      await handOver();
+    },
     takeBack: async () => {
       asked.push('take back');
       takenBack.resolve();
     },
     retire: () => void asked.push('retire'),
   };
-  const log = { info: () => undefined, error: () => undefined };
+  const errors: string[] = [];
+  const log = { info: () => undefined, error: (_facts: object, message: string) => void errors.push(message) };
   const server = await awaitSuccessor(at, predecessor, log, withinMs);
   t.after(() => server.close());
-  return { at, asked, takenBack: takenBack.promise };
+  return { at, asked, errors, takenBack: takenBack.promise };
 }
 
 test('one takes over at a time; who comes meanwhile is told, and the first goes on', async (t) => {
@@ -43,4 +47,15 @@ test('one that hangs is not waited for, and the next may come', async (t) => {
   hung.write('take over\n');
   await Promise.all([takenBack, once(hung.resume(), 'close')]);
   assert.deepEqual(asked, ['hand over', 'take back']);
+});
+
+test('one that could not be handed over to is not missed at its deadline', async (t) => {
+  const { at, errors } = await waiting(t, 60_000, () => Promise.reject(new Error('no')));
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const refused = connect(at);
+  t.after(() => refused.destroy());
+  refused.write('take over\n');
+  await once(refused.resume(), 'close');
+  t.mock.timers.tick(60_000);
+  assert.deepEqual(errors, ['the takeover failed: connections are served as before']);
 });
