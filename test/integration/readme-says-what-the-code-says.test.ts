@@ -73,8 +73,12 @@ function isMapping(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-test('every file that the README links to is there', () => {
-  for (const [, file = ''] of readme.matchAll(/\]\((?!#|https?:)([^)]*)\)/g)) readFileSync(path.join(path.dirname(README), file));
+test('every file that the README links to is there, with the heading that it names', () => {
+  for (const [link, file = '', anchor] of readme.matchAll(/\]\((?!#|https?:)([^)#]*)(?:#([^)]*))?\)/g)) {
+    const text = readFileSync(path.join(path.dirname(README), file), 'utf8');
+    const headings = [...text.matchAll(/^#+ (.*)$/gm)].map(([, title = '']) => anchorOf(title));
+    assert.ok(anchor === undefined || headings.includes(anchor), link);
+  }
 });
 
 /** As GitHub makes them. */
