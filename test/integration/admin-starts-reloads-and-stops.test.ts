@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { test } from 'node:test';
 import { status as Code, credentials } from '@grpc/grpc-js';
 import { pino } from 'pino';
@@ -16,6 +16,7 @@ import {
 } from '../../src/gen/lb/admin/v1/admin.ts';
 import { ask, refusalIn, startAdmin, TEST_ROLES, type TestAdmin, watch } from '../support/admin-server.ts';
 import { createTestCa, type TestCa } from '../support/certificates.ts';
+import { takenPort } from '../support/taken-port.ts';
 
 /** A new client that trusts `ca`, with a certificate of `from`. */
 async function connectWith(admin: TestAdmin, ca: TestCa, from: TestCa): Promise<AdminServiceClient> {
@@ -36,13 +37,9 @@ function code(call: Promise<unknown>): Promise<unknown> {
 
 test('a port in use is refused with its code', async (t) => {
   const admin = await startAdmin(t);
-  const taken = createServer().listen(0, '127.0.0.1');
-  t.after(() => void taken.close());
-  await once(taken, 'listening');
-  const bound = taken.address();
-  assert.ok(bound !== null && typeof bound !== 'string');
+  const { port } = await takenPort(t);
   const start = AdminServer.start(admin.context, {
-    address: { host: '127.0.0.1', port: bound.port },
+    address: { host: '127.0.0.1', port },
     material: await admin.material(),
     roles: TEST_ROLES,
   });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { type AddressInfo, connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Authority, type Wanted } from '../../src/controlplane/authority.ts';
@@ -14,6 +14,7 @@ import { adminOf, connectTo, roundTrip } from '../support/daemon-clients.ts';
 import { echoServer, hashSinkServer } from '../support/echo-servers.ts';
 import { freePort } from '../support/free-port.ts';
 import { startHashedStreams } from '../support/hashed-streams.ts';
+import { takenPort } from '../support/taken-port.ts';
 import { temporaryFolder } from '../support/temp-dir.ts';
 
 const ca = await createTestCa();
@@ -98,11 +99,8 @@ test('a successor that cannot start leaves everything with the one before', asyn
 test('a successor that cannot have a port leaves a state that can still be changed', async (t) => {
   const { options } = await setUp(t);
   const running = await startDaemon(t, options);
-  const taken = createServer().listen(0, '127.0.0.1');
-  await once(taken, 'listening');
-  t.after(() => taken.close());
+  const { port } = await takenPort(t);
   const address = options.config?.['listenAddress'];
-  const { port } = taken.address() as AddressInfo;
   const listeners = [
     { name: 'default', address },
     { name: 'more', address: `127.0.0.1:${port}` },
@@ -164,10 +162,7 @@ test('a successor that dies after storing its changes has them taken in by the o
 test('changes stored by a successor that this lbd cannot serve refuse its own changes, with the reason, until it can', async (t) => {
   const { options } = await setUp(t);
   const running = await startDaemon(t, options);
-  const taken = createServer().listen(0, '127.0.0.1');
-  await once(taken, 'listening');
-  t.after(() => taken.close());
-  const { port } = taken.address() as AddressInfo;
+  const { port, free } = await takenPort(t);
   await dieAfterStoring(running, options, ({ listeners }) => ({
     kind: 'setListeners',
     listeners: listeners.map((listener) => ({ ...listener, address: { host: '127.0.0.1', port } })),
@@ -178,8 +173,7 @@ test('changes stored by a successor that this lbd cannot serve refuse its own ch
   const removeGone = () => ask(admin, rpc.removeClient, { clientId: 'gone', ...NOW });
   const { message } = await refused(removeGone());
   assert.match(message, /stored a state that this one cannot serve: .*another program has the port; mend that, or restart lbd/);
-  taken.close();
-  await once(taken, 'close');
+  await free();
   assert.equal((await removeGone()).revision, 3n);
 });
 

@@ -1,13 +1,10 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
-import { writeFile } from 'node:fs/promises';
-import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { Client } from '../../src/domain/model.ts';
 import { createTestCa } from '../support/certificates.ts';
 import { echoServer } from '../support/echo-servers.ts';
 import { startBalancer, uncheckedGroup } from '../support/running-balancer.ts';
-import { temporaryFolder } from '../support/temp-dir.ts';
 
 const ca = await createTestCa();
 const CERTIFICATES = { held: await ca.issue({ cn: 'held' }), guest: await ca.issue({ cn: 'guest' }) };
@@ -15,16 +12,12 @@ type Name = keyof typeof CERTIFICATES;
 
 /** Two workers, and clients of whom one connection goes at once and others wait for long; whoever has to wait for them fails. */
 async function scene(t: TestContext) {
-  const folder = await temporaryFolder(t);
-  const { caCert, lb } = await ca.writeTo(folder, { lb: await ca.issueServer() });
-  const crl = path.join(folder, 'revoked.crl');
-  await writeFile(crl, await ca.crl([]));
   const connectionRate = { algorithm: 'tokenBucket', limit: 1, window: '9s', burst: 1, action: 'delay', maxDelay: '1m' };
   const { address } = await echoServer(t);
   const balancer = await startBalancer(t, {
     ca,
+    crl: await ca.crl([]),
     config: {
-      tlsParams: { ...lb, caCert, crl },
       targetGroups: [uncheckedGroup('web', [address]), uncheckedGroup('db', [address])],
       clients: Object.keys(CERTIFICATES).map((clientId) => ({ clientId, allowedTargetGroup: 'web', limits: { connectionRate } })),
     },
@@ -54,7 +47,7 @@ async function scene(t: TestContext) {
     }
     assert.equal(delayed('held'), 0);
   };
-  return { balancer, crl, delayed, clientOf, come, wait, refused };
+  return { balancer, delayed, clientOf, come, wait, refused };
 }
 
 test('who waits for its turn is refused at once when its certificate is revoked', async (t) => {
@@ -92,10 +85,9 @@ test('when it may no longer reach its target group', async (t) => {
 });
 
 test('when a reload of the revocation list withdraws its certificate', async (t) => {
-  const { balancer, crl, wait, refused } = await scene(t);
+  const { balancer, wait, refused } = await scene(t);
   await wait('held', 6);
-  await writeFile(crl, await ca.crl([CERTIFICATES.held]));
-  assert.equal(await balancer.lb.reloadCertificates(), 6, 'those who waited');
+  assert.equal(await balancer.reloadWith(await ca.crl([CERTIFICATES.held])), 6, 'those who waited');
   await refused(6, { reason: 'certificate_revoked', detail: 'CERT_REVOKED: CN=held' });
   balancer.assertIdle();
 });

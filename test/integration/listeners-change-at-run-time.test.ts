@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { AdminServiceService as rpc } from '../../src/gen/lb/admin/v1/admin.ts';
@@ -11,6 +11,7 @@ import { startDaemon } from '../support/daemon.ts';
 import { adminOf, connectTo, roundTrip } from '../support/daemon-clients.ts';
 import { echoServer, namedServer } from '../support/echo-servers.ts';
 import { freePort } from '../support/free-port.ts';
+import { takenPort } from '../support/taken-port.ts';
 import { tcpClient } from '../support/tcp-client.ts';
 
 const ca = await createTestCa();
@@ -96,15 +97,10 @@ test('a listener moves to another port and another name, and back', async (t) =>
 
 test('a port that is taken refuses the whole change, and nothing of it is left', async (t) => {
   const { daemon, admin, main, listeners, served, port } = await start(t);
-  const stranger = createServer().listen(0, '127.0.0.1');
-  t.after(() => stranger.close());
-  await once(stranger, 'listening');
-  const address = stranger.address();
-  assert.ok(typeof address === 'object' && address !== null);
-  const free = await freePort();
+  const [stranger, free] = [await takenPort(t), await freePort()];
   const added = [
     { name: 'free', address: `127.0.0.1:${free}` },
-    { name: 'taken', address: `127.0.0.1:${address.port}` },
+    { name: 'taken', address: `127.0.0.1:${stranger.port}` },
   ];
   const before = await ask(admin, rpc.getState, {});
   const { fields, message } = await refused(applyConfig(admin, configWith(daemon, { listeners: [main, ...added] })));

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { test } from 'node:test';
 import { AdminServiceService } from '../../src/gen/lb/admin/v1/admin.ts';
 import { ask } from '../support/admin-server.ts';
@@ -9,6 +8,7 @@ import { adminOf, connectTo, roundTrip } from '../support/daemon-clients.ts';
 import { echoServer } from '../support/echo-servers.ts';
 import { lintMetrics, parseMetrics, seriesValue } from '../support/prometheus.ts';
 import { uncheckedGroup } from '../support/running-balancer.ts';
+import { takenPort } from '../support/taken-port.ts';
 
 async function metricsOf({ waitForLog }: ReadyDaemon): Promise<string> {
   const { metrics } = await waitForLog(({ msg }) => msg === 'ready');
@@ -118,14 +118,10 @@ test('without metrics in the configuration nothing listens', async (t) => {
 });
 
 test('a metrics address that is taken is one line, and nothing runs', async (t) => {
-  const holder = createServer().listen(0, '127.0.0.1');
-  t.after(() => holder.close());
-  await once(holder, 'listening');
-  const address = holder.address();
-  assert.ok(typeof address === 'object' && address !== null);
-  const daemon = await launchDaemon(t, { config: { metrics: { address: `127.0.0.1:${address.port}` } } });
+  const { port } = await takenPort(t);
+  const daemon = await launchDaemon(t, { config: { metrics: { address: `127.0.0.1:${port}` } } });
   assert.deepEqual(await daemon.exited, { code: 1, signal: null });
   assert.deepEqual(daemon.output, [
-    `lbd: the metrics endpoint cannot listen on 127.0.0.1:${address.port}: listen EADDRINUSE: address already in use 127.0.0.1:${address.port}; stop the process that has the port (ss -ltnp shows it) or change metrics.address`,
+    `lbd: the metrics endpoint cannot listen on 127.0.0.1:${port}: listen EADDRINUSE: address already in use 127.0.0.1:${port}; stop the process that has the port (ss -ltnp shows it) or change metrics.address`,
   ]);
 });

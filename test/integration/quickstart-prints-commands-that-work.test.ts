@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
 import { execFile, execFileSync } from 'node:child_process';
-import { once } from 'node:events';
-import { createServer } from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { startQuickstart } from '../support/quickstart.ts';
+import { takenPort } from '../support/taken-port.ts';
 
 const run = promisify(execFile);
 const ROOT = path.join(import.meta.dirname, '../..');
@@ -54,12 +53,7 @@ function isInstalled(command: string): boolean {
 }
 
 test('a port in use is one line: which port, for whom, and what to do', async (t) => {
-  const other = createServer().listen(0, '127.0.0.1');
-  await once(other, 'listening');
-  t.after(() => other.close());
-  const address = other.address();
-  assert.ok(address !== null && typeof address === 'object');
-  const { port } = address;
+  const { port } = await takenPort(t);
   const args = ['quickstart', '--port', '0', '--admin-port', String(port), '--sample-port', '0'];
   await assert.rejects(
     run(process.execPath, ['src/main.ts', ...args], { cwd: ROOT }),

@@ -1,11 +1,8 @@
 import assert from 'node:assert/strict';
-import { writeFile } from 'node:fs/promises';
-import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { createTestCa } from '../support/certificates.ts';
 import { echoServer } from '../support/echo-servers.ts';
 import { startBalancer, uncheckedGroup } from '../support/running-balancer.ts';
-import { temporaryFolder } from '../support/temp-dir.ts';
 
 const ca = await createTestCa();
 const CERTIFICATES = {
@@ -17,15 +14,11 @@ type Name = keyof typeof CERTIFICATES;
 
 /** Two workers, a server of one place, which the holder has, and a queue. */
 async function scene(t: TestContext) {
-  const folder = await temporaryFolder(t);
-  const { caCert, lb } = await ca.writeTo(folder, { lb: await ca.issueServer() });
-  const crl = path.join(folder, 'revoked.crl');
-  await writeFile(crl, await ca.crl([]));
   const server = { address: (await echoServer(t)).address, maxConnections: 1 };
   const balancer = await startBalancer(t, {
     ca,
+    crl: await ca.crl([]),
     config: {
-      tlsParams: { ...lb, caCert, crl },
       targetGroups: [uncheckedGroup('web', [server], { queue: { maxLength: 50, timeout: '60s' } })],
       clients: Object.keys(CERTIFICATES).map((clientId) => ({ clientId, allowedTargetGroup: 'web' })),
     },
@@ -44,15 +37,14 @@ async function scene(t: TestContext) {
   };
   const held = come('holder');
   await held.readUntil('hello');
-  return { balancer, crl, held, queueUp, waiting };
+  return { balancer, held, queueUp, waiting };
 }
 
 test('a reload refuses those who wait and whose certificate it withdraws, before their turn, and no other', async (t) => {
-  const { balancer, crl, held, queueUp, waiting } = await scene(t);
+  const { balancer, held, queueUp, waiting } = await scene(t);
   await queueUp('thief', 8);
   const [guest] = await queueUp('guest', 1);
-  await writeFile(crl, await ca.crl([CERTIFICATES.thief]));
-  assert.equal(await balancer.lb.reloadCertificates(), 8, 'those who waited');
+  assert.equal(await balancer.reloadWith(await ca.crl([CERTIFICATES.thief])), 8, 'those who waited');
   // The only place is still held.
   for (const line of await balancer.nextLines(8))
     assert.partialDeepStrictEqual(line, { reason: 'certificate_revoked', detail: 'CERT_REVOKED: CN=thief' });

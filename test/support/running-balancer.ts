@@ -62,6 +62,8 @@ export interface RunningBalancer {
   nextLines(count: number): Promise<readonly ConnectionLine[]>;
   /** Resolves once the counters are so: they are in shared memory, which tells nobody that it has changed. */
   until(holds: (lb: LoadBalancer) => boolean): Promise<void>;
+  /** Takes this revocation list in place of the one given at the start; resolves with how many connections that has ended. */
+  reloadWith(crl: string): Promise<number>;
   /**
    * Fails unless nothing is held and nothing was lost: no worker has died, every gauge is at zero, every line of the log has
    * been asked for (so no connection has left two), and the counters say what the lines said. Ask for the lines of all
@@ -79,11 +81,9 @@ export async function startBalancer(t: Cleanup, { config, ca, crl, resolve }: Ru
   const root = ca ?? (await createTestCa());
   const folder = await temporaryFolder(t);
   const { caCert, loadbalancer } = await root.writeTo(folder, { loadbalancer: await root.issueServer() });
-  const tlsParams: Record<string, string> = { ...loadbalancer, caCert };
-  if (crl !== undefined) {
-    tlsParams['crl'] = path.join(folder, 'revoked.crl');
-    await writeFile(tlsParams['crl'], crl);
-  }
+  const crlFile = path.join(folder, 'revoked.crl');
+  if (crl !== undefined) await writeFile(crlFile, crl);
+  const tlsParams = { ...loadbalancer, caCert, ...(crl === undefined ? {} : { crl: crlFile }) };
   const defaults = { listenAddress: '127.0.0.1:0', tlsParams, workers: 2, store: { kind: 'memory' } };
   const log = new ConnectionLog();
   const alarms: string[] = [];
@@ -108,6 +108,10 @@ export async function startBalancer(t: Cleanup, { config, ca, crl, resolve }: Ru
     until: async (holds) => {
       const patience = AbortSignal.timeout(PATIENCE_MS);
       while (!holds(lb)) await setTimeout(5, undefined, { signal: patience });
+    },
+    reloadWith: async (renewed) => {
+      await writeFile(crlFile, renewed);
+      return lb.reloadCertificates();
     },
     assertIdle: () => {
       assert.deepEqual(alarms, [], 'no worker has died');
