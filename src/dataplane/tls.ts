@@ -7,11 +7,11 @@ import type { Listener } from '../domain/model.ts';
 import { SESSION_LIFETIME_MS } from '../domain/session-tickets.ts';
 import type { TlsMaterial } from '../domain/tls-material.ts';
 import { type CertificateChain, leadsToCa, presentedChain } from './certificate-chain.ts';
+import { lookFirst, WRONG_VERSION } from './first-look.ts';
 import { staple } from './ocsp-stapling.ts';
 import type { Front } from './plain-front.ts';
 import { CertificateRefusal, Refusal } from './refusal.ts';
 import { mainContext, namedContexts, type ServingContext } from './server-contexts.ts';
-import { serverNameOf } from './server-name.ts';
 import { honourTickets } from './session-tickets.ts';
 
 /** Stays in memory with its TLS socket, whose events find it. */
@@ -84,22 +84,28 @@ export class TlsFront implements Front {
    * @throws Refusal when it fails, takes longer than the deadline, or leaves the client without a certificate that is trusted now.
    */
   async handshake(raw: Socket): Promise<TLSSocket> {
-    const { promise: secured, resolve } = Promise.withResolvers<TLSSocket>();
-    const { promise: refusal, reject } = Promise.withResolvers<never>();
-    refusal.catch(() => undefined);
     const { budget, timeoutMs, wallMs } = this.#options;
     budget.take();
-    const deadline = setTimeout(() => reject(new Refusal('handshake_timeout', `no handshake after ${timeoutMs} ms`)), timeoutMs);
-    const onClose = () => reject(new Refusal('handshake_failed', CLIENT_LEFT));
+    let fail: (refusal: Refusal) => void = ignore;
+    const deadline = setTimeout(() => fail(new Refusal('handshake_timeout', `no handshake after ${timeoutMs} ms`)), timeoutMs);
+    const onClose = () => fail(new Refusal('handshake_failed', CLIENT_LEFT));
     raw.once('close', onClose);
-    const shaking: Handshake = { awaited: { resolve, reject } };
+    const shaking: Handshake = { awaited: undefined };
     try {
-      // Looked at only where it makes a difference.
-      const serverName = looksAtNames(this.#served) ? await Promise.race([serverNameOf(raw), refusal]) : undefined;
+      const serverName = await new Promise<string | undefined>((resolve, reject) => {
+        fail = reject;
+        // Then no event will say so.
+        if (raw.destroyed) return onClose();
+        // The name makes a difference only where there are several certificates.
+        lookFirst(raw, looksAtNames(this.#served), resolve, reject);
+      });
       const { material } = this.#served;
       const server = serverFor(serverName, this.#served);
-      this.#handshakes.run(shaking, () => server.emit('connection', raw));
-      const socket = await Promise.race([secured, refusal]);
+      const socket = await new Promise<TLSSocket>((resolve, reject) => {
+        fail = reject;
+        shaking.awaited = { resolve, reject };
+        this.#handshakes.run(shaking, () => server.emit('connection', raw));
+      });
       verifyPeer(socket, material, wallMs());
       // A resumed session of TLS 1.2 does not say again which name it was asked for.
       if (serverName !== undefined) socket.servername = serverName;
@@ -207,13 +213,12 @@ function detailOf(code: string, { subject }: X509Certificate): string {
   return `${code}: ${subject.replaceAll('\n', ', ').slice(0, 256)}`;
 }
 
-const NOT_TLS = 'not TLS, or a PROXY protocol header from an address that acceptProxyProtocol of the listener does not hold';
 const CLIENT_LEFT = 'the client left during the handshake';
 
 /** OpenSSL's sentence without its addresses: `error:0A00009C:SSL routines::http request` -> `http request`. */
 export function describe(error: Error & { code?: string; reason?: string }): string {
   // Node.js says so of an end as well.
   if (error.code === 'ECONNRESET') return CLIENT_LEFT;
-  if (error.reason === 'wrong version number') return `${error.reason}: ${NOT_TLS}`;
+  if (error.reason === 'wrong version number') return WRONG_VERSION;
   return (error.reason ?? error.code ?? error.message).slice(0, 200);
 }

@@ -7,18 +7,41 @@ export type ReadHello =
   /** It is something else, or too long: whoever speaks TLS finds out what is wrong. */
   | { readonly state: 'other' };
 
+/** Bytes before the content of a record: what OpenSSL waits for before it says anything. */
+export const RECORD_HEADER = 5;
+
+/** What OpenSSL says of a client that does not begin as TLS does. */
+export type NotTls = 'wrong version number' | 'http request' | 'https proxy request';
+
 /** Longer than any that browsers send, key shares of post-quantum algorithms included. */
 const LONGEST_HELLO = 32_768;
 const MOST_RECORDS = 16;
-const RECORD_HEADER = 5;
 const MESSAGE_HEADER = 4;
 const HANDSHAKE_RECORD = 22;
 const CLIENT_HELLO = 1;
+/** Of SSL 3.0 and all versions of TLS. */
+const MAJOR_VERSION = 3;
+/** Set in the first byte of a hello in a record of SSL 2.0 (RFC 5246, appendix E.2), for which OpenSSL has words of its own. */
+const SSL2_HEADER = 0x80;
+/** As far as OpenSSL looks at them. */
+const HTTP_METHODS = ['GET ', 'POST ', 'HEAD ', 'PUT ', 'DELET', 'OPTIO', 'PATCH', 'TRACE'].map(bytesOf);
+const HTTP_CONNECT = bytesOf('CONNE');
 const SERVER_NAME = 0;
 const HOST_NAME = 0;
 
 const OTHER: ReadHello = { state: 'other' };
 const MORE: ReadHello = { state: 'more' };
+
+/**
+ * Why what begins with these bytes, a record header or more, cannot be TLS; undefined: it may be, or OpenSSL has other words for what is wrong
+ * with it.
+ */
+export function notTls(bytes: Uint8Array): NotTls | undefined {
+  const [first = 0, major, third] = bytes;
+  if (major === MAJOR_VERSION || (first >= SSL2_HEADER && third === CLIENT_HELLO)) return undefined;
+  if (HTTP_METHODS.some((method) => beginsWith(bytes, method))) return 'http request';
+  return beginsWith(bytes, HTTP_CONNECT) ? 'https proxy request' : 'wrong version number';
+}
 
 /** Reads what a connection begins with. A hello may come in several records, and these in any pieces. */
 export function readClientHello(bytes: Uint8Array): ReadHello {
@@ -65,4 +88,12 @@ function skip(bytes: readonly number[], at: number, width: number): number {
 
 function number(bytes: Iterable<number>): number {
   return [...bytes].reduce((sum, byte) => sum * 256 + byte, 0);
+}
+
+function beginsWith(bytes: Uint8Array, word: Uint8Array): boolean {
+  return word.every((byte, at) => bytes[at] === byte);
+}
+
+function bytesOf(word: string): Uint8Array {
+  return new TextEncoder().encode(word);
 }

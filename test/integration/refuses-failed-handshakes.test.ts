@@ -20,22 +20,6 @@ test('a handshake that fails is answered with the alert of TLS, and logged with 
     balancer.assertIdle();
   };
 
-  await t.test('for plain HTTP', async (t) => {
-    const client = await tcpClient(t, balancer.port());
-    client.socket.write('GET / HTTP/1.1\r\nHost: lb\r\n\r\n');
-    assert.equal((await client.ending).how, 'closed');
-    await assertFailed('http request');
-  });
-
-  await t.test('for something that is not TLS at all', async (t) => {
-    const client = await tcpClient(t, balancer.port());
-    client.socket.write('\x00\x01\x02 no protocol that anybody knows\r\n');
-    assert.equal((await client.ending).how, 'closed');
-    await assertFailed(
-      'wrong version number: not TLS, or a PROXY protocol header from an address that acceptProxyProtocol of the listener does not hold',
-    );
-  });
-
   await t.test('for TLS 1.1', async (t) => {
     const old = { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' } as const;
     const client = balancer.connect(t, { certificate, tls: old });

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { Duplex } from 'node:stream';
+import { Duplex, duplexPair } from 'node:stream';
 import { describe, test } from 'node:test';
-import { type ConnectionOptions, connect } from 'node:tls';
+import { type ConnectionOptions, connect, createServer } from 'node:tls';
 import fc from 'fast-check';
-import { readClientHello } from '../../../src/domain/client-hello.ts';
+import { notTls, readClientHello } from '../../../src/domain/client-hello.ts';
 
 /** What Node's own client begins with. */
 async function helloOf(options: ConnectionOptions): Promise<Buffer> {
@@ -72,6 +72,52 @@ describe('a hello', () => {
         damaged[at % damaged.length] = value;
         assert.ok(['whole', 'more', 'other'].includes(readClientHello(damaged.subarray(0, end)).state));
       }),
+    );
+  });
+});
+
+describe('what is not TLS', () => {
+  /** What OpenSSL says of a client that sends this and ends; nothing when it would have waited for more. */
+  function opinion(bytes: Uint8Array): Promise<string> {
+    const { promise, resolve } = Promise.withResolvers<string>();
+    const server = createServer({ ciphers: 'PSK', pskCallback: () => Buffer.alloc(16) });
+    server.once('tlsClientError', (error: NodeJS.ErrnoException & { reason?: string }) => resolve(error.reason ?? error.code ?? ''));
+    const [near, far] = duplexPair();
+    server.emit('connection', near);
+    near.once('end', () => setImmediate(resolve, 'nothing'));
+    far.end(bytes);
+    return promise;
+  }
+  const OURS = ['wrong version number', 'http request', 'https proxy request'];
+
+  test('is what OpenSSL says of it, in the same words, from the first five bytes on', async () => {
+    const version = fc.oneof({ weight: 3, arbitrary: fc.constant(3) }, fc.nat(255));
+    const anything = fc.tuple(fc.nat(255), version, fc.nat(3), fc.nat(255), fc.nat(255));
+    const words = [
+      'GET /',
+      'POST ',
+      'HEAD ',
+      'PUT /',
+      'DELETE ',
+      'OPTIONS ',
+      'PATCH ',
+      'TRACE ',
+      'CONNECT ',
+      'GETS ',
+      'POSTS',
+      'SSH-2',
+      'PRI * ',
+      'PROXY ',
+    ];
+    const word = fc.constantFrom(...words).map((text) => [...Buffer.from(text)]);
+    await fc.assert(
+      fc.asyncProperty(fc.oneof(anything, word), fc.uint8Array({ maxLength: 40 }), async (begin, rest) => {
+        const bytes = Uint8Array.of(...begin, ...rest);
+        const said = await opinion(bytes);
+        assert.equal(notTls(bytes), OURS.includes(said) ? said : undefined, said);
+        assert.equal(notTls(bytes.subarray(0, 5)), notTls(bytes));
+      }),
+      { numRuns: 1000 },
     );
   });
 });
