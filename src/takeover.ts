@@ -3,8 +3,9 @@
  * gives up its admin API, its metrics and its stored state, answers `handed over`, and goes on serving connections. The successor starts,
  * shares the listeners' ports, and says `serving`; the predecessor answers `retiring` and drains.
  */
-import { chmodSync, lstatSync, rmSync } from 'node:fs';
+import { accessSync, chmodSync, constants, lstatSync, rmSync, statSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { dirname } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
 
 /** What a running lbd does for one that takes over. */
@@ -42,8 +43,9 @@ export class RunningLbd {
     this.#answers = this.#lines[Symbol.asyncIterator]();
   }
 
-  /** Has it hand over; undefined: no lbd listens at the path. @throws TakeoverError */
+  /** Has it hand over; undefined: no lbd listens at the path. @throws TakeoverError, also when none could wait there */
   static async find(path: string): Promise<RunningLbd | undefined> {
+    refuseUselessPath(path);
     const socket = await connected(path);
     if (socket === undefined) return undefined;
     const running = new RunningLbd(socket);
@@ -148,6 +150,33 @@ async function converse(
     socket.destroy();
   } finally {
     lines.close();
+  }
+}
+
+/** `sun_path` of Linux without the byte that ends it, unix(7). */
+const LONGEST_PATH_BYTES = 107;
+
+/** What would keep lbd from waiting at the path once it serves. @throws TakeoverError */
+function refuseUselessPath(path: string): void {
+  const refuse = (why: string) => {
+    throw new TakeoverError(`--takeover ${path}: ${why}`);
+  };
+  const length = Buffer.byteLength(path);
+  if (length > LONGEST_PATH_BYTES)
+    refuse(`the path has ${length} bytes, and that of a socket at most ${LONGEST_PATH_BYTES}: name a shorter one`);
+  const folder = dirname(path);
+  try {
+    const found = statSync(folder, { throwIfNoEntry: false });
+    if (found === undefined) refuse(`the folder ${folder} does not exist: make it, for nobody but lbd to write, or name another`);
+    if (found?.isDirectory() === false) refuse(`${folder} is no folder: name a path in one`);
+    accessSync(folder, constants.W_OK | constants.X_OK);
+    if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() === false)
+      refuse('there is something that is no socket: move it away, or name a path that is free');
+  } catch (error) {
+    if (error instanceof TakeoverError) throw error;
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'EACCES' || code === 'EROFS') refuse(`lbd may not write the folder ${folder}: let it, or name another`);
+    refuse(message);
   }
 }
 

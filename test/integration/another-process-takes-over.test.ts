@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -177,12 +177,28 @@ test('changes stored by a successor that this lbd cannot serve refuse its own ch
   assert.equal((await removeGone()).revision, 3n);
 });
 
-test('a path that is no socket is let be, and said', async (t) => {
+test('a path at which lbd could not wait is refused before a port is open or the state is made', async (t) => {
   const { options } = await setUp(t);
   const folder = options.folder ?? assert.fail();
   const file = path.join(folder, 'file');
   writeFileSync(file, 'mine');
   const daemon = await launchDaemon(t, { ...options, args: ['--takeover', file] });
   assert.equal((await daemon.exited).code, 1);
-  assert.match(daemon.output.join('\n'), /cannot wait for a successor at .*file/);
+  assert.match(daemon.output.join('\n'), /^lbd: --takeover \S*file: there is something that is no socket: move it away/m);
+  assert.deepEqual(daemon.logs, []);
+  assert.equal(readFileSync(file, 'utf8'), 'mine');
+  assert.equal(existsSync(path.join(folder, 'state.db')), false);
+});
+
+test('a running lbd does not hand over to one that could not wait for the next', async (t) => {
+  const folder = await temporaryFolder(t);
+  const link = path.join(folder, 'takeover.sock');
+  const { options } = await setUp(t);
+  const running = await startDaemon(t, options);
+  await running.waitForLog(({ msg }) => msg === 'another lbd can take over');
+  symlinkSync(path.join(options.folder ?? assert.fail(), 'takeover.sock'), link);
+  const refused = await launchDaemon(t, { ...options, args: ['--takeover', link] });
+  assert.equal((await refused.exited).code, 1);
+  assert.match(refused.output.join('\n'), /there is something that is no socket/);
+  assert.ok(!running.logs.some(({ msg }) => String(msg).startsWith('handing over')));
 });

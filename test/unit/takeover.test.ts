@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -58,4 +59,20 @@ test('one that could not be handed over to is not missed at its deadline', async
   await once(refused.resume(), 'close');
   t.mock.timers.tick(60_000);
   assert.deepEqual(errors, ['the takeover failed: connections are served as before']);
+});
+
+test('a path at which nobody could wait is refused, with what to do', async (t) => {
+  const folder = await temporaryFolder(t);
+  const file = path.join(folder, 'file');
+  writeFileSync(file, 'mine');
+  const refusals: readonly (readonly [at: string, why: RegExp])[] = [
+    [file, /^--takeover \S*file: there is something that is no socket: move it away/],
+    [folder, /there is something that is no socket/],
+    [path.join(folder, 'none', 'x.sock'), /: the folder \S*none does not exist: make it/],
+    [path.join(file, 'x.sock'), /file is no folder: name a path in one/],
+    [path.join(folder, 'x'.repeat(107)), /the path has \d+ bytes, and that of a socket at most 107: name a shorter one/],
+  ];
+  for (const [at, why] of refusals)
+    await assert.rejects(RunningLbd.find(at), (error: unknown) => error instanceof TakeoverError && why.test(error.message));
+  assert.equal(await RunningLbd.find(path.join(folder, 'free')), undefined);
 });
