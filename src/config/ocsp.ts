@@ -1,7 +1,7 @@
 /** Answers of a certificate's OCSP responder (RFC 6960), which a listener staples to its handshakes. */
 import { createHash, verify, X509Certificate } from 'node:crypto';
+import { bitsOf, contentOf, DER_TAG, type DerValue, derValues, explicitTag, timeOf, valuesIn } from '../domain/der.ts';
 import type { OcspStaple } from '../domain/tls-material.ts';
-import { bitsOf, contentOf, DER_TAG, type DerValue, derValues, explicitTag, timeOf, valuesIn } from './der.ts';
 import { Refusal } from './pem-files.ts';
 import { readBoundedFile } from './read-file.ts';
 

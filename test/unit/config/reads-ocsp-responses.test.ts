@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { test } from 'node:test';
-import { derValues, valuesIn } from '../../../src/config/der.ts';
 import { readOcspResponse } from '../../../src/config/ocsp.ts';
 import { Refusal } from '../../../src/config/pem-files.ts';
+import { derValues, valuesIn } from '../../../src/domain/der.ts';
 import { createTestCa, type TestCa } from '../../support/certificates.ts';
 import { ocspResponder } from '../../support/ocsp-responder.ts';
 
