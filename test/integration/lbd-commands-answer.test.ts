@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -58,4 +59,21 @@ test('check says ok, or every problem with files and all', async (t) => {
   assert.match(first ?? '', /lb\.yaml:1:\d+: listenAddress: expected host:port/);
   assert.match(second ?? '', /lb\.yaml:1:\d+: tlsParams\.caCert: \S+missing\.pem: there is no such file$/);
   assert.deepEqual(rest, []);
+});
+
+test('check takes its file from a pipe, and waits for nobody who might write the files that it names', async (t) => {
+  const folder = await temporaryFolder(t);
+  const ca = await createTestCa();
+  const { loadbalancer, caCert } = await ca.writeTo(folder, { loadbalancer: await ca.issueServer() });
+  const [config, pipe] = [path.join(folder, 'lb.yaml'), path.join(folder, 'pipe')];
+  execFileSync('mkfifo', [pipe]);
+  const named = { listenAddress: '127.0.0.1:8080', tlsParams: { ...loadbalancer, caCert: pipe } };
+  await writeFile(config, JSON.stringify(named));
+  const refused = await lbd(['check', '--config', config]);
+  assert.equal(refused.code, 1);
+  assert.match(refused.stderr, /lb\.yaml:1:\d+: tlsParams\.caCert: \S+pipe: this is a pipe; expected a regular file: write what it gives/);
+
+  const reading = lbd(['check', '--config', pipe]);
+  await writeFile(pipe, JSON.stringify({ ...named, tlsParams: { ...loadbalancer, caCert } }));
+  assert.deepEqual((await reading).stdout, `${pipe}: ok\n`);
 });

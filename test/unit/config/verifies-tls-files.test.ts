@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, rmdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import tls from 'node:tls';
@@ -107,6 +107,9 @@ for (const [key, name] of [
     expectRefusal(/^there is no such file$/);
     mkdirSync(params[key]);
     expectRefusal(/^this is a folder; expected a file$/);
+    rmdirSync(params[key]);
+    symlinkSync('/dev/null', params[key]);
+    expectRefusal(/^this is a device; expected a regular file: write what it gives into one and name that$/);
   });
 }
 
