@@ -65,10 +65,13 @@ export class ListenerTlsFiles {
     return fresh;
   }
 
-  /** Takes every file anew, all or none: what is returned puts it into force, and returns it. Warnings go to the log and to `warn`. @throws TlsFileError */
+  /**
+   * Takes every file anew, all or none: what is returned puts it into force, and returns it. Warnings go to the log and to `warn`.
+   * @throws TlsFileError, also for a certificate that has ended in the place of one that has not
+   */
   reread(warn: (warning: string) => void): () => ListenerMaterial {
     const listeners = this.#followed;
-    const renewed = this.#loadAll(listeners, warn);
+    const renewed = this.#loadAll(listeners, { warn, inForce: this.#served });
     return () => {
       // Settings that changed meanwhile have had their files read since.
       const still = this.#followed.filter(({ name, tls }) => isDeepStrictEqual(listeners.find((each) => each.name === name)?.tls, tls));
@@ -95,16 +98,22 @@ export class ListenerTlsFiles {
     return before !== undefined && isDeepStrictEqual(before, tls) ? this.#served.get(name) : undefined;
   }
 
-  #loadAll(listeners: readonly Listener[], warn?: (warning: string) => void): ListenerMaterial {
-    return new Map(listeners.flatMap(({ name, tls }) => (tls === undefined ? [] : [[name, this.#load(name, tls, warn)] as const])));
+  #loadAll(listeners: readonly Listener[], again?: Again): ListenerMaterial {
+    return new Map(listeners.flatMap(({ name, tls }) => (tls === undefined ? [] : [[name, this.#load(name, tls, again)] as const])));
   }
 
-  #load(listener: string, params: TlsParams, warn?: (warning: string) => void): TlsMaterial {
-    const { material, warnings } = loadTlsMaterial(params, this.#options);
+  #load(listener: string, params: TlsParams, again?: Again): TlsMaterial {
+    const { material, warnings } = loadTlsMaterial(params, this.#options, again?.inForce.get(listener));
     for (const warning of warnings) {
       this.#log.warn({ listener }, warning);
-      warn?.(warning);
+      again?.warn(warning);
     }
     return material;
   }
+}
+
+/** For files that are read again under the same settings. */
+interface Again {
+  readonly warn: (warning: string) => void;
+  readonly inForce: ListenerMaterial;
 }

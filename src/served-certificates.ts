@@ -104,7 +104,7 @@ export class ServedCertificates {
   ): Promise<{ readonly connectionsClosed: number; readonly warnings: readonly string[] } | ReloadRefusal> {
     const { log, allowInsecureKeyPermissions } = this.#options;
     try {
-      const { material, warnings } = loadTlsMaterial(this.#balancer.config.admin.tls, { allowInsecureKeyPermissions });
+      const { material, warnings } = loadTlsMaterial(this.#balancer.config.admin.tls, { allowInsecureKeyPermissions }, this.#admin);
       const withdrawn = withdrawnBetween(this.#admin, material);
       // Listeners and the admin API commonly share files.
       const told = new Set(warnings);

@@ -21,6 +21,7 @@ import {
   validityWarnings,
 } from './pem-files.ts';
 import { readRevocations, refuseUselessLists, revocationWarnings } from './revocation-files.ts';
+import { purposeWarnings, refuseEnded } from './server-certificate.ts';
 
 export { TlsFileError, type TlsFileOptions } from './pem-files.ts';
 
@@ -33,16 +34,19 @@ export interface LoadedTls {
 /** Everything that is wrong with the files, or what they hold. */
 export type InspectedTls = LoadedTls | { readonly errors: readonly TlsFileError[] };
 
-/** What the files hold, verified. @throws TlsFileError for the first thing that is wrong. */
-export function loadTlsMaterial(params: TlsParams, options: TlsFileOptions): LoadedTls {
-  const inspected = inspectTlsFiles(params, options);
+/**
+ * What the files hold, verified. With `inForce`, what they held before, an ended certificate is refused in the place of one that has not.
+ * @throws TlsFileError for the first thing that is wrong.
+ */
+export function loadTlsMaterial(params: TlsParams, options: TlsFileOptions, inForce?: TlsMaterial): LoadedTls {
+  const inspected = inspectTlsFiles(params, options, inForce);
   if (!('errors' in inspected)) return inspected;
   const [first] = inspected.errors;
   throw first ?? new Error('TLS files were refused without a reason');
 }
 
 /** As {@link loadTlsMaterial}, with every error instead of the first. */
-export function inspectTlsFiles(params: TlsParams, options: TlsFileOptions): InspectedTls {
+export function inspectTlsFiles(params: TlsParams, options: TlsFileOptions, inForce?: TlsMaterial): InspectedTls {
   const errors: TlsFileError[] = [];
   const attempt = <T>(key: TlsFileKey, file: string, read: (file: string) => T): T | undefined => {
     try {
@@ -54,18 +58,25 @@ export function inspectTlsFiles(params: TlsParams, options: TlsFileOptions): Ins
     }
   };
 
-  const readPair = (prefix: PairPrefix, { certificate, privateKey, ocspResponse }: ServedKeyPairFiles): ReadPair | undefined => {
+  const nowMs = options.nowMs ?? Date.now();
+  const readPair = (
+    prefix: PairPrefix,
+    { certificate, privateKey, ocspResponse }: ServedKeyPairFiles,
+    before: KeyPair | undefined,
+  ): ReadPair | undefined => {
     const chain = attempt(`${prefix}certificate`, certificate, readChain);
     const key = attempt(`${prefix}privateKey`, privateKey, (file) => readPrivateKey(file, options.allowInsecureKeyPermissions));
     if (chain === undefined || key === undefined) return undefined;
     attempt(`${prefix}privateKey`, privateKey, () => refuseForeignKey(chain, key.object, certificate));
+    if (before !== undefined) attempt(`${prefix}certificate`, certificate, () => refuseEnded(chain[0], before.certificatePem, nowMs));
     return { prefix, file: certificate, chain, pem: { certificatePem: joined(chain), privateKeyPem: key.pem }, ocspResponse };
   };
 
-  const main = readPair('', params);
-  const more = params.certificates.map((files, index) => readPair(`certificates[${index}].`, files)).filter((pair) => pair !== undefined);
+  const main = readPair('', params, inForce);
+  const more = params.certificates
+    .map((files, index) => readPair(`certificates[${index}].`, files, inForce?.certificates[index]))
+    .filter((pair) => pair !== undefined);
   const authorities = attempt('caCert', params.caCert, readAuthorities);
-  const nowMs = options.nowMs ?? Date.now();
   const revocations = params.crl === undefined ? undefined : attempt('crl', params.crl, readRevocations);
   if (revocations !== undefined && authorities !== undefined && params.crl !== undefined)
     attempt('crl', params.crl, () => refuseUselessLists(revocations.lists, authorities, params.caCert, nowMs));
@@ -98,6 +109,8 @@ export function inspectTlsFiles(params: TlsParams, options: TlsFileOptions): Ins
     ...authorities.map((each) => ['caCert', params.caCert, each] as const),
   ];
   const warnings = dated.flatMap(([name, file, { certificate }]) => validityWarnings(`${name} ${file}`, certificate, nowMs));
+  for (const { prefix, file, chain } of [main, ...more])
+    warnings.push(...purposeWarnings(`${prefix}certificate ${file}`, chain[0].certificate));
   for (const [index, { prefix, ocspResponse }] of [main, ...more].entries())
     warnings.push(...stapleWarnings(`${prefix}ocspResponse ${ocspResponse}`, [material, ...material.certificates][index]?.ocsp, nowMs));
   if (revocations !== undefined) warnings.push(...revocationWarnings(`crl ${params.crl}`, revocations.lists, authorities, nowMs));

@@ -76,6 +76,13 @@ test('broken files leave the old ones serving, each with one line that names the
       breakIt: async () => writeFile(file('loadbalancer.key'), (await ca.issueServer()).keyPem),
       says: /loadbalancer\.key: the key does not match the certificate/,
     },
+    {
+      name: 'an ended certificate',
+      breakIt: async () => {
+        await ca.writeTo(folder, { loadbalancer: await ca.issue({ cn: 'ended', server: true, expired: true }) });
+      },
+      says: /loadbalancer\.crt: "CN=ended" ended at \S+: with it every client would refuse lbd; renew it/,
+    },
     { name: 'loadbalancer.crt', breakIt: () => rm(file('loadbalancer.crt')), says: /loadbalancer\.crt: there is no such file/ },
   ];
   for (const [index, { name, breakIt, says }] of breakages.entries()) {
