@@ -9,6 +9,7 @@ import { ConfigError, formatProblem } from './config/problems.ts';
 import { Daemon, type DaemonOptions } from './daemon.ts';
 import { LogOutput } from './log-output.ts';
 import { packageFolder } from './package-folder.ts';
+import { whenParentIsKilled } from './parent-watch.ts';
 import { QUICKSTART_PORTS, type QuickstartPorts, runQuickstart } from './quickstart/quickstart.ts';
 import { type Service, startService } from './service.ts';
 import { ServiceManager } from './service-manager.ts';
@@ -17,7 +18,10 @@ import { explainStartError } from './start-errors.ts';
 
 /** Where a parent passes signals on, one that is meant for the whole process group arrives twice within this time. */
 const ONE_SIGNAL_MS = 300;
-const PARENT_PASSES_SIGNALS = process.connected || ['start', 'lbd'].includes(process.env['npm_lifecycle_event'] ?? '');
+const NPM_RUNS_IT = ['start', 'lbd'].includes(process.env['npm_lifecycle_event'] ?? '');
+const PARENT_PASSES_SIGNALS = process.connected || NPM_RUNS_IT;
+/** Of this package: in its scripts npm is the parent itself, in those of another package it may be a shell that is meant to end. */
+const NPM_IS_PARENT = NPM_RUNS_IT && process.env['npm_package_name'] === 'portcullis';
 /** What the connections that a second signal resets get to say so in the log. */
 const HURRY_WITHIN_MS = 2_000;
 /** How long the end waits for a slow reader of the log. */
@@ -161,8 +165,10 @@ async function runUntilSignalled(start: () => Promise<Service>): Promise<void> {
     if (running === undefined) reloadWanted = true;
     else void running.reload();
   });
-  // A launcher that was killed takes its program along: nobody else knows of it.
-  process.on('disconnect', () => process.exit(EXIT.failed));
+  whenParentIsKilled(NPM_IS_PARENT, () => {
+    process.stderr.write('lbd: what started it was killed; it ends too\n');
+    process.exit(EXIT.failed);
+  });
   running = await start();
   // What was read during the start may have been replaced since.
   if (reloadWanted) await running.reload();

@@ -109,10 +109,10 @@ describe('a state file in use', () => {
     const first = await SqliteStore.open(file);
     await assert.rejects(
       SqliteStore.open(file),
-      unavailable(/in use by another lbd: stop that one, or give this one a store path of its own$/),
+      unavailable(/in use by another balancer of this process: stop that one, or give this one a store path of its own$/),
     );
     assert.equal((await addGroups(first, 1)).revision, 1, 'the first one is not disturbed');
-    await assert.rejects(SqliteStore.open(file), unavailable(/in use by another lbd/));
+    await assert.rejects(SqliteStore.open(file), unavailable(/in use by another balancer of this process/));
     await first.close();
     const second = await SqliteStore.open(file);
     assert.equal((await second.load())?.snapshot.revision, 1);
@@ -126,7 +126,10 @@ describe('a state file in use', () => {
     });
     const ended = once(writer, 'exit');
     await once(writer.stdout, 'data');
-    await assert.rejects(SqliteStore.open(file), unavailable(/in use by another lbd/));
+    await assert.rejects(
+      SqliteStore.open(file),
+      unavailable(new RegExp(`in use by another lbd \\(process ${writer.pid}\\): stop that one`)),
+    );
     writer.kill('SIGKILL');
     await ended;
     const store = await SqliteStore.open(file);

@@ -58,20 +58,6 @@ test('on a new enough Node it runs in the same process', async (t) => {
   assert.deepEqual(await run([program, launcher], 'schema'), { code: 0, stdout: 'undefined schema\n', stderr: '' });
 });
 
-test('the program notices that its launcher was killed', async (t) => {
-  const { project, start } = await installed(
-    t,
-    "console.log('ready'); process.on('disconnect', () => { console.log('alone'); process.exit(); });",
-  );
-  await addNodePackage(project);
-  const [node, ...args] = start;
-  const child = spawn(node, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  assert.equal((await lines.next()).value, 'ready');
-  child.kill('SIGKILL');
-  assert.equal((await lines.next()).value, 'alone');
-});
-
 test('signals reach the program, and an end by signal is passed back', async (t) => {
   const program = `
     process.on('SIGTERM', () => console.log('SIGTERM'));

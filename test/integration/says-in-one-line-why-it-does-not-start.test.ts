@@ -124,7 +124,7 @@ test('a state file that is not one', async (t) => {
 test('a state file that another lbd holds', async (t) => {
   const { config, folder } = await prepared(t);
   await startDaemon(t, { ca, config: { store: { kind: 'sqlite', path: path.join(folder, 'lb.state.db') } } });
-  assert.match(await refusal(config), /^lbd: the state file \S*lb\.state\.db is in use by another lbd: stop that one, or /);
+  assert.match(await refusal(config), /^lbd: the state file \S*lb\.state\.db is in use by another lbd \(process \d+\): stop that one, or /);
 });
 
 test('a folder for the state that is not there or may not be written', async (t) => {

@@ -1,4 +1,5 @@
 import { DecodeError } from './decode.ts';
+import { lockHolder } from './lock-holder.ts';
 import { RevisionConflictError, StoreCorruptError, StoreUnavailableError } from './store.ts';
 
 // Primary result codes, and one extended one, https://www.sqlite.org/rescode.html
@@ -27,7 +28,7 @@ export function storeErrorOf(path: string, error: unknown): Error {
   switch (code) {
     case SQLITE.busy:
     case SQLITE.locked:
-      return unavailable(`the state file ${path} is in use by another lbd: stop that one, or give this one a store path of its own`);
+      return unavailable(`the state file ${path} is in use by ${holderOf(path)}: stop that one, or give this one a store path of its own`);
     case SQLITE.full:
     case 'ENOSPC':
     case 'EDQUOT':
@@ -58,6 +59,12 @@ export function storeErrorOf(path: string, error: unknown): Error {
     default:
       return unavailable(`the state file ${path} cannot be used (${message})`);
   }
+}
+
+function holderOf(path: string): string {
+  const pid = lockHolder(path);
+  if (pid === process.pid) return 'another balancer of this process';
+  return pid === undefined ? 'another lbd' : `another lbd (process ${pid})`;
 }
 
 /** The file's content is not what was written. */
