@@ -13,6 +13,8 @@ import { type Curve, curveOf } from './curves.ts';
 const REQUESTED = { sni: 'localhost', alpn: undefined };
 /** Besides what a certificate has, it has what every one has. */
 const UNIT = 'OU=somebody';
+/** Of a certificate without names, whose signature nobody can rewrite: what that takes is the same however many clients there are. */
+const RAW = Buffer.from('300e3000300506032b65700303003000', 'hex');
 
 interface Way {
   readonly name: string;
@@ -27,6 +29,7 @@ const plain =
     subject: `${UNIT}\nCN=${commonName.replace('#', String(index))}`,
     subjectAltName: alternative?.replace('#', String(index)),
     fingerprint256: fingerprintOf(index),
+    raw: RAW,
   });
 
 /** How a client can be known. */
@@ -69,7 +72,7 @@ function authorising({ client, certificate }: Way, size: number): (number: numbe
   return (number) => {
     const fields = certificates[number % size];
     const identity = fields && identityIn(fields);
-    if (identity !== undefined) refuseIfRevoked(identity.fingerprint, view);
+    if (identity !== undefined) refuseIfRevoked(identity, view);
     const found = clientOf({ identity, source: sources[number % size] }, view);
     routeOf(found.client, LISTENER, REQUESTED, view);
   };

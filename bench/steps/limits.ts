@@ -56,7 +56,7 @@ function admitting(size: number, limits: Partial<Limits>, verdict: Verdict): Run
   });
   const waiting = { gone: new AbortController().signal, stillTrusted: async () => undefined, onWaited: () => undefined };
   const arrivals = clients.map(({ clientId }) => {
-    const identity = { commonName: clientId, dnsNames: [], uriNames: [], organizationalUnits: [], fingerprint: '' };
+    const identity = { commonName: clientId, dnsNames: [], uriNames: [], organizationalUnits: [], fingerprint: '', twins: [] };
     const found = view.findClient({ identity, source: undefined });
     if (typeof found === 'string') throw new Error(`${clientId} is ${found}`);
     return { found, ground: { identity, source: undefined, clientId, group: GROUP } };

@@ -3,6 +3,7 @@ import { status as Code, ServerInterceptingCall, type ServerInterceptingCallInte
 import type { Authority } from '../controlplane/authority.ts';
 import { ClientIndex } from '../domain/identity.ts';
 import type { Client } from '../domain/model.ts';
+import { revocationOf } from '../domain/revocations.ts';
 import { type RoleRules, roleOf, roleSuffices } from '../domain/roles.ts';
 import { type Caller, callerOf } from './caller.ts';
 import { type Refusal, statusOf } from './errors.ts';
@@ -47,7 +48,7 @@ export class Authorisation {
     if (identity === undefined) {
       return denied('AMBIGUOUS_IDENTITY', 'the certificate does not carry exactly one identity; use one with a single common name');
     }
-    if (this.#authority.snapshot.revocations.has(identity.fingerprint)) {
+    if (revocationOf(identity, this.#authority.snapshot) !== undefined) {
       return denied('CERTIFICATE_REVOKED', `certificate "${name}" is revoked and opens nothing`);
     }
     if (this.#clients().find(identity) !== 'unknown') {

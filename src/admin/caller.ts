@@ -1,4 +1,4 @@
-import { X509Certificate } from 'node:crypto';
+import { hash, X509Certificate } from 'node:crypto';
 import type { ServerInterceptingCallInterface } from '@grpc/grpc-js';
 import { displayName, type Identity, identityOf } from '../domain/identity.ts';
 
@@ -19,6 +19,11 @@ export interface Caller {
   readonly request: unknown;
 }
 
+/** What the certificate proves; `ambiguous`: it has more than one common name. */
+export function identityIn(certificate: X509Certificate): Identity | 'ambiguous' {
+  return identityOf(certificate, (der) => hash('sha256', der, 'hex'));
+}
+
 /** Reads the caller from the connection's verified certificate. */
 export function callerOf(
   call: Pick<ServerInterceptingCallInterface, 'getAuthContext' | 'getPeer'>,
@@ -30,7 +35,7 @@ export function callerOf(
   if (raw === undefined) return { identity: undefined, name: '', fingerprint: '', certificate: undefined, ...about };
   const certificate = new X509Certificate(raw);
   const fingerprint = certificate.fingerprint256.replaceAll(':', '').toLowerCase();
-  const identity = identityOf(certificate);
+  const identity = identityIn(certificate);
   if (identity === 'ambiguous') return { identity: undefined, name: certificate.fingerprint256, fingerprint, certificate: raw, ...about };
   return { identity, name: displayName(identity), fingerprint, certificate: raw, ...about };
 }

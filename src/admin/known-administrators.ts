@@ -2,8 +2,9 @@
 import { X509Certificate } from 'node:crypto';
 import type { Logger } from 'pino';
 import { ADMINISTRATORS_KEPT, type Archive } from '../controlplane/store/store.ts';
-import { displayName, type Identity, identityOf } from '../domain/identity.ts';
+import { displayName, type Identity } from '../domain/identity.ts';
 import { type RoleRules, roleOf } from '../domain/roles.ts';
+import { identityIn } from './caller.ts';
 
 /** That somebody goes on calling is written so often. */
 const WRITTEN_AGAIN_MS = 86_400_000;
@@ -83,6 +84,6 @@ export class KnownAdministrators {
 
 function entryOf(der: Buffer, writtenAtMs: number): Entry | undefined {
   const certificate = new X509Certificate(der);
-  const identity = identityOf(certificate);
+  const identity = identityIn(certificate);
   return identity === 'ambiguous' ? undefined : { identity, name: displayName(identity), certificate, writtenAtMs };
 }

@@ -5,6 +5,7 @@ import { checkClientValues } from '../domain/checks.ts';
 import { ClientIndex, type Identity, isClient } from '../domain/identity.ts';
 import type { Client, IdentityMatch, Snapshot } from '../domain/model.ts';
 import { isNetworkAlone, isSameMatch, type Overlap, overlapsOf, takesInAll, unitAlone } from '../domain/overlap.ts';
+import { goesBy, revocationOf } from '../domain/revocations.ts';
 import { ROLES, type Role, type RoleRules } from '../domain/roles.ts';
 import type { Caller } from './caller.ts';
 import { AdminError } from './errors.ts';
@@ -58,12 +59,12 @@ export class LockoutGuard {
 
   /** For a revocation by one who has not said that he means himself. @throws AdminError `ADMIN_LOCKOUT` */
   refuseOwnCertificate(fingerprint: string, caller: Caller): void {
-    if (fingerprint !== caller.fingerprint) return;
+    if (caller.identity === undefined || !goesBy(fingerprint, caller.identity)) return;
     const problem = `this is your own certificate "${caller.name}", which would open nothing any more, and a revocation is never taken back`;
     throw lockout(`${problem}; let another administrator do it, or set allow_self (lbctl revoke --yes-lock-me-out)`);
   }
 
-  #refuseLockout(clients: readonly Client[], { revocations }: Snapshot, { identity, name }: Caller): void {
+  #refuseLockout(clients: readonly Client[], current: Snapshot, { identity, name }: Caller): void {
     const index = new ClientIndex(clients);
     const takerOf = (administrator: Identity) =>
       index.find(administrator) === 'unknown'
@@ -72,7 +73,7 @@ export class LockoutGuard {
     const own = identity && takerOf(identity);
     if (own !== undefined) throw lockout(taken(own, `your own certificate "${name}"`));
     for (const { identity: administrator, name: other } of this.#administrators.present()) {
-      const taker = revocations.has(administrator.fingerprint) ? undefined : takerOf(administrator);
+      const taker = revocationOf(administrator, current) !== undefined ? undefined : takerOf(administrator);
       if (taker !== undefined) throw lockout(taken(taker, `the certificate "${other}" of another administrator`));
     }
     for (const { role, match } of this.#rules) {

@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Server as TlsServer } from 'node:tls';
 import { status as Code, type ConnectionInjector, Server as GrpcServer, ServerCredentials } from '@grpc/grpc-js';
 import type { Address } from '../domain/model.ts';
+import { revocationOf } from '../domain/revocations.ts';
 import type { RoleRules } from '../domain/roles.ts';
 import type { TlsMaterial } from '../domain/tls-material.ts';
 import { HealthService as HealthDefinition } from '../gen/grpc/health/v1/health.ts';
@@ -119,8 +120,8 @@ export class AdminServer {
 
   /** Who administers with a certificate that is not revoked, as far as known. */
   administrators(): readonly Administrator[] {
-    const { revocations } = this.#context.authority.snapshot;
-    return [...this.#administrators.present()].filter(({ identity }) => !revocations.has(identity.fingerprint));
+    const { snapshot } = this.#context.authority;
+    return [...this.#administrators.present()].filter(({ identity }) => revocationOf(identity, snapshot) === undefined);
   }
 
   /** Serves new connections with new material, and leaves those there are alone. @throws when it is bad; the old one stays */

@@ -87,6 +87,7 @@ export function connectionFacts(
     clientId: facts.client ?? '',
     identity: facts.identity ?? '',
     fingerprint: identity?.fingerprint ?? '',
+    twins: identity?.twins ?? [],
     group: facts.group ?? '',
     server: facts.server ?? '',
     openedAtMs,

@@ -166,7 +166,7 @@ function identify(downstream: Socket, facts: Facts, { certificates, lane }: Conn
 
 /** Which client it is. @throws Refusal */
 function recognise(peer: Peer, view: View, facts: Facts): ClientView {
-  if (peer.identity !== undefined) refuseIfRevoked(peer.identity.fingerprint, view);
+  if (peer.identity !== undefined) refuseIfRevoked(peer.identity, view);
   const client = clientOf(peer, view);
   facts.client = client.client.clientId;
   return client;

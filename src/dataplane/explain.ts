@@ -105,7 +105,7 @@ async function walk(
   const identity = await proven(peer, context, step);
   if (identity !== undefined) found.identity = identity;
   // What is revoked is the certificate, but an ambiguous one is refused as that first.
-  if (identity !== undefined) await silently('certificate', () => refuseIfRevoked(identity.fingerprint, view), step);
+  if (identity !== undefined) await silently('certificate', () => refuseIfRevoked(identity, view), step);
   const client = await step('client', () => {
     const client = clientOf({ identity, source }, view);
     return { value: client, detail: source === undefined ? fromWhere(client.client) : client.client.clientId };
@@ -159,7 +159,7 @@ async function proven(peer: ExplainQuestion['peer'], context: ExplainContext, st
   if (peer.kind === 'certificate') await step('certificate', () => judged(peer.chainPem, material));
   return step('identity', () => {
     if (peer.kind === 'nobody') throw new Refusal('no_client_certificate', 'the client presents no certificate');
-    const identity = peer.kind === 'identity' ? peer.identity : identityIn(new X509Certificate(peer.chainPem[0]));
+    const identity = peer.kind === 'identity' ? { ...peer.identity, twins: [] } : identityIn(new X509Certificate(peer.chainPem[0]));
     return { value: identity, detail: displayName(identity).slice(0, 256) };
   });
 }

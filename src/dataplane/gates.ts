@@ -3,7 +3,10 @@ import { type Decision, decide, type Requested } from '../domain/authz.ts';
 import { addressText } from '../domain/cidr.ts';
 import { type CertificateFields, type Identity, identityOf, type Peer } from '../domain/identity.ts';
 import type { Client, Listener } from '../domain/model.ts';
+import type { Prints } from '../domain/revocations.ts';
+import { fingerprintOf } from './fingerprint.ts';
 import { Refusal } from './refusal.ts';
+import { revokedText } from './standing.ts';
 import type { ClientView, GroupView, View } from './view.ts';
 
 /** Of the clients that one certificate matches. */
@@ -11,15 +14,15 @@ const MAX_NAMED = 5;
 
 /** What the certificate proves. @throws Refusal `ambiguous_identity` */
 export function identityIn(certificate: CertificateFields): Identity {
-  const identity = identityOf(certificate);
+  const identity = identityOf(certificate, fingerprintOf);
   if (identity === 'ambiguous') throw new Refusal('ambiguous_identity', 'the certificate has more than one common name');
   return identity;
 }
 
 /** @throws Refusal `certificate_revoked` for a certificate that was revoked at run time */
-export function refuseIfRevoked(fingerprint: string, view: View): void {
-  if (view.snapshot.revocations.has(fingerprint))
-    throw new Refusal('certificate_revoked', `revoked at run time; fingerprint ${fingerprint}`);
+export function refuseIfRevoked(certificate: Prints, view: View): void {
+  const revoked = revokedText(certificate, view.snapshot);
+  if (revoked !== undefined) throw new Refusal('certificate_revoked', revoked);
 }
 
 /** Which client it is. @throws Refusal `unknown_client` or `ambiguous_identity` */

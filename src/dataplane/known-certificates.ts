@@ -1,7 +1,7 @@
 /** Certificates that clients have shown before: reading one costs more than looking it up. */
-import { hash } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import type { Identity } from '../domain/identity.ts';
+import { fingerprintOf } from './fingerprint.ts';
 import { identityIn } from './gates.ts';
 import { Refusal } from './refusal.ts';
 
@@ -19,7 +19,7 @@ export class KnownCertificates {
   /** What the certificate proves that the client has shown, in this handshake or in that of its session. @throws Refusal */
   identityOf(socket: Pick<TLSSocket, 'getSession' | 'getPeerX509Certificate'>): Identity {
     const der = certificateInSession(socket.getSession());
-    const fingerprint = der === undefined ? '' : hash('sha256', der, 'hex');
+    const fingerprint = der === undefined ? '' : fingerprintOf(der);
     const known = this.#identities.get(fingerprint);
     if (known !== undefined) return known;
     const certificate = socket.getPeerX509Certificate();

@@ -7,13 +7,14 @@ import {
   type ConnectionPage,
   type ConnectionQuery,
   type ConnectionSelector,
+  type Selectable,
   selects,
 } from '../shared/messages.ts';
 import type { CertificateChain } from './certificate-chain.ts';
 import { type Ground, withdrawn } from './standing.ts';
 import type { View } from './view.ts';
 
-export interface LiveConnection extends Required<ConnectionSelector> {
+export interface LiveConnection extends Selectable {
   readonly number: number;
   readonly listener: string;
   /** What the client has shown of its chain, its own certificate first; undefined on a plain listener. Made anew each time. */

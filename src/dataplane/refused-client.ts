@@ -1,4 +1,5 @@
 import { type Identity, identityOf } from '../domain/identity.ts';
+import { fingerprintOf } from './fingerprint.ts';
 import { CertificateRefusal, Refusal } from './refusal.ts';
 import type { ClientView, View } from './view.ts';
 
@@ -13,7 +14,8 @@ export function clientRefused(
   view: View,
 ): ClientView | undefined {
   if (!(refusal instanceof Refusal)) return undefined;
-  const proven = refusal instanceof CertificateRefusal && refusal.proven !== undefined ? identityOf(refusal.proven) : identity;
+  const proven =
+    refusal instanceof CertificateRefusal && refusal.proven !== undefined ? identityOf(refusal.proven, fingerprintOf) : identity;
   if (proven === undefined || proven === 'ambiguous') return undefined;
   const client = view.findClient({ identity: proven, source });
   return typeof client === 'string' ? undefined : client;

@@ -105,6 +105,10 @@ export class ServedConnection implements LiveConnection {
     return this.ground.identity?.fingerprint ?? '';
   }
 
+  get twins(): readonly string[] {
+    return this.ground.identity?.twins ?? [];
+  }
+
   get group(): string {
     return this.ground.group;
   }

@@ -1,5 +1,7 @@
 import { isClient, type Peer } from '../domain/identity.ts';
+import type { Snapshot } from '../domain/model.ts';
 import type { CloseReason, RefusalReason } from '../domain/reasons.ts';
+import { type Prints, revocationOf } from '../domain/revocations.ts';
 import { Refusal } from './refusal.ts';
 import type { View } from './view.ts';
 
@@ -16,15 +18,23 @@ export interface Withdrawal {
   readonly detail: string;
 }
 
+/** Says so of a certificate that was revoked at run time; undefined: it was not. */
+export function revokedText(certificate: Prints, snapshot: Snapshot): string | undefined {
+  const revocation = revocationOf(certificate, snapshot);
+  if (revocation === undefined) return undefined;
+  const { fingerprint } = certificate;
+  const as = revocation.fingerprint === fingerprint ? '' : ` as ${revocation.fingerprint}, the same certificate with another signature`;
+  return `revoked at run time${as}; fingerprint ${fingerprint}`;
+}
+
 /**
  * What has been withdrawn of what let a connection in; undefined: nothing. The certificate, the client, that the certificate is
  * the client's, and the permission are each looked at; which group the routes of now lead to is not, since a changed
  * route forbids nothing.
  */
 export function withdrawn({ identity, source, clientId, group }: Ground, { snapshot }: View): Withdrawal | undefined {
-  if (identity !== undefined && snapshot.revocations.has(identity.fingerprint)) {
-    return { refusal: 'certificate_revoked', close: 'revoked', detail: `revoked at run time; fingerprint ${identity.fingerprint}` };
-  }
+  const revoked = identity && revokedText(identity, snapshot);
+  if (revoked !== undefined) return { refusal: 'certificate_revoked', close: 'revoked', detail: revoked };
   const client = snapshot.clients.get(clientId);
   if (client === undefined) return { refusal: 'unknown_client', close: 'client_removed', detail: `${clientId} was removed meanwhile` };
   if (!isClient(client, { identity, source })) {

@@ -11,6 +11,7 @@ import {
   type TargetGroup,
   type UpstreamTls,
 } from './model.ts';
+import { revocationOf } from './revocations.ts';
 
 /** One thing that differs: a whole entry that came or went, or one field of an entry that stayed. */
 export interface Difference {
@@ -26,8 +27,10 @@ export interface Difference {
 /** A live connection, as far as a change of state may touch it. */
 export interface LiveConnection {
   readonly clientId: string;
-  /** Of the client's certificate. */
+  /** Of the client's certificate; empty without one. */
   readonly fingerprint: string;
+  /** As of Identity. */
+  readonly twins: readonly string[];
   readonly group: string;
   readonly server: string;
   /** The name of the listener that it came in by. */
@@ -92,10 +95,11 @@ export function blastRadius(before: Snapshot, after: Snapshot, live: Iterable<Li
   const revoked = new Map<string, RevokedConnections>();
   let connectionsDraining = 0;
   let connectionsClosing = 0;
-  for (const { clientId, fingerprint, group, server, listener } of live) {
+  for (const connection of live) {
+    const { clientId, fingerprint, group, server, listener } = connection;
     const client = after.clients.get(clientId);
     const isAllowed = client?.allowedTargetGroups.includes(group) === true;
-    const isRevoked = after.revocations.has(fingerprint) && !before.revocations.has(fingerprint);
+    const isRevoked = revocationOf(connection, after) !== undefined && revocationOf(connection, before) === undefined;
     if (isAllowed && !isRevoked) {
       if (!stays(group, server) || listenersGone.has(listener)) connectionsDraining++;
       continue;

@@ -1,6 +1,7 @@
 /** Certificate fields -> Identity, and which Client it is. Nothing matches by accident: comparison is exact, on whole names. */
 import { contains, type Network, networkAround, parseCidr } from './cidr.ts';
 import type { Client, IdentityMatch } from './model.ts';
+import { rewrittenCertificates } from './signature-malleability.ts';
 import { hasWildcard, keyAs, parseUriPattern, patternKey, patternTakes, plainUri, shapeOf, type UriPattern } from './uri-pattern.ts';
 
 /** What a certificate proves. Names are as the CA wrote them; DNS names are lower-cased. */
@@ -12,6 +13,11 @@ export interface Identity {
   readonly organizationalUnits: readonly string[];
   /** SHA-256 of the DER certificate: 64 lower-case hex digits. */
   readonly fingerprint: string;
+  /**
+   * Fingerprints of the certificates that anybody can make of this one without the CA (signature-malleability.ts). Each says the same and
+   * is as good, so what is forbidden to one is forbidden to all; what is permitted to a fingerprint is permitted to no other.
+   */
+  readonly twins: readonly string[];
 }
 
 /** The fields of Node's X509Certificate that identity rests on. */
@@ -25,10 +31,15 @@ export interface CertificateFields {
   readonly subjectAltName: string | undefined;
   /** Upper-case hex pairs with colons. */
   readonly fingerprint256: string;
+  /** DER. */
+  readonly raw: Buffer;
 }
 
-/** Reads the identity, or says `ambiguous` for a certificate with more than one common name. */
-export function identityOf(certificate: CertificateFields): Identity | 'ambiguous' {
+/**
+ * Reads the identity, or says `ambiguous` for a certificate with more than one common name. `fingerprintOf` is SHA-256 in lower-case
+ * hex digits.
+ */
+export function identityOf(certificate: CertificateFields, fingerprintOf: (der: Buffer) => string): Identity | 'ambiguous' {
   // A common name that identifies nobody still is one: beside another it makes the certificate ambiguous.
   const commonNames: (string | undefined)[] = [];
   const organizationalUnits: string[] = [];
@@ -44,7 +55,8 @@ export function identityOf(certificate: CertificateFields): Identity | 'ambiguou
     if (type === 'URI') uriNames.push(value);
   }
   const fingerprint = certificate.fingerprint256.replaceAll(':', '').toLowerCase();
-  return { commonName: commonNames[0], dnsNames, uriNames, organizationalUnits, fingerprint };
+  const twins = rewrittenCertificates(certificate.raw).map(fingerprintOf);
+  return { commonName: commonNames[0], dnsNames, uriNames, organizationalUnits, fingerprint, twins };
 }
 
 /** True when every given field of `match` that a certificate can have equals one of the identity's. False when none is given. */

@@ -10,7 +10,7 @@ import type { HealthCode } from './memory/layout.ts';
  */
 export type ExplainedPeer =
   | { readonly kind: 'certificate'; readonly chainPem: readonly [string, ...string[]] }
-  | { readonly kind: 'identity'; readonly identity: Identity }
+  | { readonly kind: 'identity'; readonly identity: Omit<Identity, 'twins'> }
   | { readonly kind: 'nobody' };
 
 export interface ExplainQuestion {

@@ -9,6 +9,7 @@ import {
   type UpstreamTlsMaterial,
 } from '../domain/model.ts';
 import type { CloseReason, Reason } from '../domain/reasons.ts';
+import { goesBy } from '../domain/revocations.ts';
 import type { Command } from '../domain/state.ts';
 import type { TlsMaterial } from '../domain/tls-material.ts';
 import type { ExplainQuestion, Explanation } from './explain.ts';
@@ -73,12 +74,18 @@ export interface ConnectionSelector {
   readonly server?: string;
 }
 
-/** True when every given field of the selector equals the connection's. */
-export function selects(selector: ConnectionSelector, connection: Required<ConnectionSelector>): boolean {
+/** What a selector looks at. */
+export interface Selectable extends Required<ConnectionSelector> {
+  /** As of Identity: they are meant too when a fingerprint is. */
+  readonly twins: readonly string[];
+}
+
+/** True when every given field of the selector is the connection's. */
+export function selects(selector: ConnectionSelector, connection: Selectable): boolean {
   return (
     (selector.id === undefined || selector.id === connection.id) &&
     (selector.clientId === undefined || selector.clientId === connection.clientId) &&
-    (selector.fingerprint === undefined || selector.fingerprint === connection.fingerprint) &&
+    (selector.fingerprint === undefined || goesBy(selector.fingerprint, connection)) &&
     (selector.group === undefined || selector.group === connection.group) &&
     (selector.server === undefined || selector.server === connection.server)
   );
@@ -90,7 +97,7 @@ export function connectionId(lane: number, number: number): string {
 }
 
 /** One connection as others see it. What a refused connection did not come to is empty. */
-export interface ConnectionFacts extends Required<ConnectionSelector> {
+export interface ConnectionFacts extends Selectable {
   /** Rises within the worker, from 1. */
   readonly number: number;
   readonly listener: string;

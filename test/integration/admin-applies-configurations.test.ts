@@ -32,6 +32,7 @@ const connection = (clientId: string, group: string, server: string): Connection
   clientId,
   identity: clientId,
   fingerprint: 'ff'.repeat(32),
+  twins: [],
   group,
   server,
   openedAtMs: 0,

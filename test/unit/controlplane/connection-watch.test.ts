@@ -13,6 +13,7 @@ const connection = (number: number): ConnectionFacts => ({
   clientId: 'clientA',
   identity: 'clientA',
   fingerprint: '',
+  twins: [],
   group: 'web',
   server: '127.0.0.1:2',
   openedAtMs: 1,

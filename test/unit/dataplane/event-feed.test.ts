@@ -16,6 +16,7 @@ const event = (number: number): ConnectionEvent => ({
     clientId: '',
     identity: '',
     fingerprint: '',
+    twins: [],
     group: '',
     server: '',
     openedAtMs: number,

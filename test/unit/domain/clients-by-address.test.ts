@@ -6,7 +6,14 @@ import { ClientIndex, type Identity, isClient } from '../../../src/domain/identi
 import { ANY_NAME_MATCH, type Client, type IdentityMatch } from '../../../src/domain/model.ts';
 import { sampleClient } from '../../support/sample-state.ts';
 
-const ALICE: Identity = { commonName: 'alice', dnsNames: [], uriNames: [], organizationalUnits: ['ops'], fingerprint: 'a'.repeat(64) };
+const ALICE: Identity = {
+  commonName: 'alice',
+  dnsNames: [],
+  uriNames: [],
+  organizationalUnits: ['ops'],
+  fingerprint: 'a'.repeat(64),
+  twins: [],
+};
 const bits = (address: string) => addressBits(address) ?? assert.fail(address);
 const client = (clientId: string, match: Partial<IdentityMatch>): Client =>
   sampleClient(clientId, ['web'], { match: { ...ANY_NAME_MATCH, ...match } });

@@ -204,6 +204,7 @@ describe('the blast radius of a change', () => {
   const connection = (clientId: string, group: string, server: string, fingerprint = 'ff'.repeat(32)): LiveConnection => ({
     clientId,
     fingerprint,
+    twins: [],
     group,
     server,
     listener: 'main',

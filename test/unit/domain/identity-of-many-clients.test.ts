@@ -10,6 +10,7 @@ const named = (commonName: string): Identity => ({
   uriNames: [],
   organizationalUnits: [],
   fingerprint: 'ab'.repeat(32),
+  twins: [],
 });
 
 /** Enough that what changed does not fit beside what was there, and is gathered with it, several times. */

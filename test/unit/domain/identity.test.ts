@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { fingerprintOf } from '../../../src/dataplane/fingerprint.ts';
 import { ClientIndex, displayName, type Identity, identityOf, matchesIdentity } from '../../../src/domain/identity.ts';
 import { ANY_NAME_MATCH, type Client, type IdentityMatch } from '../../../src/domain/model.ts';
 import { client } from './snapshots.ts';
 import { type CertificateText, certificate, utf8 } from './tricky-certificates.ts';
 
 async function identityIn(text: CertificateText): Promise<Identity> {
-  const identity = identityOf(await certificate(text));
+  const identity = identityOf(await certificate(text), fingerprintOf);
   if (identity === 'ambiguous') assert.fail('the certificate is ambiguous');
   return identity;
 }
@@ -41,7 +42,7 @@ describe('the identity in an ordinary certificate', () => {
 
   test('has the fingerprint in the form that openssl and the configuration use', async () => {
     const made = await certificate({ subject: [{ CN: ['a'] }] });
-    const identity = identityOf(made);
+    const identity = identityOf(made, fingerprintOf);
     assert.ok(identity !== 'ambiguous' && /^[\da-f]{64}$/.test(identity.fingerprint));
     assert.equal(identity.fingerprint, made.fingerprint256.replaceAll(':', '').toLowerCase());
   });
@@ -88,7 +89,7 @@ describe('more than one common name is ambiguous', () => {
     { name: 'one of them with a control character', subject: [{ CN: ['a'] }, { CN: utf8('b\n') }] },
     { name: 'one of them empty', subject: [{ CN: utf8('') }, { CN: ['a'] }] },
   ]) {
-    test(name, async () => assert.equal(identityOf(await certificate({ subject })), 'ambiguous'));
+    test(name, async () => assert.equal(identityOf(await certificate({ subject }), fingerprintOf), 'ambiguous'));
   }
 });
 
@@ -154,6 +155,7 @@ const IDENTITY: Identity = {
   uriNames: ['spiffe://example.com/web'],
   organizationalUnits: ['front', 'ops'],
   fingerprint: 'ab'.repeat(32),
+  twins: [],
 };
 
 describe('a match', () => {
@@ -258,6 +260,7 @@ test('an index that follows changes finds what a new one would, and leaves the o
       uriNames: [],
       organizationalUnits: [unit],
       fingerprint: 'ab'.repeat(32),
+      twins: [],
     })),
   );
   const answers = (index: ClientIndex) => identities.map((identity) => index.find(identity));

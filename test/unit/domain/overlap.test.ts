@@ -82,6 +82,7 @@ const IDENTITY: fc.Arbitrary<Identity> = fc.record({
   uriNames: fc.subarray(['a', 'b', 'B', ...PATHS]),
   organizationalUnits: fc.subarray(['a', 'b', 'B']),
   fingerprint: fc.constantFrom('1', '2'),
+  twins: fc.constant([]),
 });
 const CLIENTS = fc.uniqueArray(fc.tuple(fc.constantFrom('a', 'b', 'B', 'c', 'd'), MATCH), { selector: ([id]) => id, maxLength: 5 });
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { fingerprintOf } from '../../../src/dataplane/fingerprint.ts';
 import { ClientIndex, type Identity, identityOf, isClient, matchesIdentity } from '../../../src/domain/identity.ts';
 import { ANY_NAME_MATCH, type Client } from '../../../src/domain/model.ts';
 import { intersect, parseUriPattern, patternTakes, takesIn, type UriPattern } from '../../../src/domain/uri-pattern.ts';
@@ -37,7 +38,7 @@ function clientOf(id: string, uri: string): Client {
 }
 
 function identityWith(...uriNames: string[]): Identity {
-  return { commonName: undefined, dnsNames: [], uriNames, organizationalUnits: [], fingerprint: 'ab'.repeat(32) };
+  return { commonName: undefined, dnsNames: [], uriNames, organizationalUnits: [], fingerprint: 'ab'.repeat(32), twins: [] };
 }
 
 /** All paths of up to five of the letters: more cannot tell two patterns of at most four apart. */
@@ -175,7 +176,7 @@ describe('a URI that could be read in two ways is of no pattern', () => {
     `spiffe://x/${'a'.repeat(3000)}`,
   ]) {
     test(JSON.stringify(uri.slice(0, 60)), async () => {
-      const identity = identityOf(await certificate({ uri: [uri] }));
+      const identity = identityOf(await certificate({ uri: [uri] }), fingerprintOf);
       assert.ok(identity !== 'ambiguous');
       for (const text of everything) assert.equal(matchesIdentity({ ...ANY_NAME_MATCH, uri: text }, identity), false, text);
       assert.equal(new ClientIndex(everything.map((text) => clientOf(text, text))).find(identity), 'unknown');
@@ -183,7 +184,7 @@ describe('a URI that could be read in two ways is of no pattern', () => {
   }
 
   test('but one in capitals is that of the same trust domain, as the standard says', async () => {
-    const identity = identityOf(await certificate({ uri: ['SPIFFE://X/a/Web-1.prod_2'] }));
+    const identity = identityOf(await certificate({ uri: ['SPIFFE://X/a/Web-1.prod_2'] }), fingerprintOf);
     assert.ok(identity !== 'ambiguous' && matchesIdentity({ ...ANY_NAME_MATCH, uri: 'spiffe://x/a/*' }, identity));
   });
 });
