@@ -67,7 +67,7 @@ export function rateOptions(command: Command): Command {
     .option('--limit <n>', 'new connections per window, at most 1000000 (default: no bound)', count(1, MOST_PER_WINDOW))
     .option('--window <duration>', 'the window of --limit (default: 1s)', positiveDuration)
     .addOption(wordOption('--algorithm <algorithm>', 'how --limit counts (default: fixedWindow)', RATE_ALGORITHM_WORDS))
-    .option('--burst <n>', 'size of the tokenBucket, depth of the leakyBucket (default: the limit)', count(1, MOST_PER_WINDOW))
+    .option('--burst <n>', 'size of the tokenBucket, depth of the leakyBucket; 0: the limit (default)', count(0, MOST_PER_WINDOW))
     .addOption(wordOption('--action <action>', 'what becomes of a connection over the limit (default: reset)', LIMIT_ACTION_WORDS))
     .option('--max-delay <duration>', 'the longest wait with --action delay, at most 60s (default: 5s)', duration);
 }
@@ -156,8 +156,8 @@ export function connectionRateOf(options: LimitOptions, before?: ConnectionRate)
     limit,
     window: optionalDuration(requestsPerSecond === undefined ? window : 1_000) ?? before?.window,
     algorithm: algorithm ?? before?.algorithm ?? RateAlgorithm.UNSPECIFIED,
-    // A burst of the limit's own size is the default, which follows the limit.
-    burst: burst ?? (before === undefined || before.burst === before.limit ? 0 : before.burst),
+    // 0 follows the limit.
+    burst: burst ?? before?.burst ?? 0,
     action: action ?? before?.action ?? LimitAction.UNSPECIFIED,
     maxDelay: optionalDuration(maxDelay) ?? before?.maxDelay,
   };

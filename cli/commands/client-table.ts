@@ -41,7 +41,7 @@ function rateText(rate: ConnectionRate | undefined): string {
   if (rate === undefined) return '';
   const window = rate.window === undefined ? '1s' : formatDuration(fromDuration(rate.window));
   const how = [wordOf(rate.algorithm), wordOf(rate.action)].filter((part) => part !== undefined);
-  const burst = rate.burst === 0 || rate.burst === rate.limit ? [] : [`burst ${rate.burst}`];
+  const burst = rate.burst === 0 ? [] : [`burst ${rate.burst}`];
   return [`${rate.limit} per ${window}`, ...burst, ...how].join(' ');
 }
 

@@ -15,17 +15,7 @@ import {
 } from '../domain/model.ts';
 import type { Duration } from '../gen/google/protobuf/duration.ts';
 import * as proto from '../gen/lb/admin/v1/admin.ts';
-import {
-  atMost,
-  choiceFrom,
-  durationMessage,
-  fingerprintFrom,
-  msFrom,
-  orDefault,
-  positiveMsFrom,
-  required,
-  unlessEmpty,
-} from './convert-values.ts';
+import { atMost, choiceFrom, durationMessage, fingerprintFrom, msFrom, positiveMsFrom, required, unlessEmpty } from './convert-values.ts';
 
 const MAX_RATE_LIMIT = 1_000_000;
 
@@ -110,7 +100,7 @@ function connectionRateFrom(rate: proto.ConnectionRate | undefined, at: string):
     algorithm: choiceFrom(RATE_ALGORITHMS, RATE_ALGORITHM, rate.algorithm, 'fixedWindow', `${at}.algorithm`),
     limit,
     windowMs: positiveMsFrom(rate.window, 1000, `${at}.window`),
-    burst: atMost(MAX_RATE_LIMIT, orDefault(rate.burst, limit), `${at}.burst`),
+    burst: rate.burst === 0 ? undefined : atMost(MAX_RATE_LIMIT, rate.burst, `${at}.burst`),
     action: choiceFrom(LIMIT_ACTIONS, LIMIT_ACTION, rate.action, 'reset', `${at}.action`),
     maxDelayMs: msFrom(rate.maxDelay, `${at}.maxDelay`) ?? 5000,
   };
@@ -144,7 +134,7 @@ function connectionRateMessage(rate: ConnectionRate): proto.ConnectionRate {
     algorithm: RATE_ALGORITHM[rate.algorithm],
     limit: rate.limit,
     window: durationMessage(rate.windowMs),
-    burst: rate.burst,
+    burst: rate.burst ?? 0,
     action: LIMIT_ACTION[rate.action],
     maxDelay: durationMessage(rate.maxDelayMs),
   };

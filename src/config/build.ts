@@ -204,14 +204,14 @@ function bandwidthOf(bandwidth: NonNullable<ConfigFile['clients'][number]['limit
 
 function connectionRateOf({ requests_per_second: perSecond, limits }: ConfigFile['clients'][number]): ConnectionRate | undefined {
   if (perSecond !== undefined)
-    return { algorithm: 'fixedWindow', limit: perSecond, windowMs: 1000, burst: perSecond, action: 'reset', maxDelayMs: 5000 };
+    return { algorithm: 'fixedWindow', limit: perSecond, windowMs: 1000, burst: undefined, action: 'reset', maxDelayMs: 5000 };
   const rate = limits?.connectionRate;
   if (rate === undefined) return undefined;
   return {
     algorithm: rate.algorithm,
     limit: rate.limit,
     windowMs: rate.window,
-    burst: rate.burst ?? rate.limit,
+    burst: rate.burst,
     action: rate.action,
     maxDelayMs: rate.maxDelay,
   };

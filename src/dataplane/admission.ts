@@ -209,6 +209,6 @@ function waitedInVain(waited: 'too_long' | 'line_full', { maxDelayMs }: Connecti
   return new Refusal('rate_limited', waited === 'line_full' ? 'too many are waiting already' : `would wait longer than ${maxDelayMs} ms`);
 }
 
-function boundsOf({ algorithm, burst, maxDelayMs }: ConnectionRate): DepartureBounds {
+function boundsOf({ algorithm, limit, burst = limit, maxDelayMs }: ConnectionRate): DepartureBounds {
   return { maxDelayMs, mostWaiting: algorithm === 'leakyBucket' ? burst : undefined };
 }

@@ -153,7 +153,7 @@ function checkRate(rate: ConnectionRate): void {
   const mostByAlgorithm = rate.algorithm === 'slidingWindowLog' ? LONGEST_LOG : 1_000_000;
   checkWhole(rate.limit, `${field}.limit`, `a whole number of connections for ${rate.algorithm}`, 1, mostByAlgorithm);
   checkWhole(rate.windowMs, `${field}.window`, 'a whole number of milliseconds', 1, DAY_MS);
-  checkWhole(rate.burst, `${field}.burst`, 'a whole number of connections', 1, 1_000_000);
+  if (rate.burst !== undefined) checkWhole(rate.burst, `${field}.burst`, 'a whole number of connections', 1, 1_000_000);
   checkWhole(rate.maxDelayMs, `${field}.maxDelay`, 'a whole number of milliseconds', 0, 60_000);
 }
 

@@ -259,8 +259,11 @@ export interface ConnectionRate {
   /** Connections per window, at least 1. */
   readonly limit: number;
   readonly windowMs: number;
-  /** Bucket size of tokenBucket and leakyBucket; with leakyBucket and delay, how many may wait. The other algorithms do not use it. */
-  readonly burst: number;
+  /**
+   * Bucket size of tokenBucket and leakyBucket; with leakyBucket and delay, how many may wait. The other algorithms do not use it.
+   * undefined: the limit, whatever that becomes.
+   */
+  readonly burst: number | undefined;
   readonly action: LimitAction;
   /** With `delay`: a connection that would wait longer is refused. */
   readonly maxDelayMs: number;

@@ -81,7 +81,7 @@ test('a drain that is not over at its deadline is exit code 1, and one without a
 });
 
 test('an updated client sends what changes, and keeps of its limit what is not said', async (t) => {
-  const limits = { connectionRate: { limit: 10, burst: 10, window: { seconds: 60n }, action: 'LIMIT_ACTION_CLOSE' as const } };
+  const limits = { connectionRate: { limit: 10, window: { seconds: 60n }, action: 'LIMIT_ACTION_CLOSE' as const } };
   const { asked, run } = await start(t, {
     listClients: ListClientsResponse.fromPartial({ revision: 7n, clients: [{ client: { clientId: 'c', limits } }] }),
     updateClient: UpdateClientResponse.fromPartial({ revision: 8n, connectionsClosed: 3n, waitingRefused: 1n }),

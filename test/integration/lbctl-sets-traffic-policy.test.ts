@@ -104,7 +104,7 @@ test('a client has its bandwidth, its shadow and its network, and keeps what an 
     ...'add-client --client batch --target-group web --match-cidr 10.0.0.0/24 --bandwidth-up 512KiB --bandwidth-down 10MB'.split(' '),
     ...'--shadow --requests-per-second 5'.split(' '),
   );
-  const rate = { algorithm: 'fixedWindow', limit: 5, windowMs: 1000, burst: 5, action: 'reset', maxDelayMs: 5000 } as const;
+  const rate = { algorithm: 'fixedWindow', limit: 5, windowMs: 1000, burst: undefined, action: 'reset', maxDelayMs: 5000 } as const;
   const added: Client = {
     clientId: 'batch',
     match: { ...ANY_NAME_MATCH, cidr: '10.0.0.0/24' },
@@ -131,4 +131,22 @@ test('a client has its bandwidth, its shadow and its network, and keeps what an 
     match: { ...ANY_NAME_MATCH, cidr: '10.0.1.0/24' },
     limits: { ...NO_LIMITS, connectionRate: rate },
   });
+});
+
+test('a burst that was given stays whatever the limit becomes, and one that was not follows it', async (t) => {
+  const { run, client } = await start(t);
+  const steps: readonly (readonly [command: string, burst: number | undefined, rate: string])[] = [
+    ['add-client --client b --target-group web --limit 2 --algorithm leakyBucket --burst 20', 20, '2 per 1s burst 20'],
+    ['update-client --client b --limit 20', 20, '20 per 1s burst 20'],
+    ['update-client --client b --limit 2', 20, '2 per 1s burst 20'],
+    ['update-client --client b --burst 2', 2, '2 per 1s burst 2'],
+    ['update-client --client b --requests-per-second 30', 2, '30 per 1s burst 2'],
+    ['update-client --client b --burst 0', undefined, '30 per 1s'],
+    ['update-client --client b --limit 40', undefined, '40 per 1s'],
+  ];
+  for (const [command, burst, rate] of steps) {
+    await run(...command.split(' '));
+    assert.equal(client('b').limits.connectionRate?.burst, burst, command);
+    assert.match(await run('list-clients'), new RegExp(`^b +web +${rate} leakyBucket reset `, 'm'), command);
+  }
 });

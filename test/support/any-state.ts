@@ -154,7 +154,7 @@ const limits: fc.Arbitrary<Limits> = record<Limits>({
       algorithm: fc.constantFrom(...RATE_ALGORITHMS),
       limit: whole(1, 100_000),
       windowMs: whole(1, DAY_MS),
-      burst: whole(1, 1_000_000),
+      burst: orNone(whole(1, 1_000_000)),
       action: fc.constantFrom('reset', 'close', 'delay'),
       maxDelayMs: whole(0, 60_000),
     }),

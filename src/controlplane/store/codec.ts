@@ -6,8 +6,10 @@ import type { Client, Listener, Revocation, Snapshot, TargetGroup } from '../../
 import { assertInvariants, type Command, type Replacement } from '../../domain/state.ts';
 import { type Decode, DecodeError, list, object, oneOf, optional, orElse, text, whole } from './decode.ts';
 import { client, group, listener, revocation, server } from './entries.ts';
+import { clientOfFirstFormat, commandOfFirstFormat } from './first-format.ts';
 
-const FORMAT = 1;
+const FIRST_FORMAT = 1;
+const FORMAT = 2;
 
 export function encodeSnapshot(snapshot: Snapshot): string {
   return [...snapshotParts(snapshot)].join('');
@@ -34,14 +36,15 @@ function* listParts(entries: readonly unknown[], size: number): Generator<string
   }
 }
 
-/** @throws DecodeError when the text is not a snapshot of this format, or one that no sequence of changes could have made. */
+/** @throws DecodeError when the text is not a snapshot of these formats, or one that no sequence of changes could have made. */
 export function decodeSnapshot(json: string): Snapshot {
-  const { revision, listeners, targetGroups, clients, revocations } = snapshotDocument(parse(json), 'snapshot');
+  const { format, revision, listeners, targetGroups, clients, revocations } = snapshotDocument(parse(json), 'snapshot');
+  const read = (client: Client) => (format === FIRST_FORMAT ? clientOfFirstFormat(client) : client);
   const snapshot: Snapshot = {
     revision,
     listeners,
     targetGroups: new Map(targetGroups.map((group) => [group.name, group])),
-    clients: new Map(clients.map((client) => [client.clientId, client])),
+    clients: new Map(clients.map((client) => [client.clientId, read(client)])),
     revocations: new Map(revocations.map((revocation) => [revocation.fingerprint, revocation])),
   };
   if (snapshot.targetGroups.size !== targetGroups.length || snapshot.clients.size !== clients.length) {
@@ -59,9 +62,10 @@ export function encodeCommand(command: Command): string {
   return JSON.stringify({ format: FORMAT, command });
 }
 
-/** @throws DecodeError when the text is not a command of this format. */
+/** @throws DecodeError when the text is not a command of these formats. */
 export function decodeCommand(json: string): Command {
-  return commandDocument(parse(json), '').command;
+  const { format, command } = commandDocument(parse(json), '');
+  return format === FIRST_FORMAT ? commandOfFirstFormat(command) : command;
 }
 
 function parse(json: string): unknown {
@@ -73,8 +77,8 @@ function parse(json: string): unknown {
 }
 
 const format: Decode<number> = (value, at) => {
-  if (value !== FORMAT) throw new DecodeError(at, `format ${FORMAT}, the one this version of lbd reads and writes`);
-  return FORMAT;
+  if (value === FORMAT || value === FIRST_FORMAT) return value;
+  throw new DecodeError(at, `format ${FORMAT}, which this version of lbd writes, or ${FIRST_FORMAT}, which it reads`);
 };
 
 function replacement<T>(entry: Decode<T>): Decode<Replacement<T>> {

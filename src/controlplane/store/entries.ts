@@ -149,7 +149,7 @@ const connectionRate = object<ConnectionRate>({
   algorithm: oneOf(RATE_ALGORITHMS),
   limit: whole,
   windowMs: whole,
-  burst: whole,
+  burst: optional(whole),
   action: oneOf(['reset', 'close', 'delay']),
   maxDelayMs: whole,
 });

@@ -14,7 +14,7 @@ export interface RateRule {
  * How a client's limit is counted. A leaky bucket with the action `delay` is a queue: one leaves at each interval, none together, so it
  * holds one; its `burst` is how many may wait, which the one who makes them wait sees to.
  */
-export function ruleOf({ algorithm, limit, windowMs, burst, action }: ConnectionRate): RateRule {
+export function ruleOf({ algorithm, limit, windowMs, burst = limit, action }: ConnectionRate): RateRule {
   return { algorithm, limit, windowMs, burst: heldBy(algorithm, burst, action) };
 }
 

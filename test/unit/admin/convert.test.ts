@@ -35,7 +35,7 @@ test('a client that says nothing but its name and groups gets the defaults', () 
   assert.deepEqual(allowedTargetGroups, ['web']);
   assert.deepEqual(limits, {
     ...NO_LIMITS,
-    connectionRate: { algorithm: 'fixedWindow', limit: 7, windowMs: 1000, burst: 7, action: 'reset', maxDelayMs: 5000 },
+    connectionRate: { algorithm: 'fixedWindow', limit: 7, windowMs: 1000, burst: undefined, action: 'reset', maxDelayMs: 5000 },
   });
 });
 

@@ -36,7 +36,7 @@ test('defaults are filled in', () => {
     algorithm: 'fixedWindow',
     limit: 7,
     windowMs: 1000,
-    burst: 7,
+    burst: undefined,
     action: 'reset',
     maxDelayMs: 5000,
   });
@@ -47,7 +47,7 @@ test('requests_per_second is a fixed window of one second that resets', () => {
     MINIMAL.replace('limits: {connectionRate: {limit: 7}}', 'requests_per_second: 4, limits: {concurrentConnections: 2}'),
   );
   assert.deepEqual(config.clients[0]?.limits, {
-    connectionRate: { algorithm: 'fixedWindow', limit: 4, windowMs: 1000, burst: 4, action: 'reset', maxDelayMs: 5000 },
+    connectionRate: { algorithm: 'fixedWindow', limit: 4, windowMs: 1000, burst: undefined, action: 'reset', maxDelayMs: 5000 },
     concurrentConnections: 2,
     bandwidth: undefined,
     shadow: false,

@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { decodeCommand, decodeSnapshot, encodeCommand, encodeSnapshot } from '../../../src/controlplane/store/codec.ts';
 import { DecodeError } from '../../../src/controlplane/store/decode.ts';
 import { DEFAULT_GROUP, DEFAULT_HEALTH_CHECK, DEFAULT_SERVER, NO_LIMITS } from '../../../src/domain/defaults.ts';
-import { ANY_NAME_MATCH, EMPTY_SNAPSHOT } from '../../../src/domain/model.ts';
+import { ANY_NAME_MATCH, type Client, EMPTY_SNAPSHOT } from '../../../src/domain/model.ts';
 import { apply, type Command } from '../../../src/domain/state.ts';
 import { anyEntries } from '../../support/any-state.ts';
 import { sampleClient, sampleGroup, sampleListener, sampleServer } from '../../support/sample-state.ts';
@@ -96,11 +96,42 @@ describe('the codec of state', () => {
     assert.deepEqual(decodeSnapshot(encodeSnapshot(decodeSnapshot(text))), decodeSnapshot(text));
   });
 
+  it('takes a burst as large as the limit as left out where the first format wrote it, and as given from then on', () => {
+    const withBurst = (burst: number): Client =>
+      sampleClient('a', ['web'], {
+        limits: {
+          ...NO_LIMITS,
+          connectionRate: { algorithm: 'leakyBucket', limit: 20, windowMs: 1000, burst, action: 'reset', maxDelayMs: 5000 },
+        },
+      });
+    const makers: readonly ((client: Client) => Command)[] = [
+      (client) => ({ kind: 'addClient', client }),
+      (client) => ({ kind: 'updateClient', client }),
+      (client) => ({ ...commands.replaceAll, clients: [client] }),
+      (client) => ({ ...commands.replaceSome, clients: { put: [client], removed: [] } }),
+    ];
+    const inFirstFormat = (text: string) => text.replace('"format":2', '"format":1');
+    for (const make of makers) {
+      for (const [burst, read] of [
+        [20, undefined],
+        [21, 21],
+      ] as const) {
+        const text = encodeCommand(make(withBurst(burst)));
+        assert.deepEqual(decodeCommand(text), make(withBurst(burst)));
+        assert.deepEqual(burstsIn(decodeCommand(inFirstFormat(text))), [read], text);
+      }
+    }
+    const snapshot = apply(apply(EMPTY_SNAPSHOT, commands.replaceAll), { kind: 'updateClient', client: withBurst(20) });
+    const text = encodeSnapshot(snapshot);
+    const burst = (json: string) => decodeSnapshot(json).clients.get('a')?.limits.connectionRate?.burst;
+    assert.deepEqual([burst(text), burst(inFirstFormat(text))], [20, undefined]);
+  });
+
   const refused: Record<string, [text: string, why: RegExp]> = {
     'no JSON': ['{"format":1,', /^document: expected JSON$/],
     'a later format': [
-      '{"format":2,"command":{"kind":"removeClient","clientId":"b"}}',
-      /\.format: expected format 1, the one this version/,
+      '{"format":3,"command":{"kind":"removeClient","clientId":"b"}}',
+      /\.format: expected format 2, which this version of lbd writes, or 1/,
     ],
     'an unknown command': ['{"format":1,"command":{"kind":"explode"}}', /\.command\.kind: expected one of replaceAll, /],
     'the name of something that every object has': ['{"format":1,"command":{"kind":"toString"}}', /\.command\.kind: expected one of/],
@@ -136,3 +167,10 @@ describe('the codec of state', () => {
     assert.throws(() => decodeSnapshot(twice), /expected every name once/);
   });
 });
+
+/** Of the clients that a change puts there. */
+function burstsIn(command: Command): readonly (number | undefined)[] {
+  const clients = 'client' in command ? [command.client] : command.kind === 'replaceAll' ? command.clients : [];
+  const put = command.kind === 'replaceSome' ? command.clients.put : clients;
+  return put.map(({ limits }) => limits.connectionRate?.burst);
+}

@@ -2,14 +2,16 @@
 import fc from 'fast-check';
 import type { ConnectionRate, RateAlgorithm } from '../../../../src/domain/model.ts';
 
-export type Rate = Pick<ConnectionRate, 'algorithm' | 'limit' | 'windowMs' | 'burst'>;
+type WithBurst = ConnectionRate & { readonly burst: number };
 
-export function rateOf(algorithm: RateAlgorithm, limit: number, windowMs: number, burst = limit): ConnectionRate {
+export type Rate = Pick<WithBurst, 'algorithm' | 'limit' | 'windowMs' | 'burst'>;
+
+export function rateOf(algorithm: RateAlgorithm, limit: number, windowMs: number, burst = limit): WithBurst {
   return { algorithm, limit, windowMs, burst, action: 'reset', maxDelayMs: 5000 };
 }
 
 /** Small limits, so that few arrivals reach them. */
-export function anyRate(algorithm: RateAlgorithm): fc.Arbitrary<ConnectionRate> {
+export function anyRate(algorithm: RateAlgorithm): fc.Arbitrary<WithBurst> {
   const small = fc.integer({ min: 1, max: 8 });
   return fc
     .tuple(small, fc.integer({ min: 1, max: 50 }), small)

@@ -996,7 +996,10 @@ export interface ConnectionRate {
   window:
     | Duration
     | undefined;
-  /** Bucket size of TOKEN_BUCKET and LEAKY_BUCKET; with LEAKY_BUCKET and DELAY, how many may wait. Left out: limit. */
+  /**
+   * Bucket size of TOKEN_BUCKET and LEAKY_BUCKET; with LEAKY_BUCKET and DELAY, how many may wait. Left out: limit, whatever that
+   * becomes; so it is in answers, too.
+   */
   burst: number;
   /** UNSPECIFIED means RESET. */
   action: LimitAction;
