@@ -1,30 +1,134 @@
-/** What a revocation list says of itself. Node.js holds one against certificates but shows neither its dates nor its issuer. */
+/** What a revocation list says of itself (RFC 5280, section 5). Node.js holds one against certificates but shows nothing of it. */
 import { createRequire } from 'node:module';
 import type * as x509 from '@peculiar/x509';
+import { bitsOf, DER_TAG, type DerValue, derValues, eitherTimeOf, explicitTag, valuesIn } from '../domain/der.ts';
+import { type Extension, extension, extensionsIn, isTrue } from './certificate-fields.ts';
+import type { Signed } from './signature.ts';
 
-export interface RevocationList {
+export interface RevocationList extends Signed {
   /** As in a certificate's subject: `CN=Root CA, O=Example`. */
   readonly issuer: string;
+  /** DER of the same name. */
+  readonly issuerName: Buffer;
+  readonly thisUpdate: Date;
   /** undefined: it has no end. */
   readonly nextUpdate: Date | undefined;
-  /** Whether the CA of this PEM certificate is the list's issuer, by name. */
-  isOf(caPem: string): boolean;
+  /** A delta list: what has changed since another one. */
+  readonly isDelta: boolean;
+  readonly issuerKey: IssuerKey;
+  /** Which certificates it is of; undefined: all of its issuer. */
+  readonly scope: ListScope | undefined;
+  /** Object identifiers, hex, of critical extensions that OpenSSL does not know, of the list or of an entry. */
+  readonly unknownCritical: readonly string[];
 }
 
-/** Reads a PEM revocation list. The library is loaded at the first list: most configurations have none. @throws Error for damaged text */
+/** AuthorityKeyIdentifier: which of its issuer's certificates has signed it. What is undefined is not said. */
+export interface IssuerKey {
+  readonly keyId: Buffer | undefined;
+  /** DER of the name of the issuer's own issuer. */
+  readonly grandIssuer: Buffer | undefined;
+  readonly serial: Buffer | undefined;
+}
+
+/** IssuingDistributionPoint. */
+export interface ListScope {
+  /** Only certificates that name the same distribution point. */
+  readonly ofDistributionPoint: boolean;
+  readonly onlyUsers: boolean;
+  readonly onlyAuthorities: boolean;
+  readonly onlyAttributes: boolean;
+  readonly onlySomeReasons: boolean;
+  readonly indirect: boolean;
+}
+
+const AUTHORITY_KEY_IDENTIFIER = '551d23';
+const DELTA_INDICATOR = '551d1b';
+const ISSUING_DISTRIBUTION_POINT = '551d1c';
+const CERTIFICATE_ISSUER = '551d1d';
+const KNOWN = new Set([AUTHORITY_KEY_IDENTIFIER, DELTA_INDICATOR, ISSUING_DISTRIBUTION_POINT]);
+/** DER of BOOLEAN TRUE, which every critical extension holds. */
+const TRUE = Buffer.of(0x01, 0x01, 0xff);
+/** `[4]` of GeneralName: a directoryName. */
+const DIRECTORY_NAME = 0xa4;
+
+/** Reads a PEM revocation list. @throws Error for one that is damaged */
 export function readRevocationList(pem: string): RevocationList {
-  const { X509Certificate, X509Crl } = loadX509();
-  const list = new X509Crl(pem);
-  const name = Buffer.from(list.issuerName.toArrayBuffer());
+  const [list, ...more] = derValues(Buffer.from(pem.replace(/-----[^-]+-----/g, ''), 'base64'));
+  const [signed, algorithm, signature] = valuesIn(list);
+  if (signed === undefined || more.length > 0) throw new Error('damaged');
+  // The version is left out in the oldest form.
+  const [, issuer, thisUpdate, ...rest] = valuesIn(signed).filter(({ tag }) => tag !== DER_TAG.integer);
+  if (issuer === undefined) throw new Error('damaged');
+  const next = rest.find(({ tag }) => tag === DER_TAG.shortTime || tag === DER_TAG.time);
+  const extensions = extensionsIn(rest.find(({ tag }) => tag === explicitTag(0)));
+  const foreign = criticalOfEntries(rest.find(({ tag }) => tag === DER_TAG.sequence));
+  const scope = scopeIn(extensions.find(({ oid }) => oid === ISSUING_DISTRIBUTION_POINT));
   return {
-    issuer: list.issuer,
-    nextUpdate: list.nextUpdate,
-    isOf: (caPem) => name.equals(Buffer.from(new X509Certificate(caPem).subjectName.toArrayBuffer())),
+    signed: signed.whole,
+    algorithm,
+    signature: bitsOf(signature),
+    issuer: nameText(issuer.whole),
+    issuerName: issuer.whole,
+    thisUpdate: eitherTimeOf(thisUpdate),
+    nextUpdate: next === undefined ? undefined : eitherTimeOf(next),
+    isDelta: extensions.some(({ oid }) => oid === DELTA_INDICATOR),
+    issuerKey: issuerKeyIn(extensions.find(({ oid }) => oid === AUTHORITY_KEY_IDENTIFIER)),
+    // An entry of another issuer makes the list an indirect one, whatever the list says.
+    scope: foreign.has(CERTIFICATE_ISSUER) ? { ...(scope ?? WHOLE), indirect: true } : scope,
+    unknownCritical: [
+      ...extensions.filter(({ oid, critical }) => critical && !KNOWN.has(oid)).map(({ oid }) => oid),
+      ...[...foreign].filter((oid) => oid !== CERTIFICATE_ISSUER),
+    ],
   };
 }
 
-function loadX509(): typeof x509 {
+function criticalOfEntries(entries: DerValue | undefined): ReadonlySet<string> {
+  // A list may hold hundreds of thousands of entries, and hardly one has anything critical.
+  if (entries === undefined || !entries.content.includes(TRUE)) return new Set();
+  const critical = valuesIn(entries).flatMap((entry) => {
+    const extensions = valuesIn(entry).find(({ tag }) => tag === DER_TAG.sequence);
+    return extensions === undefined ? [] : valuesIn(extensions).map(extension);
+  });
+  return new Set(critical.filter((each) => each.critical).map(({ oid }) => oid));
+}
+
+function issuerKeyIn(identifier: Extension | undefined): IssuerKey {
+  const fields = identifier === undefined ? [] : valuesIn(derValues(identifier.value)[0]);
+  const names = fields.find(({ tag }) => tag === explicitTag(1));
+  const name = names === undefined ? undefined : derValues(names.content).find(({ tag }) => tag === DIRECTORY_NAME);
+  return {
+    keyId: fields.find(({ tag }) => tag === 0x80)?.content,
+    grandIssuer: name?.content,
+    serial: fields.find(({ tag }) => tag === 0x82)?.content,
+  };
+}
+
+const WHOLE: ListScope = {
+  ofDistributionPoint: false,
+  onlyUsers: false,
+  onlyAuthorities: false,
+  onlyAttributes: false,
+  onlySomeReasons: false,
+  indirect: false,
+};
+
+function scopeIn(point: Extension | undefined): ListScope | undefined {
+  if (point === undefined) return undefined;
+  const fields = new Map(valuesIn(derValues(point.value)[0]).map((value) => [value.tag, value]));
+  return {
+    ofDistributionPoint: fields.has(explicitTag(0)),
+    onlyUsers: isTrue(fields.get(0x81)),
+    onlyAuthorities: isTrue(fields.get(0x82)),
+    onlySomeReasons: fields.has(0x83),
+    indirect: isTrue(fields.get(0x84)),
+    onlyAttributes: isTrue(fields.get(0x85)),
+  };
+}
+
+/** The library is loaded at the first list: most configurations have none. */
+function nameText(der: Buffer): string {
   const require = createRequire(import.meta.url);
   require('reflect-metadata');
-  return require('@peculiar/x509');
+  const { Name }: typeof x509 = require('@peculiar/x509');
+  return new Name(der).toString();
 }

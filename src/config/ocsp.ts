@@ -1,9 +1,11 @@
 /** Answers of a certificate's OCSP responder (RFC 6960), which a listener staples to its handshakes. */
-import { createHash, verify, X509Certificate } from 'node:crypto';
+import { createHash, X509Certificate } from 'node:crypto';
 import { bitsOf, contentOf, DER_TAG, type DerValue, derValues, explicitTag, timeOf, valuesIn } from '../domain/der.ts';
 import type { OcspStaple } from '../domain/tls-material.ts';
+import { fieldsOf } from './certificate-fields.ts';
 import { Refusal } from './pem-files.ts';
 import { readBoundedFile } from './read-file.ts';
+import { hashNamed, isSignedWith, type Signed } from './signature.ts';
 
 /** What a response says of one certificate. */
 export interface OcspAnswer {
@@ -14,22 +16,6 @@ export interface OcspAnswer {
 const STATUSES = ['successful', 'malformedRequest', 'internalError', 'tryLater', '', 'sigRequired', 'unauthorized'];
 /** DER of the object identifiers, hex. */
 const BASIC_RESPONSE = '2b0601050507300101';
-const HASHES: Readonly<Record<string, string>> = {
-  '2b0e03021a': 'sha1',
-  '608648016503040201': 'sha256',
-  '608648016503040202': 'sha384',
-  '608648016503040203': 'sha512',
-};
-/** Signature algorithm -> its hash; null: it has one of its own. */
-const SIGNATURES: Readonly<Record<string, string | null>> = {
-  '2a864886f70d01010b': 'sha256',
-  '2a864886f70d01010c': 'sha384',
-  '2a864886f70d01010d': 'sha512',
-  '2a8648ce3d040302': 'sha256',
-  '2a8648ce3d040303': 'sha384',
-  '2a8648ce3d040304': 'sha512',
-  '2b6570': null,
-};
 const OCSP_SIGNING = '1.3.6.1.5.5.7.3.9';
 /** A responder's clock may be so much ahead. */
 const CLOCK_SKEW_MS = 5 * 60_000;
@@ -54,7 +40,7 @@ export function readOcspResponse(
   const answer = readable(() => basic.responses.find((each) => isFor(each, certificate, issuer)));
   if (answer === undefined) throw new Refusal('it is not for this certificate; ask the responder for this one');
   const signers = [issuer, ...basic.certificates.filter((each) => isDelegate(each, issuer, nowMs))];
-  if (!signers.some((signer) => isSignedBy(basic, signer)))
+  if (!signers.some((signer) => isSignedWith(basic, signer.publicKey) === true))
     throw new Refusal("it is not signed by the certificate's issuer or a responder of its, or in a way that is not known");
   return readable(() => goodAnswer(answer, nowMs));
 }
@@ -72,11 +58,8 @@ export function stapleWarnings(which: string, staple: OcspStaple | undefined, no
   return [`${which}: the response ends at ${new Date(endsAtMs).toISOString()} and is not stapled from then on; fetch a new one and reload`];
 }
 
-interface BasicResponse {
-  readonly signed: Buffer;
+interface BasicResponse extends Signed {
   readonly responses: readonly DerValue[];
-  readonly algorithm: string;
-  readonly signature: Buffer;
   readonly certificates: readonly X509Certificate[];
 }
 
@@ -95,7 +78,7 @@ function basicResponseIn(der: Buffer): BasicResponse {
   return {
     signed: data.whole,
     responses: valuesIn(fields[2]),
-    algorithm: contentOf(valuesIn(algorithm)[0], DER_TAG.oid).toString('hex'),
+    algorithm,
     signature: bitsOf(signature),
     certificates:
       certificates === undefined ? [] : valuesIn(valuesIn(certificates, explicitTag(0))[0]).map(({ whole }) => new X509Certificate(whole)),
@@ -105,7 +88,7 @@ function basicResponseIn(der: Buffer): BasicResponse {
 /** Whether a single response is about the certificate: its number, and its issuer's name and key. */
 function isFor(single: DerValue, certificate: X509Certificate, issuer: X509Certificate): boolean {
   const [algorithm, nameHash, keyHash, serial] = valuesIn(valuesIn(single)[0]);
-  const hash = HASHES[contentOf(valuesIn(algorithm)[0], DER_TAG.oid).toString('hex')];
+  const hash = hashNamed(algorithm);
   if (hash === undefined) return false;
   const digest = (bytes: Buffer) => createHash(hash).update(bytes).digest();
   const [own, its] = [fieldsOf(certificate), fieldsOf(issuer)];
@@ -114,14 +97,6 @@ function isFor(single: DerValue, certificate: X509Certificate, issuer: X509Certi
     contentOf(nameHash, DER_TAG.octets).equals(digest(its.subject)) &&
     contentOf(keyHash, DER_TAG.octets).equals(digest(its.key))
   );
-}
-
-/** What Node.js does not show of a certificate: DER of its parts (RFC 5280, section 4.1). */
-function fieldsOf({ raw }: X509Certificate): { readonly serial: Buffer; readonly subject: Buffer; readonly key: Buffer } {
-  const fields = valuesIn(valuesIn(derValues(raw)[0])[0]).filter(({ tag }) => tag !== explicitTag(0));
-  const [serial, , , , subject, publicKey] = fields;
-  if (subject === undefined) throw new Error('a certificate without a subject');
-  return { serial: contentOf(serial, DER_TAG.integer), subject: subject.whole, key: bitsOf(valuesIn(publicKey)[1]) };
 }
 
 /** RFC 6960, section 4.2.2.2: issued by the same CA, for this purpose. */
@@ -133,17 +108,6 @@ function isDelegate(signer: X509Certificate, issuer: X509Certificate, nowMs: num
     signer.validFromDate.getTime() <= nowMs &&
     signer.validToDate.getTime() > nowMs
   );
-}
-
-function isSignedBy({ signed, algorithm, signature }: BasicResponse, signer: X509Certificate): boolean {
-  const hash = SIGNATURES[algorithm];
-  if (hash === undefined) return false;
-  try {
-    return verify(hash, signed, signer.publicKey, signature);
-  } catch {
-    // A key of another kind than the algorithm's.
-    return false;
-  }
 }
 
 function goodAnswer(single: DerValue, nowMs: number): OcspAnswer {

@@ -1,7 +1,9 @@
-/** Reads the file of revocation lists, and refuses one with which nobody would be let in. */
+/** Reads the file of revocation lists, and says what is worth a line about them. */
 import { createSecureContext } from 'node:tls';
-import { type RevocationList, readRevocationList } from './crl.ts';
+import { readRevocationList } from './crl.ts';
+import { type ListIssuer, listIssuer, mayBeChosenFor, standing } from './list-issuer.ts';
 import { joined, type ParsedCertificate, Refusal, readBlocks } from './pem-files.ts';
+import { hasBegun, type NamedList } from './useless-lists.ts';
 
 /** Lists are often made for a week; a day is what it takes to notice and renew one. */
 const WARN_BEFORE_LIST_ENDS_MS = 86_400_000;
@@ -9,7 +11,7 @@ const WARN_BEFORE_LIST_ENDS_MS = 86_400_000;
 /** The revocation lists of one file. */
 export interface Revocations {
   readonly pem: string;
-  readonly lists: readonly RevocationList[];
+  readonly lists: readonly NamedList[];
 }
 
 /** Revocation lists, and nothing else. For {@link attemptFile}. */
@@ -23,7 +25,8 @@ export function readRevocations(file: string): Revocations {
     if (label !== 'X509 CRL') throw new Refusal(`line ${line} begins a ${label}; expected -----BEGIN X509 CRL-----`);
     try {
       createSecureContext({ crl: pem });
-      return readRevocationList(pem);
+      const list = readRevocationList(pem);
+      return { ...list, which: `the list of ${short(list.issuer)}${blocks.length > 1 ? ` in line ${line}` : ''}` };
     } catch {
       throw new Refusal(`the block in line ${line} is not a revocation list; the file is damaged`);
     }
@@ -31,44 +34,49 @@ export function readRevocations(file: string): Revocations {
   return { pem: joined(blocks), lists };
 }
 
-/** A list that has ended, or that is of no CA named, makes OpenSSL refuse everybody: better no start, or the list from before. For {@link attemptFile}. */
-export function refuseUselessLists(
-  lists: readonly RevocationList[],
-  authorities: readonly ParsedCertificate[],
-  caFile: string,
-  nowMs: number,
-): void {
-  for (const list of lists) {
-    const issuer = JSON.stringify(list.issuer.slice(0, 100));
-    if (list.nextUpdate !== undefined && list.nextUpdate.getTime() <= nowMs) {
-      const ended = list.nextUpdate.toISOString();
-      throw new Refusal(`the list of ${issuer} ended at ${ended}: with it every client would be refused; have the CA write a new one`);
-    }
-    if (!authorities.some(({ pem }) => list.isOf(pem))) {
-      throw new Refusal(`the list is of ${issuer}, which is not among the CAs in ${caFile}; name the list of a CA that is`);
-    }
-  }
-}
-
-/** What is worth a line about lists that can be used: one ends soon, a CA has none. */
+/** What is worth a line about lists that can be used: one ends soon or begins later, a CA has none. */
 export function revocationWarnings(
-  which: string,
-  lists: readonly RevocationList[],
+  file: string,
+  lists: readonly NamedList[],
   authorities: readonly ParsedCertificate[],
   nowMs: number,
-): string[] {
-  const ending = lists.flatMap(({ issuer, nextUpdate }) =>
+): readonly string[] {
+  const ending = lists.flatMap(({ which, nextUpdate }) =>
     nextUpdate !== undefined && nextUpdate.getTime() - nowMs < WARN_BEFORE_LIST_ENDS_MS
-      ? [
-          `${which}: the list of ${JSON.stringify(issuer.slice(0, 100))} ends at ${nextUpdate.toISOString()}, and then every client is refused; renew it`,
-        ]
+      ? [`${which} ends at ${nextUpdate.toISOString()}, and then every client is refused; renew it`]
       : [],
   );
-  const unlisted = authorities
-    .filter(({ pem }) => !lists.some((list) => list.isOf(pem)))
-    .map(
-      ({ certificate: { subject } }) =>
-        `${which}: there is no list of ${JSON.stringify(subject.replaceAll('\n', ', ').slice(0, 100))}, so its clients are all refused`,
-    );
-  return [...ending, ...unlisted];
+  const begun = lists.filter((list) => hasBegun(list, nowMs));
+  const beginning = lists
+    .filter((list) => !begun.includes(list))
+    .map(({ which, thisUpdate }) => `${which} begins at ${thisUpdate.toISOString()}; until then another one of its CA counts`);
+  const issuers = authorities.map(listIssuer);
+  const unlisted = issuers.flatMap((issuer) => {
+    const problem = problemOf(issuer, begun, issuers);
+    return problem === undefined ? [] : [`${problem}, so its clients are all refused`];
+  });
+  return [...ending, ...beginning, ...unlisted].map((warning) => `${file}: ${warning}`);
+}
+
+function problemOf(issuer: ListIssuer, lists: readonly NamedList[], all: readonly ListIssuer[]): string | undefined {
+  const isOwn = (list: NamedList) => standing(list, issuer) === 'own';
+  if (!lists.some(isOwn)) return `there is no list of ${nameOf(issuer, all)}`;
+  const foreign = newest(lists.filter((list) => mayBeChosenFor(list, issuer))).find((list) => !isOwn(list));
+  return foreign && `for ${nameOf(issuer, all)} OpenSSL takes ${foreign.which}, which is newer and signed with another key`;
+}
+
+/** OpenSSL takes the list that was made last, before it looks at the signature. */
+function newest(lists: readonly NamedList[]): readonly NamedList[] {
+  const last = Math.max(...lists.map(({ thisUpdate }) => thisUpdate.getTime()));
+  return lists.filter(({ thisUpdate }) => thisUpdate.getTime() === last);
+}
+
+/** With its number where its name is another CA's too, as that of a CA with a new key. */
+function nameOf({ certificate: { subject, serialNumber } }: ListIssuer, all: readonly ListIssuer[]): string {
+  const isShared = all.filter((other) => other.certificate.subject === subject).length > 1;
+  return `${short(subject.replaceAll('\n', ', '))}${isShared ? ` (serial number ${serialNumber})` : ''}`;
+}
+
+function short(name: string): string {
+  return JSON.stringify(name.slice(0, 100));
 }

@@ -20,8 +20,9 @@ import {
   type TlsFileOptions,
   validityWarnings,
 } from './pem-files.ts';
-import { readRevocations, refuseUselessLists, revocationWarnings } from './revocation-files.ts';
+import { readRevocations, revocationWarnings } from './revocation-files.ts';
 import { purposeWarnings, refuseEnded } from './server-certificate.ts';
+import { refuseUselessLists } from './useless-lists.ts';
 
 export { TlsFileError, type TlsFileOptions } from './pem-files.ts';
 
@@ -134,7 +135,7 @@ export function newTicketKey(nowMs: number): TicketKey {
 function turningPoints(authorities: readonly ParsedCertificate[], lists: readonly RevocationList[]): readonly number[] {
   return [
     ...authorities.flatMap(({ certificate: { validFromDate, validToDate } }) => [validFromDate.getTime(), validToDate.getTime()]),
-    ...lists.flatMap(({ nextUpdate }) => (nextUpdate === undefined ? [] : [nextUpdate.getTime()])),
+    ...lists.flatMap(({ thisUpdate, nextUpdate }) => [thisUpdate, nextUpdate ?? thisUpdate].map((date) => date.getTime())),
   ];
 }
 

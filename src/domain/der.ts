@@ -7,7 +7,16 @@ export interface DerValue {
   readonly whole: Buffer;
 }
 
-export const DER_TAG = { integer: 0x02, bits: 0x03, octets: 0x04, oid: 0x06, enumerated: 0x0a, time: 0x18, sequence: 0x30 } as const;
+export const DER_TAG = {
+  integer: 0x02,
+  bits: 0x03,
+  octets: 0x04,
+  oid: 0x06,
+  enumerated: 0x0a,
+  shortTime: 0x17,
+  time: 0x18,
+  sequence: 0x30,
+} as const;
 
 /** The tag of `[n]` around another value. */
 export function explicitTag(n: number): number {
@@ -45,7 +54,18 @@ export function bitsOf(value: DerValue | undefined): Buffer {
 
 /** GeneralizedTime as RFC 5280, section 4.1.2.5.2, has it: whole seconds of UTC. @throws Error */
 export function timeOf(value: DerValue | undefined): Date {
-  const match = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/.exec(contentOf(value, DER_TAG.time).toString('latin1'));
+  return dateIn(contentOf(value, DER_TAG.time).toString('latin1'));
+}
+
+/** Time of a certificate or a revocation list (RFC 5280, section 4.1.2.5): UTCTime until 2049, GeneralizedTime from then on. @throws Error */
+export function eitherTimeOf(value: DerValue | undefined): Date {
+  if (value?.tag !== DER_TAG.shortTime) return timeOf(value);
+  const text = value.content.toString('latin1');
+  return dateIn(`${text < '5' ? '20' : '19'}${text}`);
+}
+
+function dateIn(text: string): Date {
+  const match = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/.exec(text);
   const date = new Date(match === null ? Number.NaN : `${match[1]}-${match[2]}-${match[3]}T${match[4]}:${match[5]}:${match[6]}Z`);
   if (Number.isNaN(date.getTime())) throw new Error('expected a time as YYYYMMDDhhmmssZ');
   return date;

@@ -85,7 +85,11 @@ async function cases(): Promise<Readonly<Record<string, Case>>> {
       crl: await revocationList(top, stranger, [plain]),
       expected: 'CRL_SIGNATURE_FAILURE',
     },
-    'beside a list that has ended': { presented: [plain], crl: await revocationList(top, top, [], [-3, -1]), expected: 'CRL_HAS_EXPIRED' },
+    'beside a list that has ended': {
+      presented: [plain],
+      crl: await revocationList(top, top, [], { days: [-3, -1] }),
+      expected: 'CRL_HAS_EXPIRED',
+    },
     'with a list of another CA': {
       presented: [plain],
       crl: await revocationList(stranger, stranger, []),

@@ -4,7 +4,7 @@ import { webcrypto } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
 import { type KeyAndCertificate, validFor } from '../../certs/issuing.ts';
 
-export { ExtendedKeyUsage, KeyUsageFlags } from '@peculiar/x509';
+export { ExtendedKeyUsage, Extension, KeyUsageFlags } from '@peculiar/x509';
 
 const P256 = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 
@@ -72,14 +72,31 @@ export function root(name: string): Promise<Issued> {
   return certificate({ name, ca: true, keyUsage: x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign });
 }
 
+/** What a revocation list says besides whom it revokes. */
+export interface WantedList {
+  /** Whole days from now that it begins and ends. */
+  readonly days?: readonly [from: number, to: number];
+  /** Names the key of this CA as the one that has signed it. */
+  readonly key?: Issued;
+  readonly extensions?: readonly x509.Extension[];
+  /** Of every entry. */
+  readonly ofEntries?: readonly x509.Extension[];
+}
+
 /** A revocation list in the name of `issuer`, signed by `signer`. */
-export async function revocationList(issuer: Issued, signer: Issued, revoked: readonly Issued[], days: readonly [number, number] = [0, 1]) {
+export async function revocationList(issuer: Issued, signer: Issued, revoked: readonly Issued[], wanted: WantedList = {}) {
+  const { days: [from, to] = [0, 1], key, extensions = [], ofEntries = [] } = wanted;
   const now = Date.now();
   const list = await x509.X509CrlGenerator.create({
     issuer: issuer.certificate.subject,
-    thisUpdate: validFor(0, now + days[0] * 86_400_000).notBefore,
-    nextUpdate: validFor(days[1], now).notAfter,
-    entries: revoked.map(({ certificate: { serialNumber } }) => ({ serialNumber, revocationDate: new Date(now) })),
+    thisUpdate: validFor(0, now + from * 86_400_000).notBefore,
+    nextUpdate: validFor(to, now).notAfter,
+    entries: revoked.map(({ certificate: { serialNumber } }) => ({
+      serialNumber,
+      revocationDate: new Date(now),
+      extensions: [...ofEntries],
+    })),
+    extensions: [...(key === undefined ? [] : [await x509.AuthorityKeyIdentifierExtension.create(key.keys.publicKey)]), ...extensions],
     signingAlgorithm: P256,
     signingKey: signer.keys.privateKey,
   });

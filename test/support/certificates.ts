@@ -29,8 +29,8 @@ export interface TestCa {
   issue(certificate: TestCertificate): Promise<KeyAndCertificate>;
   /** For `localhost`, 127.0.0.1 and ::1. */
   issueServer(): Promise<KeyAndCertificate>;
-  /** `X509 CRL` PEM that revokes these; `expired` is a list whose next update is overdue. */
-  crl(revoked: readonly KeyAndCertificate[], options?: { readonly expired?: boolean }): Promise<string>;
+  /** `X509 CRL` PEM that revokes these, for one day unless told; `expired` is a list whose next update is overdue. */
+  crl(revoked: readonly KeyAndCertificate[], options?: { readonly expired?: boolean; readonly days?: number }): Promise<string>;
   /** Writes `rootCA.pem` and each `NAME.crt`, `NAME.key` (0600) into the folder, and says where. */
   writeTo<Name extends string>(
     folder: string,
@@ -59,10 +59,10 @@ export async function createTestCa(options: { readonly name?: string } = {}): Pr
     caKeyPem: authority.keyPem,
     issue,
     issueServer: () => issue({ cn: 'loadbalancer', dns: ['localhost'], ips: ['127.0.0.1', '::1'], server: true }),
-    crl: (revoked, { expired = false } = {}) =>
+    crl: (revoked, validity = {}) =>
       authority.crl(
         revoked.map(({ certPem }) => certPem),
-        validityOf({ expired }),
+        validityOf(validity),
       ),
     writeTo: (folder, certificates) => writeCertificates(folder, authority.certPem, certificates),
   };
