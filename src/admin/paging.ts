@@ -67,9 +67,14 @@ export function pageFrom<T>(list: string, page: readonly T[], limit: number, key
 
 /** The key as a number, for lists that are in the order of one. @throws DomainError `invalid` */
 export function numberOf(list: string, token: string): number | undefined {
-  const key = keyOf(list, token);
-  if (key === undefined) return undefined;
-  if (!/^\d{1,15}$/.test(key))
+  return numbersOf(list, token, 1)?.[0];
+}
+
+/** The key as so many numbers with spaces between, for lists that are in the order of several. @throws DomainError `invalid` */
+export function numbersOf(list: string, token: string, count: number): readonly number[] | undefined {
+  const numbers = keyOf(list, token)?.split(' ');
+  if (numbers === undefined) return undefined;
+  if (numbers.length !== count || !numbers.every((each) => /^\d{1,15}$/.test(each)))
     throw new DomainError('invalid', 'pageToken', 'this is no page token of this list; leave it out to begin anew');
-  return Number(key);
+  return numbers.map(Number);
 }

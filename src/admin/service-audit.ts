@@ -3,7 +3,7 @@ import type { AuditEntry } from '../controlplane/store/store.ts';
 import { DomainError } from '../domain/errors.ts';
 import type * as proto from '../gen/lb/admin/v1/admin.ts';
 import type { AdminContext } from './context.ts';
-import { numberOf, pageFrom } from './paging.ts';
+import { numbersOf, pageFrom } from './paging.ts';
 import { NEEDED_ROLE } from './roles.ts';
 import { unary } from './rpc.ts';
 
@@ -17,15 +17,16 @@ export function auditMethods({ authority, log }: AdminContext): Pick<proto.Admin
       const method = withoutService(asked);
       refuseUnknown(method);
       const limit = pageSize === 0 ? DEFAULT_PAGE : Math.min(pageSize, MAX_PAGE);
+      const [atMs, id] = numbersOf(LIST, pageToken, 2) ?? [];
       const found = await authority.archive.auditEntries({
         sinceMs: since?.getTime(),
         untilMs: until?.getTime(),
         actor: actor === '' ? undefined : actor,
         method: method === '' ? undefined : method,
-        beforeId: numberOf(LIST, pageToken),
+        before: atMs === undefined || id === undefined ? undefined : { atMs, id },
         limit: limit + 1,
       });
-      const { items, nextPageToken } = pageFrom(LIST, found, limit, ({ id }) => String(id));
+      const { items, nextPageToken } = pageFrom(LIST, found, limit, ({ atMs, id }) => `${atMs} ${id}`);
       return { entries: items.map(entryMessage), nextPageToken };
     }),
   };

@@ -7,6 +7,7 @@ import { replayed } from '../../src/controlplane/store/replay.ts';
 import { SqliteStore } from '../../src/controlplane/store/sqlite.ts';
 import {
   ADMINISTRATORS_KEPT,
+  type AuditPlace,
   type AuditQuery,
   DEFAULT_RETENTION,
   type Retention,
@@ -202,10 +203,31 @@ for (const [driver, freshStore] of Object.entries(DRIVERS)) {
       assert.deepEqual(await ids({ sinceMs: 2000, untilMs: 4000 }), [3, 2]);
       assert.deepEqual(await ids({ actor: 'bob' }), [5, 4]);
       assert.deepEqual(await ids({ actor: 'bob', method: 'RemoveClient' }), [4]);
-      assert.deepEqual(await ids({ limit: 2, beforeId: 4 }), [3, 2]);
+      assert.deepEqual(await ids({ limit: 2, before: { atMs: 4000, id: 4 } }), [3, 2]);
       const [, second, first] = await store.auditEntries({ limit: 3 });
       assert.deepEqual(first, { id: 3, ...auditOf(3) });
       assert.deepEqual([second?.message.slice(0, 6), second?.result], ['no\u001b[2J', 'PERMISSION_DENIED']);
+    });
+
+    it('gives audit entries by time, also those that were written late, each on one page', async (t) => {
+      const store = await freshStore(t);
+      // Ids 1 to 7 in this order.
+      await store.recordAudit([50, 60, 20, 50, 40, 60, 60].map((atMs) => auditOf(1, { atMs, actor: atMs === 20 ? 'bob' : 'alice' })));
+      const newestFirst = [7, 6, 2, 4, 1, 5, 3];
+      const ids = async (query: Partial<AuditQuery>) => (await store.auditEntries({ limit: 10, ...query })).map(({ id }) => id);
+      assert.deepEqual(await ids({}), newestFirst);
+      assert.deepEqual(
+        await ids({ actor: 'alice', method: 'AddTargetGroup' }),
+        newestFirst.filter((id) => id !== 3),
+      );
+      const paged: number[] = [];
+      for (let before: AuditPlace | undefined; ; ) {
+        const page = await store.auditEntries({ limit: 2, before });
+        paged.push(...page.map(({ id }) => id));
+        before = page.at(-1);
+        if (page.length < 2) break;
+      }
+      assert.deepEqual(paged, newestFirst);
     });
 
     it('keeps the newest audit entries only', async (t) => {

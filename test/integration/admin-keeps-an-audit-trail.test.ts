@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import path from 'node:path';
 import { describe, test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { status as Code } from '@grpc/grpc-js';
 import { MemoryStore } from '../../src/controlplane/store/memory.ts';
 import { SqliteStore } from '../../src/controlplane/store/sqlite.ts';
-import { StoreUnavailableError } from '../../src/controlplane/store/store.ts';
+import { type AuditRecord, StoreUnavailableError } from '../../src/controlplane/store/store.ts';
 import {
   AdminServiceService as Admin,
   type AdminServiceClient,
@@ -146,7 +147,9 @@ describe('the audit trail', () => {
     );
     assert.equal(admin.lines.filter(({ msg }) => msg === 'admin call refused').length, 2, 'nor is the log');
     admin.server.drain();
-    const told = (await entries(boss)).slice(0, 2).map(({ actor, message }) => `${actor}: ${message}`);
+    const sums = (await entries(boss)).filter(({ message }) => message.includes('more since'));
+    assert.equal(sums.length, 2);
+    const told = sums.map(({ actor, message }) => `${actor}: ${message}`);
     assert.match(told.find((line) => line.startsWith('clientA')) ?? '', / is a load-balanced client's .* \(and 19 more since \d{4}-/);
     assert.match(told.find((line) => line.startsWith('admin')) ?? '', /there is no client "nobody" \(and 2 more since /);
   });
@@ -180,6 +183,37 @@ describe('the audit trail', () => {
     const store = await SqliteStore.open(file);
     t.after(() => store.close());
     assert.deepEqual(await entries(await (await startAdmin(t, { store })).as('admin')), told);
+  });
+
+  test('is in the order of time, page by page, when the disk was full for a while', async (t) => {
+    const disk = { isFull: false };
+    class FullForAWhile extends MemoryStore {
+      override async recordAudit(records: readonly AuditRecord[]): Promise<void> {
+        if (disk.isFull) throw new StoreUnavailableError('there is no room left');
+        await super.recordAudit(records);
+      }
+    }
+    const admin = await startAdmin(t, { store: new FullForAWhile() });
+    const boss = await admin.as('admin');
+    await ask(boss, Admin.setLogLevel, { level: 'info' });
+    disk.isFull = true;
+    for (const clientId of ['nobody', 'no one']) await refused(ask(boss, Admin.removeClient, { ...NOW, clientId }));
+    const refusedAtMs = Date.now();
+    while (Date.now() === refusedAtMs) await nextTurn();
+    // A change brings its own entry; those that wait follow with the next one.
+    await ask(boss, Admin.removeClient, { ...NOW, clientId: 'clientA' });
+    disk.isFull = false;
+    await ask(boss, Admin.setLogLevel, { level: 'warn' });
+    const told: string[] = [];
+    for (let pageToken = ''; ; ) {
+      const query = { since: undefined, until: undefined, actor: '', method: '', pageSize: 2, pageToken };
+      const page = await ask(boss, Admin.listAuditEntries, query);
+      told.push(...page.entries.map(({ method, result }) => `${method} ${result}`));
+      pageToken = page.nextPageToken;
+      if (pageToken === '') break;
+    }
+    const late = ['RemoveClient NOT_FOUND', 'RemoveClient NOT_FOUND'];
+    assert.deepEqual(told, ['SetLogLevel OK', 'RemoveClient OK', ...late, 'SetLogLevel OK']);
   });
 
   test('that cannot be written changes no answer, and the log says so', async (t) => {

@@ -27,7 +27,7 @@ export class MemoryStore implements Store {
   /** A state in every snapshotEvery, oldest first: what changes are replayed on to have an old state back. */
   #bases: Snapshot[] = [EMPTY_SNAPSHOT];
   readonly #requests = new Map<string, StoredRequest>();
-  /** Oldest first. */
+  /** Oldest first, each in its {@link AuditPlace}. */
   #audit: AuditEntry[] = [];
   #nextAuditId = 1;
   /** Of requests that had nothing to change, oldest first. */
@@ -106,7 +106,9 @@ export class MemoryStore implements Store {
   async close(): Promise<void> {}
 
   #append(record: AuditRecord): void {
-    this.#audit.push({ ...record, id: this.#nextAuditId++ });
+    // What comes late goes before what is newer.
+    const at = this.#audit.findLastIndex(({ atMs }) => atMs <= record.atMs) + 1;
+    this.#audit.splice(at, 0, { ...record, id: this.#nextAuditId++ });
     // A tenth at a time: dropping the first of a long list moves all the others.
     const { auditEntriesKept } = this.#retention;
     if (this.#audit.length > auditEntriesKept * 1.1) this.#audit = this.#audit.slice(-auditEntriesKept);
@@ -129,9 +131,9 @@ function lastSeenFirst(administrators: ReadonlyMap<string, KnownAdministrator>):
   return [...administrators.values()].sort((a, b) => b.seenAtMs - a.seenAtMs);
 }
 
-function fits(entry: AuditEntry, { sinceMs, untilMs, actor, method, beforeId }: Omit<AuditQuery, 'limit'>): boolean {
+function fits(entry: AuditEntry, { sinceMs, untilMs, actor, method, before }: Omit<AuditQuery, 'limit'>): boolean {
   return (
-    (beforeId === undefined || entry.id < beforeId) &&
+    (before === undefined || entry.atMs < before.atMs || (entry.atMs === before.atMs && entry.id < before.id)) &&
     (sinceMs === undefined || entry.atMs >= sinceMs) &&
     (untilMs === undefined || entry.atMs < untilMs) &&
     (actor === undefined || entry.actor === actor) &&

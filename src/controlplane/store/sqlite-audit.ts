@@ -33,6 +33,18 @@ const auditRow = object<AuditRow>({
 
 const COLUMNS = 'at_ms, actor, fingerprint, origin, method, request, result, message, revision_before, revision_after';
 
+/**
+ * What the trail is searched by. Read by nobody but SQLite, so it comes into files of every version of the layout, and an lbd that does not
+ * know it goes on with them.
+ */
+export const AUDIT_INDEXES = `
+  DROP INDEX IF EXISTS audit_by_actor;
+  DROP INDEX IF EXISTS audit_by_method;
+  CREATE INDEX IF NOT EXISTS audit_by_time ON audit (at_ms);
+  CREATE INDEX IF NOT EXISTS audit_by_actor_and_time ON audit (actor, at_ms);
+  CREATE INDEX IF NOT EXISTS audit_by_method_and_time ON audit (method, at_ms);
+`;
+
 /** Appends, and drops what is older than the newest `kept`; to be called within a transaction. */
 export function insertAudit(database: DatabaseSync, records: readonly AuditRecord[], kept: number): void {
   const insert = database.prepare(`INSERT INTO audit (${COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
@@ -44,23 +56,23 @@ export function insertAudit(database: DatabaseSync, records: readonly AuditRecor
   database.prepare('DELETE FROM audit WHERE id <= ?').run(newest - kept);
 }
 
-/** Newest first. */
-export function selectAudit(
-  database: DatabaseSync,
-  { sinceMs, untilMs, actor, method, beforeId, limit }: AuditQuery,
-): readonly AuditEntry[] {
-  const conditions: readonly (readonly [sql: string, value: SQLInputValue | undefined])[] = [
-    ['id < ?', beforeId],
+/** Newest first, by time and then by id. */
+export function selectAudit(database: DatabaseSync, { sinceMs, untilMs, actor, method, before, limit }: AuditQuery): readonly AuditEntry[] {
+  const conditions: readonly (readonly [sql: string, ...values: readonly (SQLInputValue | undefined)[]])[] = [
+    ['(at_ms, id) < (?, ?)', before?.atMs, before?.id],
     ['at_ms >= ?', sinceMs],
     ['at_ms < ?', untilMs],
     ['actor = ?', actor],
     ['method = ?', method],
   ];
-  const given = conditions.flatMap(([sql, value]) => (value === undefined ? [] : [{ sql, value }]));
+  const given = conditions.flatMap(([sql, ...values]) => {
+    const known = values.filter((value) => value !== undefined);
+    return known.length === 0 ? [] : [{ sql, values: known }];
+  });
   const where = given.length === 0 ? '' : `WHERE ${given.map(({ sql }) => sql).join(' AND ')}`;
   return database
-    .prepare(`SELECT id, ${COLUMNS} FROM audit ${where} ORDER BY id DESC LIMIT ?`)
-    .all(...given.map(({ value }) => value), limit)
+    .prepare(`SELECT id, ${COLUMNS} FROM audit ${where} ORDER BY at_ms DESC, id DESC LIMIT ?`)
+    .all(...given.flatMap(({ values }) => values), limit)
     .map((row) => entryOf(auditRow(row, 'audit')));
 }
 

@@ -2,6 +2,7 @@
 import { chmodSync, closeSync, existsSync, fsyncSync, linkSync, openSync, rmSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { AUDIT_INDEXES } from './sqlite-audit.ts';
 import { corrupt } from './sqlite-errors.ts';
 
 /** Opens the database file at `path` for reading and writing. */
@@ -45,8 +46,6 @@ const SINCE_VERSION_1 = `
     revision_before INTEGER NOT NULL,
     revision_after INTEGER NOT NULL
   ) STRICT;
-  CREATE INDEX audit_by_actor ON audit (actor);
-  CREATE INDEX audit_by_method ON audit (method);
 `;
 
 const SINCE_VERSION_2 = `
@@ -89,7 +88,7 @@ export function createIfMissing(path: string): void {
     const database = new DatabaseSync(unfinished);
     try {
       database.exec(
-        `BEGIN; ${LAYOUT} ${MIGRATIONS[1]} PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${LAYOUT_VERSION}; COMMIT`,
+        `BEGIN; ${LAYOUT} ${MIGRATIONS[1]} ${AUDIT_INDEXES} PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${LAYOUT_VERSION}; COMMIT`,
       );
     } finally {
       database.close();
@@ -128,6 +127,7 @@ export function openStateFile(path: string, openDatabase: OpenDatabase): StateFi
     if (findings.length !== 1 || findings[0] !== 'ok') throw corrupt(path, `damaged: ${String(findings[0]).slice(0, 200)}`);
     const migration = MIGRATIONS[Number(pragma(database, 'user_version'))];
     if (migration !== undefined) database.exec(`BEGIN IMMEDIATE; ${migration} PRAGMA user_version = ${LAYOUT_VERSION}; COMMIT`);
+    database.exec(AUDIT_INDEXES);
   } catch (error) {
     database.close();
     throw error;

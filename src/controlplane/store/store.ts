@@ -50,9 +50,12 @@ export interface AuditRecord {
 }
 
 export interface AuditEntry extends AuditRecord {
-  /** Grows by one with each entry. */
+  /** Grows by one with each entry as it is written, which may be long after {@link atMs}. */
   readonly id: number;
 }
+
+/** Where an entry stands in the trail: by its time, and at the same time by its id. */
+export type AuditPlace = Pick<AuditEntry, 'atMs' | 'id'>;
 
 /** Which entries are wanted: those that fit everything that is given, the newest `limit` of them. */
 export interface AuditQuery {
@@ -62,8 +65,8 @@ export interface AuditQuery {
   readonly untilMs?: number | undefined;
   readonly actor?: string | undefined;
   readonly method?: string | undefined;
-  /** Older than the entry with this id. */
-  readonly beforeId?: number | undefined;
+  /** Older than the entry that stands there. */
+  readonly before?: AuditPlace | undefined;
   readonly limit: number;
 }
 
@@ -106,7 +109,7 @@ export interface Archive {
   recorded(revision: Revision): Promise<Recorded | undefined>;
   /** Appends what changed nothing: refused attempts, and actions outside the state. Older entries make room. */
   recordAudit(records: readonly AuditRecord[]): Promise<void>;
-  /** Newest first. */
+  /** Newest first by their {@link AuditPlace}: some are written late. */
   auditEntries(query: AuditQuery): Promise<readonly AuditEntry[]>;
   /** Remembers whose certificates have been seen, in the place of what was known of them; {@link ADMINISTRATORS_KEPT} of all stay. */
   recordAdministrators(seen: readonly KnownAdministrator[]): Promise<void>;
