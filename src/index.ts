@@ -2,6 +2,7 @@
 import type { Config } from './config/config.ts';
 import { type ConfigDocument, configFrom } from './config/document.ts';
 import type { Algorithm } from './domain/model.ts';
+import { checkAlgorithm, checkOptions } from './library-arguments.ts';
 import { LoadBalancer, type LoadBalancerOptions } from './load-balancer.ts';
 import { Balancer, type Candidate } from './own-servers.ts';
 
@@ -48,10 +49,15 @@ export async function createLoadBalancer(config: Config | ConfigDocument, option
       'createLoadBalancer takes a configuration: what loadConfigFile(file) or parseConfig(text, file) gives, or an object in the shape of the YAML file',
     );
   }
+  checkOptions(options);
   return LoadBalancer.start('file' in config ? config : configFrom(config), options);
 }
 
-/** The balancing alone, for servers of one's own: keep one for each group of servers, and ask it with `pick`. */
+/**
+ * The balancing alone, for servers of one's own: keep one for each group of servers, and ask it with `pick`.
+ * @throws TypeError unless it is one of ALGORITHMS
+ */
 export function createBalancer<S extends Candidate>(algorithm: Algorithm, random: () => number = Math.random): Balancer<S> {
+  checkAlgorithm(algorithm, random);
   return new Balancer(algorithm, random);
 }

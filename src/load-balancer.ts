@@ -23,6 +23,7 @@ import { SESSION_LIFETIME_MS } from './domain/session-tickets.ts';
 import type { Command } from './domain/state.ts';
 import type { TlsEnd } from './domain/tls-ends.ts';
 import type { TlsMaterial } from './domain/tls-material.ts';
+import { checkClientDocument, checkCommand, checkDeadline, checkLogLevel, checkServerSettings, checkTexts } from './library-arguments.ts';
 import type { ListenerTlsFiles } from './listener-tls.ts';
 import type { ServerWatch } from './server-watch.ts';
 import type { ExplainQuestion, Explanation } from './shared/explain.ts';
@@ -33,6 +34,8 @@ export type { LoadBalancerOptions } from './balancer-parts.ts';
 
 /** What an upstream server may have besides its address: weight 1, no limit and no backup unless given. */
 export type ServerSettings = Partial<Pick<UpstreamServer, 'weight' | 'maxConnections' | 'backup' | 'mode'>>;
+
+const BY_LIBRARY: Intent = { actor: 'library' };
 
 /** The changes after which a live connection may be one that is not allowed. */
 const MAY_FORBID: ReadonlySet<Command['kind']> = new Set([
@@ -110,7 +113,9 @@ export class LoadBalancer {
     return this.#workers.logLevel;
   }
 
+  /** @throws TypeError for what is no level */
   setLogLevel(level: LogLevel): void {
+    checkLogLevel(level);
     this.#workers.setLogLevel(level);
     this.#log.level = level;
   }
@@ -124,33 +129,40 @@ export class LoadBalancer {
   }
 
   /** Makes one change to the state, and resets the connections that it forbids. @throws as Authority.execute does; nothing has changed then */
-  async execute(command: Command, intent: Intent = { actor: 'library' }): Promise<Accepted> {
+  async execute(command: Command, intent: Intent = BY_LIBRARY): Promise<Accepted> {
+    checkCommand(command);
     const accepted = await this.authority.execute(command, intent);
     if (MAY_FORBID.has(command.kind)) await this.enforce('reset');
     return accepted;
   }
 
-  /** Resolves when every worker sends connections to the server, if its first probe (of at most a second) found it well. @throws as execute */
+  /** Resolves when every worker sends connections to the server, if its first probe (of at most a second) found it well. @throws TypeError, and as execute */
   async addUpstreamServer(group: string, address: string, settings: ServerSettings = {}): Promise<Accepted> {
+    checkTexts('addUpstreamServer', { group, address });
+    checkServerSettings(settings);
     const { weight = 1, maxConnections, backup = false, mode = 'ready' } = settings;
-    const accepted = await this.execute({ kind: 'addUpstreamServer', group, server: { address, weight, maxConnections, backup, mode } });
+    const server = { address, weight, maxConnections, backup, mode };
+    const accepted = await this.authority.execute({ kind: 'addUpstreamServer', group, server }, BY_LIBRARY);
     await this.health.firstProbe(group, address);
     return accepted;
   }
 
-  /** No connection goes to the server from then on; those it has go on to their end. @throws as execute */
-  removeUpstreamServer(group: string, address: string): Promise<Accepted> {
-    return this.execute({ kind: 'removeUpstreamServer', group, address });
+  /** No connection goes to the server from then on; those it has go on to their end. @throws TypeError, and as execute */
+  async removeUpstreamServer(group: string, address: string): Promise<Accepted> {
+    checkTexts('removeUpstreamServer', { group, address });
+    return this.authority.execute({ kind: 'removeUpstreamServer', group, address }, BY_LIBRARY);
   }
 
-  /** Takes a client in the shape of the YAML file. @throws ConfigError, and as execute */
+  /** Takes a client in the shape of the YAML file. @throws ConfigError, TypeError for what is no object, and as execute */
   async addClient(client: ClientDocument): Promise<Accepted> {
-    return this.execute({ kind: 'addClient', client: clientFrom(client) });
+    checkClientDocument(client);
+    return this.authority.execute({ kind: 'addClient', client: clientFrom(client) }, BY_LIBRARY);
   }
 
-  /** Lets the client in no more, and resets the connections that it has: `connectionsClosed` says how many, those that waited counted. @throws as execute */
+  /** Lets the client in no more, and resets the connections that it has: `connectionsClosed` says how many, those that waited counted. @throws TypeError, and as execute */
   async removeClient(clientId: string): Promise<Accepted & { readonly connectionsClosed: number }> {
-    const accepted = await this.authority.execute({ kind: 'removeClient', clientId }, { actor: 'library' });
+    checkTexts('removeClient', { clientId });
+    const accepted = await this.authority.execute({ kind: 'removeClient', clientId }, BY_LIBRARY);
     return { ...accepted, connectionsClosed: countOf(await this.enforce('reset')) };
   }
 
@@ -164,8 +176,8 @@ export class LoadBalancer {
     return this.health.list();
   }
 
-  /** Ends the live connections that every given field fits; resolves with how many they were. */
-  closeConnections(selector: ConnectionSelector, reason: CloseReason): Promise<number> {
+  /** Ends the live connections that every given field fits, and refuses those that wait; resolves with how many they were. */
+  closeConnections(selector: ConnectionSelector, reason: CloseReason): Promise<Ended> {
     return this.#workers.close(selector, reason);
   }
 
@@ -218,9 +230,11 @@ export class LoadBalancer {
 
   /**
    * Accepts no more, lets connections end for at most `deadlineMs` (drainTimeout unless given), resets the rest; resolves with
-   * how many were reset. A second call sets another deadline.
+   * how many were reset. A second call sets another deadline. Once it has resolved, changes are refused with StoreUnavailableError.
+   * @throws TypeError for another deadline than 0 to a day
    */
   stop(deadlineMs: number = this.config.timeouts.drainMs): Promise<number> {
+    checkDeadline(deadlineMs);
     if (this.#stopped === undefined) this.#stopped = this.#stop(deadlineMs);
     else void this.#workers.drain(deadlineMs);
     return this.#stopped;
@@ -233,7 +247,7 @@ export class LoadBalancer {
 
   /** Lets another process have the stored state: changes are refused from then on, until {@link takeStateBack}. */
   async giveStateUp(): Promise<void> {
-    await this.authority.suspend();
+    await this.authority.suspend('another lbd has taken the state over: ask that one');
     await this.#store.close();
   }
 
@@ -252,6 +266,7 @@ export class LoadBalancer {
 
   async #stop(deadlineMs: number): Promise<number> {
     const reset = await this.#workers.drain(deadlineMs);
+    await this.authority.suspend('this balancer has stopped: start another to change the state');
     clearInterval(this.#ticketKeys);
     this.#servers.stop();
     await this.#workers.stop();

@@ -43,19 +43,32 @@ export class Balancer<S extends Candidate> {
   #entryOf(server: S, index: number): Entry<S> {
     const known = this.#entries.get(server);
     if (known !== undefined) return known;
+    if (typeof server?.active !== 'function' || typeof server.weight !== 'number') {
+      throw new TypeError(
+        `pick takes servers with a number \`weight\` and a function \`active()\`; that in place ${index} is another thing`,
+      );
+    }
     const entry = new Entry(server, index);
     this.#entries.set(server, entry);
     return entry;
   }
 }
 
-/** The first usable server in the balancer's order; undefined: there is none. `key` is what sourceHash and clientHash go by. */
+/**
+ * The first usable server in the balancer's order; undefined: there is none. `key` is what sourceHash and clientHash go by.
+ * @throws TypeError for what are no such arguments
+ */
 export function pick<S extends Candidate>(
   balancer: Balancer<S>,
   servers: readonly S[],
   usable: (server: S) => boolean,
   key = '',
 ): S | undefined {
+  // JavaScript has no types to stop a caller who gives something else.
+  if (!(balancer instanceof Balancer))
+    throw new TypeError('pick takes a balancer that createBalancer made, then servers and whether one is usable');
+  if (!Array.isArray(servers)) throw new TypeError('pick takes a list of servers after the balancer');
+  if (typeof usable !== 'function') throw new TypeError('pick takes a function after the servers, which says whether one is usable');
   return balancer.pick(servers, usable, key);
 }
 

@@ -26,8 +26,10 @@ export function configFrom(document: ConfigDocument): Config {
 
 /** Checked as if it stood in a file. Whether its groups exist is for the state to say. @throws ConfigError with every problem, by key */
 export function clientFrom(document: ClientDocument): Client {
-  const { allowedTargetGroup, allowedTargetGroups = [] } = document;
-  const names = new Set(allowedTargetGroup === undefined ? allowedTargetGroups : [allowedTargetGroup, ...allowedTargetGroups]);
+  const { allowedTargetGroup, allowedTargetGroups } = document;
+  // What is no list is refused below, with its key.
+  const names = new Set(Array.isArray(allowedTargetGroups) ? allowedTargetGroups : []);
+  if (allowedTargetGroup !== undefined) names.add(allowedTargetGroup);
   const { clients } = configFrom({
     listenAddress: '127.0.0.1:0',
     tlsParams: { certificate: 'unused', privateKey: 'unused', caCert: 'unused' },

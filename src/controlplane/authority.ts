@@ -74,7 +74,8 @@ export class Authority {
   #snapshot: Snapshot;
   #changedAtRunTime: boolean;
   #queue: Promise<unknown> = Promise.resolve();
-  #isSuspended = false;
+  /** Why nothing may be changed now. */
+  #suspension: string | undefined;
   /** Somebody else may have changed the store since it was last read. */
   #mayBeBehind = false;
 
@@ -139,10 +140,10 @@ export class Authority {
     return result;
   }
 
-  /** Refuses every change from now on; resolves when the one under way is through. */
-  suspend(): Promise<void> {
+  /** Refuses every change from now on, and says why; resolves when the one under way is through. */
+  suspend(why: string): Promise<void> {
     const result = this.#queue.then(() => {
-      this.#isSuspended = true;
+      this.#suspension = why;
     });
     this.#queue = result;
     return result;
@@ -154,7 +155,7 @@ export class Authority {
    */
   resume(): Promise<number> {
     const result = this.#queue.then(() => {
-      this.#isSuspended = false;
+      this.#suspension = undefined;
       this.#mayBeBehind = true;
       return this.#catchUp();
     });
@@ -185,7 +186,7 @@ export class Authority {
   }
 
   async #change(wanted: Wanted, intent: Intent): Promise<Accepted> {
-    if (this.#isSuspended) throw new StoreUnavailableError('another lbd has taken the state over: ask that one');
+    if (this.#suspension !== undefined) throw new StoreUnavailableError(this.#suspension);
     if (this.#mayBeBehind) await this.#catchUp();
     const { actor, expectedRevision, requestId = '', requestDigest = '' } = intent;
     const made = requestId === '' ? undefined : await this.#store.findRequest(requestId);

@@ -124,6 +124,51 @@ test('what is no configuration at all is refused with what it should be', async 
   }
 });
 
+test('what callers without types give wrongly is refused with what to give', async (t) => {
+  const lb = await startLibrary(t, []);
+  const call =
+    (method: object, ...given: readonly unknown[]) =>
+    async (): Promise<unknown> =>
+      Reflect.apply(Object(method), lb, given);
+  const cases: readonly (readonly [() => Promise<unknown>, RegExp])[] = [
+    [call(createLoadBalancer, lb.config, null), /^createLoadBalancer takes its options as an object with any of log, .*, not null$/],
+    [call(createLoadBalancer, lb.config, { stroe: 1 }), /^createLoadBalancer has no option "stroe"; there are: log, .*store/],
+    [call(lb.addClient), /^addClient takes a client in the shape of the YAML file, such as \{ clientId: .*\}, not undefined$/],
+    [
+      call(lb.addClient, { clientId: 'b', allowedTargetGroups: 5 }),
+      /^config: clients\[0\]\.allowedTargetGroups: expected a list of target/,
+    ],
+    [call(lb.addUpstreamServer), /^addUpstreamServer takes group as a text, not undefined$/],
+    [call(lb.addUpstreamServer, 'web', 8081), /^addUpstreamServer takes address as a text, not 8081$/],
+    [
+      call(lb.addUpstreamServer, 'web', '127.0.0.1:1', { wieght: 1 }),
+      /^addUpstreamServer has no option "wieght"; there are: weight, maxConnections, backup, mode$/,
+    ],
+    [call(lb.addUpstreamServer, 'web', '127.0.0.1:1', { weight: '2' }), /^addUpstreamServer takes weight as a number, not "2"$/],
+    [
+      call(lb.addUpstreamServer, 'web', '127.0.0.1:1', { mode: 'off' }),
+      /^addUpstreamServer takes a mode, one of ready, drain, .*, not "off"$/,
+    ],
+    [call(lb.addUpstreamServer, 'web', '127.0.0.1:1', { backup: 'no' }), /^addUpstreamServer takes backup as a boolean, not "no"$/],
+    [call(lb.removeUpstreamServer, 'web'), /^removeUpstreamServer takes address as a text, not undefined$/],
+    [call(lb.removeClient), /^removeClient takes clientId as a text, not undefined$/],
+    [call(lb.execute, { kind: 'addEverything' }), /^this is no command: command\.kind: expected one of replaceAll, /],
+    [call(lb.setLogLevel, 'loud'), /^setLogLevel takes a level, one of trace, .*, not "loud"$/],
+    [call(lb.stop, 'soon'), /^stop takes a number of milliseconds from 0 to 86400000, not "soon"$/],
+  ];
+  for (const [refused, message] of cases) await assert.rejects(refused, { message });
+  assert.equal(lb.snapshot.revision, 1);
+});
+
+test('nothing can be changed once it has stopped', async (t) => {
+  const lb = await startLibrary(t, []);
+  await lb.stop();
+  const refusal = { name: 'StoreUnavailableError', message: /^this balancer has stopped: start another / };
+  await assert.rejects(lb.addClient({ clientId: 'clientB', allowedTargetGroup: 'web' }), refusal);
+  await assert.rejects(lb.addUpstreamServer('web', '127.0.0.1:1'), refusal);
+  assert.equal(lb.snapshot.revision, 1);
+});
+
 test('a start that fails leaves nothing behind', async (t) => {
   const tlsParams = await tlsParamsIn(await temporaryFolder(t));
   const taken = await echoServer(t);

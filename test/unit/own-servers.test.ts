@@ -32,3 +32,20 @@ test('a key goes to one server, while that is usable', () => {
   const second = pick(balancer, list, (one) => one !== first, 'somebody');
   assert.ok(second !== undefined && second !== first);
 });
+
+test('what callers without types give wrongly is refused with what to give', () => {
+  const server = { weight: 1, active: () => 0 };
+  const balancer = createBalancer('random');
+  const cases: readonly (readonly [method: object, given: readonly unknown[], message: RegExp])[] = [
+    [createBalancer, ['nope'], /^createBalancer takes an algorithm, one of leastConnections, .*, not "nope"$/],
+    [createBalancer, [], /^createBalancer takes an algorithm, .*, not undefined$/],
+    [createBalancer, ['random', 5], /^createBalancer takes random as a function, not 5$/],
+    [pick, ['random', [server], () => true], /^pick takes a balancer that createBalancer made/],
+    [pick, [balancer, server, () => true], /^pick takes a list of servers after the balancer$/],
+    [pick, [balancer, [server]], /^pick takes a function after the servers/],
+    [pick, [balancer, [server, 'a:1'], () => true], /^pick takes servers with .*; that in place 1 is another thing$/],
+    [pick, [balancer, [null], () => true], /that in place 0 is another thing$/],
+  ];
+  for (const [method, given, message] of cases)
+    assert.throws(() => Reflect.apply(Object(method), undefined, given), { name: 'TypeError', message });
+});

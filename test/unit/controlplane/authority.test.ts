@@ -25,10 +25,10 @@ describe('the authority', () => {
   it('refuses changes while another process has the state, after the one under way', async () => {
     const authority = await Authority.open(new SlowStore());
     const underWay = authority.execute(addGroup('web'), operator);
-    await authority.suspend();
+    await authority.suspend('another has the state');
     assert.deepEqual([...authority.snapshot.targetGroups.keys()], ['web']);
     await underWay;
-    await assert.rejects(authority.execute(addGroup('late'), operator), StoreUnavailableError);
+    await assert.rejects(authority.execute(addGroup('late'), operator), new StoreUnavailableError('another has the state'));
     authority.resume();
     await authority.execute(addGroup('later'), operator);
     assert.deepEqual([...authority.snapshot.targetGroups.keys()], ['web', 'later']);
