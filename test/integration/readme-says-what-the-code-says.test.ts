@@ -5,6 +5,7 @@ import { describe, test } from 'node:test';
 import { parse, stringify } from 'yaml';
 import { fillIn, PAGES } from '../../scripts/readme.ts';
 import { parseConfig } from '../../src/config/parse.ts';
+import { REASONS, REFUSAL_REASONS } from '../../src/domain/reasons.ts';
 import { README, readBlocks, stepOf } from '../support/readme.ts';
 
 const readme = readFileSync(README, 'utf8');
@@ -26,6 +27,21 @@ for (const page of PAGES) {
       assert.equal(headings.filter((heading) => heading === anchor).length, 1, `#${anchor} is no heading, or several`);
   });
 }
+
+test('what to do is said of every reason why a connection is refused, and of none that is not in the list', () => {
+  const [, table = ''] = readme.split('| you see | look at | then |\n');
+  const rows = table.slice(0, table.indexOf('\n\n')).split('\n').slice(1);
+  const named = rows.flatMap((row) => [...(row.split('|')[1] ?? '').matchAll(/`(\w+)`/g)].map(([, reason = '']) => reason));
+  assert.deepEqual(
+    REFUSAL_REASONS.filter((reason) => !named.includes(reason)),
+    [],
+  );
+  const listed: ReadonlySet<string> = new Set(REASONS);
+  assert.deepEqual(
+    named.filter((reason) => !listed.has(reason)),
+    [],
+  );
+});
 
 test('the sample config and the examples are shown as they are', () => {
   const shown = [...readme.matchAll(/<!-- from the code: (examples\/\S+) -->/g)].map(([, file]) => file);
