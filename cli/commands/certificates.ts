@@ -62,7 +62,7 @@ function revokeCommand(program: Command, io: Io): void {
   const command = program
     .command('revoke')
     .description('admit nobody with this certificate any more, anywhere; its live connections are closed')
-    .option('--fingerprint <sha256>', 'its SHA-256 fingerprint, hex digits', name)
+    .option('--fingerprint <sha256>', "its SHA-256 fingerprint, hex digits; an intermediate CA's is not recognised, and does nothing", name)
     .option('--certificate <file>', 'or the certificate itself, PEM', name)
     .option('--comment <text>', 'why, for those who list the revoked certificates', name)
     .option('--yes-lock-me-out', 'even if it is the certificate that this call is made with');

@@ -2176,7 +2176,10 @@ export interface RevokedCertificate {
 export interface RevokeCertificateRequest {
   certificateId:
     | //
-    /** SHA-256 of the DER certificate, hex digits, colons allowed. */
+    /**
+     * SHA-256 of the DER certificate, hex digits, colons allowed. Whether it is that of a CA can be told of those in caCert alone: the
+     * fingerprint of an intermediate that clients send is taken, and does nothing.
+     */
     { $case: "fingerprint"; value: string }
     | //
     /** PEM. */
@@ -17441,8 +17444,10 @@ export const AdminServiceService = {
   /**
    * From now on nobody is admitted with this certificate, on any listener or on the admin API; its live connections are closed.
    * One that is revoked already stays so since then: there is no new revision, and what is left of its live connections is ended
-   * as this call says. Refused with FAILED_PRECONDITION for the caller's own, unless allow_self is set (ADMIN_LOCKOUT), for a CA
-   * (CA_CERTIFICATE) and for what lbd serves itself (SERVED_CERTIFICATE): a revocation does nothing about those. Role: admin.
+   * as this call says. The same holds for every certificate that can be made of it by rewriting its signature without the CA's key
+   * (ECDSA, RSA-PSS): those have other fingerprints. It is of the certificate that a client or an administrator has for itself, and
+   * does nothing about a CA or what lbd serves itself. Refused with FAILED_PRECONDITION for the caller's own, unless allow_self is set
+   * (ADMIN_LOCKOUT), for a CA (CA_CERTIFICATE) and for what lbd serves itself (SERVED_CERTIFICATE). Role: admin.
    */
   revokeCertificate: {
     path: "/lb.admin.v1.AdminService/RevokeCertificate" as const,
@@ -17565,8 +17570,10 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
   /**
    * From now on nobody is admitted with this certificate, on any listener or on the admin API; its live connections are closed.
    * One that is revoked already stays so since then: there is no new revision, and what is left of its live connections is ended
-   * as this call says. Refused with FAILED_PRECONDITION for the caller's own, unless allow_self is set (ADMIN_LOCKOUT), for a CA
-   * (CA_CERTIFICATE) and for what lbd serves itself (SERVED_CERTIFICATE): a revocation does nothing about those. Role: admin.
+   * as this call says. The same holds for every certificate that can be made of it by rewriting its signature without the CA's key
+   * (ECDSA, RSA-PSS): those have other fingerprints. It is of the certificate that a client or an administrator has for itself, and
+   * does nothing about a CA or what lbd serves itself. Refused with FAILED_PRECONDITION for the caller's own, unless allow_self is set
+   * (ADMIN_LOCKOUT), for a CA (CA_CERTIFICATE) and for what lbd serves itself (SERVED_CERTIFICATE). Role: admin.
    */
   revokeCertificate: handleUnaryCall<RevokeCertificateRequest, RevokeCertificateResponse>;
   /** Takes effect in every worker at once and is not kept across a restart. Role: operator. */
@@ -18053,8 +18060,10 @@ export interface AdminServiceClient extends Client1 {
   /**
    * From now on nobody is admitted with this certificate, on any listener or on the admin API; its live connections are closed.
    * One that is revoked already stays so since then: there is no new revision, and what is left of its live connections is ended
-   * as this call says. Refused with FAILED_PRECONDITION for the caller's own, unless allow_self is set (ADMIN_LOCKOUT), for a CA
-   * (CA_CERTIFICATE) and for what lbd serves itself (SERVED_CERTIFICATE): a revocation does nothing about those. Role: admin.
+   * as this call says. The same holds for every certificate that can be made of it by rewriting its signature without the CA's key
+   * (ECDSA, RSA-PSS): those have other fingerprints. It is of the certificate that a client or an administrator has for itself, and
+   * does nothing about a CA or what lbd serves itself. Refused with FAILED_PRECONDITION for the caller's own, unless allow_self is set
+   * (ADMIN_LOCKOUT), for a CA (CA_CERTIFICATE) and for what lbd serves itself (SERVED_CERTIFICATE). Role: admin.
    */
   revokeCertificate(
     request: RevokeCertificateRequest,
