@@ -6,6 +6,7 @@ import type { AuditRecord } from '../controlplane/store/store.ts';
 import { nextTurn } from '../controlplane/turns.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { Caller } from './caller.ts';
+import { expectedRevisionFrom } from './convert-values.ts';
 import { INTERNAL_ERROR, type Refusal, refusalOf } from './errors.ts';
 import { Repeats } from './repeats.ts';
 import { auditedRequest, requestDigest } from './request-text.ts';
@@ -108,7 +109,7 @@ function intentOf(caller: Caller, { expectedRevision, requestId }: Conditions): 
   return {
     // Not the bare name: a certificate may be called "bootstrap".
     actor: `certificate ${caller.name}`,
-    expectedRevision: expectedRevision === 0n ? undefined : Number(expectedRevision),
+    expectedRevision: expectedRevisionFrom(expectedRevision),
     requestId,
     requestDigest: requestId === '' ? '' : requestDigest(caller.method, caller.request),
     audit: attemptOf(caller),

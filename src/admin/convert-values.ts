@@ -1,7 +1,7 @@
 /** The pieces that every mapping between the admin API and the domain is made of. */
 import { parseAddress } from '../domain/address.ts';
 import { DomainError } from '../domain/errors.ts';
-import { formatAddress } from '../domain/model.ts';
+import { formatAddress, type Revision } from '../domain/model.ts';
 import type { Duration } from '../gen/google/protobuf/duration.ts';
 
 const DAY_MS = 86_400_000;
@@ -38,9 +38,16 @@ export function unlessEmpty(text: string): string | undefined {
 }
 
 /** @throws DomainError `invalid` */
-export function atMost(max: number, value: number, at: string): number {
+export function atMost<N extends number | bigint>(max: number, value: N, at: string): N {
   if (value > max) throw new DomainError('invalid', at, `${value} is more than ${max}`);
   return value;
+}
+
+/** undefined for 0, which stands for any. @throws DomainError `revision_conflict` for what no state can be at: a number would round it */
+export function expectedRevisionFrom(revision: bigint): Revision | undefined {
+  if (revision === 0n) return undefined;
+  if (revision <= BigInt(Number.MAX_SAFE_INTEGER)) return Number(revision);
+  throw new DomainError('revision_conflict', 'expectedRevision', `no state can be at revision ${revision}; read it again and decide anew`);
 }
 
 /** The domain's word for an enum value: the default for UNSPECIFIED. @throws DomainError `invalid` for a number that this server does not know */

@@ -3,6 +3,7 @@
  * What comes in is checked and completed with the defaults; whatever is wrong is a DomainError `invalid` whose field is the path
  * in the request, in camelCase.
  */
+import { MAX_BANDWIDTH } from '../domain/checks.ts';
 import { DomainError } from '../domain/errors.ts';
 import {
   ANY_NAME_MATCH,
@@ -68,17 +69,16 @@ function limitsFrom(limits: proto.Limits | undefined, at: string): Limits {
   return {
     connectionRate: connectionRateFrom(limits?.connectionRate, `${at}.connectionRate`),
     concurrentConnections: concurrentConnections === 0 ? undefined : concurrentConnections,
-    bandwidth: bandwidthFrom(limits?.bandwidth),
+    bandwidth: bandwidthFrom(limits?.bandwidth, `${at}.bandwidth`),
     shadow: limits?.shadow ?? false,
   };
 }
 
-function bandwidthFrom(bandwidth: proto.Bandwidth | undefined): Bandwidth | undefined {
+function bandwidthFrom(bandwidth: proto.Bandwidth | undefined, at: string): Bandwidth | undefined {
   const { upload, download } = bandwidth ?? { upload: 0n, download: 0n };
   if (upload === 0n && download === 0n) return undefined;
-  // Values too large for a number are too large for the state as well, which says so.
-  const rateOf = (bytes: bigint) => (bytes === 0n ? undefined : Number(bytes));
-  return { uploadBytesPerSecond: rateOf(upload), downloadBytesPerSecond: rateOf(download) };
+  const rateOf = (bytes: bigint, field: string) => (bytes === 0n ? undefined : Number(atMost(MAX_BANDWIDTH, bytes, `${at}.${field}`)));
+  return { uploadBytesPerSecond: rateOf(upload, 'upload'), downloadBytesPerSecond: rateOf(download, 'download') };
 }
 
 function matchFrom({ cn, dns, uri, ou, fingerprint, cidr }: proto.IdentityMatch, at: string): IdentityMatch {

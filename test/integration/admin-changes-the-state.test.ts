@@ -186,6 +186,12 @@ test('a change made on another revision than expected is refused', async (t) => 
   assert.equal(refusal.code, Code.ABORTED);
   assert.equal(refusal.reason, 'REVISION_CONFLICT');
   assert.match(refusal.message, /revision 1, not 7/);
+  for (const expectedRevision of [2n ** 53n + 1n, 2n ** 64n - 1n]) {
+    const { code, reason, message } = await refused(ask(client, rpc.addClient, { ...request, expectedRevision }));
+    assert.deepEqual([code, reason], [Code.ABORTED, 'REVISION_CONFLICT']);
+    assert.equal(message, `no state can be at revision ${expectedRevision}; read it again and decide anew`);
+  }
+  assert.equal(admin.authority.snapshot.revision, 1);
   assert.deepEqual(await ask(client, rpc.addClient, { ...request, expectedRevision: 1n }), { revision: 2n, warnings: [] });
 });
 
@@ -198,7 +204,7 @@ test('each refusal names its code, its reason and the field at fault', async (t)
   const newClient = (fields: object) =>
     ask(client, rpc.addClient, AddClientRequest.fromPartial({ client: { clientId: 'x', allowedTargetGroups: ['web'], ...fields } }));
 
-  const cases: readonly [string, () => Promise<unknown>, Code, string, string?][] = [
+  const cases: readonly [string, () => Promise<unknown>, Code, string, string?, string?][] = [
     [
       'no group',
       () => ask(client, rpc.addTargetGroup, AddTargetGroupRequest.fromPartial({})),
@@ -226,6 +232,14 @@ test('each refusal names its code, its reason and the field at fault', async (t)
     ['unknown group', () => server('nope', '127.0.0.1:1'), Code.NOT_FOUND, 'TARGET_GROUP_NOT_FOUND'],
     ['server twice', () => server('web', '127.0.0.1:8081'), Code.ALREADY_EXISTS, 'UPSTREAM_SERVER_ALREADY_EXISTS'],
     ['client twice', () => newClient({ clientId: 'clientA' }), Code.ALREADY_EXISTS, 'CLIENT_ALREADY_EXISTS'],
+    [
+      'too much bandwidth',
+      () => newClient({ limits: { bandwidth: { upload: 2n ** 64n - 1n } } }),
+      Code.INVALID_ARGUMENT,
+      'INVALID_FIELD',
+      'client.limits.bandwidth.upload',
+      '18446744073709551615 is more than 1099511627776',
+    ],
     [
       'client without groups',
       () => newClient({ allowedTargetGroups: [] }),
@@ -261,14 +275,22 @@ test('each refusal names its code, its reason and the field at fault', async (t)
       'TARGET_GROUP_NOT_FOUND',
     ],
   ];
-  for (const [name, call, code, reason, field] of cases) {
+  for (const [name, call, code, reason, field, message] of cases) {
     const refusal = await refused(call());
     assert.equal(refusal.code, code, name);
     assert.equal(refusal.reason, reason, name);
     assert.equal(refusal.domain, 'portcullis', name);
     assert.deepEqual(refusal.fields, field === undefined ? [] : [field], name);
+    if (message !== undefined) assert.equal(refusal.message, message);
   }
   assert.equal(admin.authority.snapshot.revision, 1, 'nothing has changed');
+});
+
+test('a request of more than 16 MiB is refused before it is read', async (t) => {
+  const client = await (await startAdmin(t)).as('admin');
+  const name = 'x'.repeat(16 * 1024 * 1024);
+  const removal = ask(client, rpc.removeTargetGroup, RemoveTargetGroupRequest.fromPartial({ name }));
+  await assert.rejects(removal, { code: Code.RESOURCE_EXHAUSTED });
 });
 
 test('what a caller sends cannot break the error that quotes it', async (t) => {
