@@ -55,6 +55,7 @@ export function isSignedWith({ signed, algorithm, signature }: Signed, key: KeyO
 
 /** RFC 4055, section 3.1, with its defaults; undefined: in a way that node:crypto does not do. */
 function pssParameters(parameters: DerValue | undefined): { readonly hash: string; readonly saltLength: number } | undefined {
+  if (parameters === undefined) return undefined;
   const fields = new Map(valuesIn(parameters).map(({ tag, content }) => [tag, derValues(content)[0]]));
   const [hashes, mask, salt] = [0, 1, 2].map((n) => fields.get(explicitTag(n)));
   const hash = hashes === undefined ? 'sha1' : hashNamed(hashes);

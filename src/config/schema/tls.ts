@@ -51,7 +51,7 @@ export const tlsParams = mapping({
   ),
   crl: documented(
     filePath('the revocation list').optional(),
-    'PEM file with a certificate revocation list of every CA in caCert.',
+    'PEM file with the whole revocation list of every CA in caCert, each in force and signed by its CA; delta lists are refused.',
     'none',
     'certs/revoked.crl',
   ),
