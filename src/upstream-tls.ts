@@ -106,7 +106,7 @@ export class UpstreamTlsFiles {
     if (material === undefined) return undefined;
     const context = this.#contexts.get(material) ?? upstreamContext(material);
     this.#contexts.set(material, context);
-    return { settings, context, alpn: undefined };
+    return { group: name, settings, context, alpn: undefined };
   }
 
   #load(group: string, settings: UpstreamTls, warn?: (warning: string) => void): UpstreamTlsMaterial {

@@ -48,7 +48,7 @@ export class Openings {
     }
     const context = this.#contexts.get(name);
     if (context === undefined) throw new Refusal('upstream_tls_failed', `${name} has no TLS material in this worker`);
-    return { header, tls: { settings: upstreamTls, context, alpn: requested.alpn } };
+    return { header, tls: { group: name, settings: upstreamTls, context, alpn: requested.alpn } };
   }
 }
 

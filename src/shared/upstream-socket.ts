@@ -15,6 +15,8 @@ export interface Opening {
 }
 
 export interface OpeningTls {
+  /** The target group whose settings they are. */
+  readonly group: string;
   readonly settings: Pick<UpstreamTls, 'serverName' | 'insecureSkipVerify'>;
   readonly context: SecureContext;
   /** The only application protocol that is offered. */
@@ -23,12 +25,12 @@ export interface OpeningTls {
 
 export const PLAIN_OPENING: Opening = { header: undefined, tls: undefined };
 
-/** The TLS handshake with a server failed; `cause` is what Node.js or OpenSSL said. */
+/** The TLS handshake with a server of the group failed; `cause` is what Node.js or OpenSSL said. */
 export class UpstreamTlsError extends Error {
   override readonly cause: Error;
 
-  constructor(cause: Error) {
-    super(describe(cause));
+  constructor(cause: Error, group: string) {
+    super(describe(cause, group));
     this.name = 'UpstreamTlsError';
     this.cause = cause;
   }
@@ -43,7 +45,7 @@ export async function openUpstream(target: Address, host: string, { header, tls,
   await ready(tcp, 'connect', signal);
   if (header !== undefined) tcp.write(header);
   if (tls === undefined) return tcp;
-  const { settings, context, alpn } = tls;
+  const { group, settings, context, alpn } = tls;
   const name = settings.serverName ?? host;
   const secure = connectTls({
     socket: tcp,
@@ -59,7 +61,7 @@ export async function openUpstream(target: Address, host: string, { header, tls,
     await ready(secure, 'secureConnect', signal);
   } catch (error) {
     tcp.destroy();
-    throw signal.aborted || !(error instanceof Error) ? error : new UpstreamTlsError(error);
+    throw signal.aborted || !(error instanceof Error) ? error : new UpstreamTlsError(error, group);
   }
   return secure;
 }
@@ -101,8 +103,29 @@ function ready(socket: Socket, event: 'connect' | 'secureConnect', signal: Abort
 }
 
 /** `certificate has expired`, `no application protocol`: one line, without addresses, of printable characters. */
-function describe(error: Error & { code?: string; reason?: string }): string {
-  const text =
-    error.reason ?? (error.code === undefined || error.code.startsWith('ERR_SSL') ? error.message : `${error.code}: ${error.message}`);
-  return text.replace(/[^\x20-\x7e]/g, '?').slice(0, 200);
+function describe(error: Error & { code?: string; reason?: string }, group: string): string {
+  const { code, reason, message } = error;
+  if (code !== undefined && UNKNOWN_CA.has(code)) {
+    // Node.js goes on with advice for its own command line.
+    const [sentence = message] = message.split('; ');
+    return printable(`${code}: ${sentence}; its CA is not among those of upstreamTls.ca of group "${group}", or it sends no intermediate`);
+  }
+  if (code === NOT_TLS)
+    return printable(`${reason}: what it answers is not TLS; name its port for TLS, or take upstreamTls away from group "${group}"`);
+  return printable(reason ?? (code === undefined || code.startsWith('ERR_SSL') ? message : `${code}: ${message}`));
+}
+
+/** No chain to a trusted certificate, verify(1) of OpenSSL. */
+const UNKNOWN_CA: ReadonlySet<string> = new Set([
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+]);
+/** What plain HTTP, SSH or SMTP is taken for: their first letters are no TLS record's. */
+const NOT_TLS = 'ERR_SSL_WRONG_VERSION_NUMBER';
+
+function printable(text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, '?').slice(0, 300);
 }

@@ -26,7 +26,7 @@ test('an address that says nothing holds up the next one for a part of the time 
   const settings = { serverName: 'localhost', insecureSkipVerify: false };
   const opening = {
     header: undefined,
-    tls: { settings, context: upstreamContext({ caPem: ca.caPem, keyPair: undefined }), alpn: undefined },
+    tls: { group: 'web', settings, context: upstreamContext({ caPem: ca.caPem, keyPair: undefined }), alpn: undefined },
   };
   const target = { host: 'shop.test', port: silent.port };
   const within = (ms: number) => [AbortSignal.timeout(ms), monotonicMs() + ms] as const;

@@ -176,7 +176,7 @@ describe('a gRPC check', { timeout: 60_000 }, () => {
     const { certPem, keyPem } = await ca.issueServer();
     const context = upstreamContext({ caPem: ca.caPem, keyPair: undefined });
     const settings = { serverName: 'localhost', insecureSkipVerify: false };
-    const opening = { header: undefined, tls: { settings, context, alpn: undefined } };
+    const opening = { header: undefined, tls: { group: 'web', settings, context, alpn: undefined } };
     const secure = createSecureServer({ cert: certPem, key: keyPem });
     const port = await listening(t, secure.on('stream', saying(Serving.SERVING)));
     assert.deepEqual(await look(port, { type: 'grpc', grpc }, opening), { ok: true, cause: 'SERVING' });

@@ -99,7 +99,12 @@ test('servers are shown the client certificate, and told of the client first', a
 
 describe('a server that cannot be trusted is not connected to', () => {
   for (const [what, certificate, settings, detail] of [
-    ['another CA', 'foreign', {}, /unable to verify|self.signed|UNABLE_TO/i],
+    [
+      'another CA',
+      'foreign',
+      {},
+      /^127\S+: \w+: unable to verify the first certificate; its CA is not among those of upstreamTls\.ca of group "web", or it sends no intermediate$/,
+    ],
     [
       'another name',
       { dns: ['other.internal'] },
@@ -139,6 +144,16 @@ describe('a server that cannot be trusted is not connected to', () => {
     assert.equal(balancer.lb.stats.server('web', echo.address).failed, lines.filter(({ attempts }) => attempts === 2).length);
     balancer.assertIdle();
   });
+});
+
+test('a server that speaks something else than TLS is said to', async (t) => {
+  const at = await scene(t);
+  const upstream = await startUpstream(t, (socket) => socket.resume().end('HTTP/1.1 400 Bad Request\r\n\r\n'));
+  const balancer = await start(t, [upstream.address], { ca: at.caFile });
+  await balancer.connect(t, { certificate: await balancer.ca.issue({ cn: 'alice' }) }).ending;
+  const { reason, detail } = await balancer.nextLine();
+  assert.equal(reason, 'upstream_tls_failed');
+  assert.match(detail ?? '', /wrong version number: what it answers is not TLS; name its port for TLS, or .* group "web"$/);
 });
 
 test('insecureSkipVerify connects to whoever answers', async (t) => {

@@ -42,6 +42,7 @@ function probeTls(target: ProbeTarget, signal: AbortSignal): Promise<ProbeResult
 }
 
 const ANYBODYS: OpeningTls = {
+  group: '',
   settings: { serverName: undefined, insecureSkipVerify: true },
   context: createSecureContext(),
   alpn: undefined,

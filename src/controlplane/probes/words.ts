@@ -15,6 +15,7 @@ const WORDS: Readonly<Record<string, string>> = {
   ENOMEM: 'the system has no memory left',
   EACCES: 'connecting is not permitted',
   EPERM: 'connecting is not permitted',
+  ERR_SSL_WRONG_VERSION_NUMBER: 'the server does not speak TLS',
   ENOTFOUND: 'host name not found',
   ENODATA: 'host name without an address',
   EAI_AGAIN: 'host name not resolved',
