@@ -61,7 +61,7 @@ function leavesOf(value: unknown, name: string): readonly Leaf[] {
 
 /** Whom the change would touch: live connections and what clients would lose; one line when it is nobody. */
 export function blastRadiusText(radius: BlastRadius | undefined): string {
-  const { connectionsDraining = 0n, connectionsClosing = 0n, lostAccess = [], revoked = [] } = radius ?? {};
+  const { connectionsDraining = 0n, connectionsClosing = 0n, waitingRefused = 0n, lostAccess = [], revoked = [] } = radius ?? {};
   if (connectionsDraining === 0n && connectionsClosing === 0n && lostAccess.length === 0)
     return 'Blast radius: no connection and no client';
   const lines = lostAccess.map(({ clientId, targetGroup, connections }) =>
@@ -72,7 +72,7 @@ export function blastRadiusText(radius: BlastRadius | undefined): string {
       `  ${clientId} loses its certificate ${fingerprint.slice(0, 16)}..., which is revoked (${plural(connections, 'live connection')})`,
     ),
   );
-  const head = `Blast radius: ${plural(connectionsClosing, 'connection')} would close${goingOn(connectionsDraining)}`;
+  const head = `Blast radius: ${plural(connectionsClosing, 'connection')} would close${waitingRefused === 0n ? '' : ` (${waitingRefused} waiting)`}${goingOn(connectionsDraining)}`;
   return [head, ...lines, ...certificates].join('\n');
 }
 

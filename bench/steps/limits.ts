@@ -54,7 +54,12 @@ function admitting(size: number, limits: Partial<Limits>, verdict: Verdict): Run
     delayed: new DelayedConnections({ lane, nowMs: monotonicMs, isLimited: () => true, objectionTo: () => undefined }),
     log: { debug: () => undefined },
   });
-  const waiting = { gone: new AbortController().signal, stillTrusted: async () => undefined, onWaited: () => undefined };
+  const waiting = {
+    gone: new AbortController().signal,
+    stillTrusted: async () => undefined,
+    onWaits: () => undefined,
+    onWaited: () => undefined,
+  };
   const arrivals = clients.map(({ clientId }) => {
     const identity = { commonName: clientId, dnsNames: [], uriNames: [], organizationalUnits: [], fingerprint: '', twins: [] };
     const found = view.findClient({ identity, source: undefined });

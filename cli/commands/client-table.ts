@@ -19,7 +19,11 @@ const COLUMNS: readonly Column[] = [
   { title: 'CONCURRENT', cellOf: ({ client }) => unlessZero(client?.limits?.concurrentConnections) },
   { title: 'BANDWIDTH', cellOf: bandwidthCell, isOptional: true },
   { title: 'SHADOW', cellOf: shadowCell, isOptional: true },
-  { title: 'WAITING', cellOf: ({ counters }) => unlessZero(Number(counters?.delayed ?? 0n)), isOptional: true },
+  {
+    title: 'WAITING',
+    cellOf: ({ counters }) => unlessZero(Number((counters?.delayed ?? 0n) + (counters?.queued ?? 0n))),
+    isOptional: true,
+  },
   { title: 'ACTIVE', cellOf: ({ counters }) => String(counters?.active ?? 0) },
   { title: 'ACCEPTED', cellOf: ({ counters }) => String(counters?.accepted ?? 0) },
   { title: 'REFUSED', cellOf: ({ counters }) => String(counters?.refused ?? 0) },

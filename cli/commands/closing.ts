@@ -38,9 +38,10 @@ export function closeFields({ mode = CloseMode.UNSPECIFIED, deadline }: CloseOpt
   return { mode, deadline: optionalDuration(deadline) };
 }
 
-/** Of an answer: `2 connections closed`, or with --mode drain `2 connections draining, 1 that waited refused`. */
+/** Of an answer: `3 connections closed (1 waited)`, or with --mode drain `2 connections draining, 1 that waited refused`. */
 export function closedText({ connectionsClosed, waitingRefused }: EndedConnections, { mode }: CloseOptions): string {
-  if (mode !== CloseMode.DRAIN) return `${connections(connectionsClosed)} closed`;
+  if (mode !== CloseMode.DRAIN)
+    return `${connections(connectionsClosed)} closed${waitingRefused === 0n ? '' : ` (${waitingRefused} waited)`}`;
   const waited = waitingRefused === 0n ? '' : `, ${waitingRefused} that waited refused`;
   return `${connections(connectionsClosed - waitingRefused)} draining${waited}`;
 }

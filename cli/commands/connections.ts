@@ -5,6 +5,8 @@ import {
   type Connection,
   type ConnectionFilter,
   WatchConnectionsResponse_Kind as Kind,
+  type Wait,
+  Wait_Kind,
   type WatchConnectionsResponse,
 } from '../../src/gen/lb/admin/v1/admin.ts';
 import { formatAge } from '../durations.ts';
@@ -15,7 +17,7 @@ import { type Cell, type Paint, table, tableLine } from '../render.ts';
 import { formatBytes } from '../sizes.ts';
 import { timeOf } from '../times.ts';
 import { address, name } from '../values.ts';
-import { connections } from './closing.ts';
+import { closedText } from './closing.ts';
 import { type CountedOptions, countedOptions, follow } from './following.ts';
 import { example, withSession } from './session.ts';
 
@@ -34,12 +36,16 @@ export function addConnectionCommands(program: Command, io: Io): void {
 }
 
 function listCommand(program: Command, io: Io): void {
-  const command = filterOptions(program.command('list-connections').description('the connections being served now, oldest first'));
+  const command = filterOptions(
+    program
+      .command('list-connections')
+      .description('the connections being served now, and those that wait for their turn or for a server, oldest first'),
+  );
   command.action(async (options: FilterOptions) => {
     await withSession(io, command, async ({ connection, printer }) => {
       const all = await Array.fromAsync(pages(connection, AdminServiceService.listConnections, { filter: filterOf(options) }));
-      const served = all.flatMap((page) => page.connections);
-      printer.block({ connections: served }, connectionTable(served, io.nowMs(), printer.paint));
+      const listed = all.flatMap((page) => page.connections);
+      printer.block({ connections: listed }, connectionTable(listed, io.nowMs(), printer.paint));
     });
   });
   example(command, 'list-connections', 'list-connections --client clientA.bardomain.com --output json');
@@ -49,7 +55,9 @@ function watchCommand(program: Command, io: Io): void {
   const command = filterOptions(
     program
       .command('watch-connections')
-      .description('the connections being served, then each that is opened, closed or refused, until Ctrl-C; it goes on when lbd restarts'),
+      .description(
+        'the connections being served or waiting, then each that waits, is opened, closed or refused, until Ctrl-C; it goes on when lbd restarts',
+      ),
   ).option('--reason <reason>', 'only those that ended, or were refused, for this reason', name);
   countedOptions(command, ' connections and changes').action(async (options: FilterOptions & CountedOptions) => {
     const request = { filter: filterOf(options) };
@@ -69,7 +77,9 @@ function watchCommand(program: Command, io: Io): void {
 }
 
 function closeCommand(program: Command, io: Io): void {
-  const command = filterOptions(program.command('close-connections').description('reset the connections that fit every option given'));
+  const command = filterOptions(
+    program.command('close-connections').description('reset the connections that fit every option given, those that wait too'),
+  );
   command.action(async (options: FilterOptions) => {
     const filter = filterOf(options);
     if (Object.values(filter).every((value) => value === '')) {
@@ -77,7 +87,7 @@ function closeCommand(program: Command, io: Io): void {
     }
     await withSession(io, command, async ({ connection, printer }) => {
       const reply = await connection.unary(AdminServiceService.closeConnections, { filter });
-      printer.sentence(reply, `${connections(reply.connectionsClosed)} closed`);
+      printer.sentence(reply, closedText(reply, {}));
     });
   });
   example(command, 'close-connections --client clientA.bardomain.com', 'close-connections --server 127.0.0.1:8081');
@@ -95,18 +105,18 @@ function filterOf({ client = '', targetGroup = '', server = '', reason = '', id 
   return { clientId: client, targetGroup, server, reason, connectionId: id };
 }
 
-function connectionTable(served: readonly Connection[], nowMs: number, paint: Paint): string {
-  if (served.length === 0) return 'no connections';
+function connectionTable(listed: readonly Connection[], nowMs: number, paint: Paint): string {
+  if (listed.length === 0) return 'no connections';
   return table(
     ['ID', 'CLIENT', 'REMOTE', 'LISTENER', 'TARGET GROUP', 'SERVER', 'FOR', 'FROM CLIENT', 'TO CLIENT'],
-    served.map((one) => [
+    listed.map((one) => [
       one.id,
       one.clientId,
       one.via === '' ? one.remote : `${one.remote} via ${one.via}`,
       one.listener,
       one.targetGroup,
-      one.server,
-      one.openedAt === undefined ? '' : formatAge(nowMs - one.openedAt.getTime()),
+      one.waiting === undefined ? one.server : { text: `waits ${waitsFor(one.waiting)}`, tone: 'unsure' },
+      ageText(one.openedAt ?? one.waiting?.since, nowMs),
       formatBytes(one.bytesFromClient),
       formatBytes(one.bytesToClient),
     ]),
@@ -114,12 +124,21 @@ function connectionTable(served: readonly Connection[], nowMs: number, paint: Pa
   );
 }
 
+function ageText(since: Date | undefined, nowMs: number): string {
+  return since === undefined ? '' : formatAge(nowMs - since.getTime());
+}
+
+function waitsFor({ kind }: Wait): string {
+  return kind === Wait_Kind.DELAYED ? 'for its turn' : 'for a server';
+}
+
 /** One line for a connection or what became of it; none for the end of the state. */
 function connectionLine({ kind, at, connection, reason, detail }: WatchConnectionsResponse, paint: Paint): string | undefined {
   const what = WHAT_HAPPENED[kind];
   if (what === undefined) return undefined;
   const who = connection === undefined ? '' : connection.clientId === '' ? connection.identity : connection.clientId;
-  const why = detail === '' ? reason : `${reason}: ${detail}`;
+  const end = detail === '' ? reason : `${reason}: ${detail}`;
+  const why = connection?.waiting === undefined ? end : waitsFor(connection.waiting);
   return tableLine(
     [timeOf(at), what, connection?.id ?? '', who, connection?.remote ?? '', connection?.server ?? '', why],
     [9, 7, 12, 24, 21, 21],
@@ -129,6 +148,7 @@ function connectionLine({ kind, at, connection, reason, detail }: WatchConnectio
 
 const WHAT_HAPPENED: Readonly<Partial<Record<Kind, Cell>>> = {
   [Kind.STATE]: 'open',
+  [Kind.WAITING]: { text: 'waiting', tone: 'unsure' },
   [Kind.OPENED]: { text: 'opened', tone: 'good' },
   [Kind.CLOSED]: 'closed',
   [Kind.REFUSED]: { text: 'refused', tone: 'bad' },

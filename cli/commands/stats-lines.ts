@@ -92,6 +92,7 @@ function clientSheet(clientId: string): Sheet {
         headroom === undefined ? '' : headroom.isUsedUp ? { text: headroom.text, tone: 'bad' } : headroom.text,
         [
           now.delayed === 0n ? '' : `${now.delayed} wait for their turn`,
+          now.queued === 0n ? '' : `${now.queued} wait for a server`,
           reasonsText(now.refusedByReason),
           wouldHave === '' ? '' : `in shadow: ${wouldHave}`,
         ]

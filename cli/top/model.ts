@@ -190,7 +190,7 @@ function clientRows({ now, before }: TopModel): readonly Row[] {
       trouble: Number(counters?.refused ?? 0n),
       up: perSecond(old?.bytesFromClient, counters?.bytesFromClient, seconds),
       down: perSecond(old?.bytesToClient, counters?.bytesToClient, seconds),
-      waiting: Number(counters?.delayed ?? 0n) || undefined,
+      waiting: Number((counters?.delayed ?? 0n) + (counters?.queued ?? 0n)) || undefined,
       headroom: scarcestHeadroom(counters),
     };
   });

@@ -37,8 +37,8 @@ export interface UpstreamView {
 
 /** The data plane's live connections, over all workers. */
 export interface LiveConnections {
-  /** Resets the connections that every given field fits, and says how many they were. */
-  close(selector: ConnectionSelector, reason: CloseReason): Promise<number>;
+  /** Resets the connections that every given field fits, refuses those that wait, and says how many they were. */
+  close(selector: ConnectionSelector, reason: CloseReason): Promise<Ended>;
   /**
    * Ends the connections that the state of now does not allow: at once, or at the deadline those that are not allowed again by
    * then. Says how many these are, and how many waited and were refused by the change. Call it after every change that may take something away. Those that

@@ -86,7 +86,7 @@ async function resetLeft(
   // Added again meanwhile: the connections cannot be told from those of the new server, which nobody wants reset.
   const isBack = authority.snapshot.targetGroups.get(group)?.servers.some((server) => server.address === address);
   if (isBack === true) return 0;
-  const reset = await connections.close({ group, server: address }, 'upstream_removed');
+  const { served: reset } = await connections.close({ group, server: address }, 'upstream_removed');
   const endMs = performance.now() + RESET_MS;
   while (connectionsLeft() > 0 && performance.now() < endMs && (await waited(POLL_MS, signal)));
   return reset;

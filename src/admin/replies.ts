@@ -264,7 +264,7 @@ function serverCounters(counters: ServerCounters): proto.ServerCounters {
 }
 
 function clientCounters(stats: Stats, client: Client): proto.ClientCounters {
-  const { active, accepted, refused, bytesFromClient, bytesToClient, paced, delayed, shadow } = stats.client(client.clientId);
+  const { active, accepted, refused, bytesFromClient, bytesToClient, paced, delayed, queued, shadow } = stats.client(client.clientId);
   const { rate, connections, upload, download } = stats.headroom(client);
   return {
     active: count(active),
@@ -280,6 +280,7 @@ function clientCounters(stats: Stats, client: Client): proto.ClientCounters {
     pacedBytesFromClient: count(paced.upload),
     pacedBytesToClient: count(paced.download),
     delayed: count(delayed),
+    queued: count(queued),
     shadowRefused: [...shadow].map(([outcome, times]) => ({ reason: outcome, count: count(times), refused: false })),
   };
 }

@@ -171,25 +171,33 @@ function violationOf({ line, col, path, expected }: ConfigProblem): { readonly f
   return { field: path === '' ? place : `${place} ${path}`, description: expected };
 }
 
-async function everyConnection({ connections }: AdminContext): Promise<ConnectionFacts[]> {
-  const all: ConnectionFacts[] = [];
+async function everyConnection({ connections }: AdminContext): Promise<Iterable<ConnectionFacts>> {
+  // One that is served meanwhile is told twice: while it waits, and at the end.
+  const all = new Map<string, ConnectionFacts>();
   let after: readonly number[] | undefined = [];
   while (after !== undefined) {
     const page = await connections.list({}, after, CONNECTIONS_AT_ONCE);
-    all.push(...page.connections);
+    for (const connection of page.connections) all.set(connection.id, connection);
     after = page.next;
   }
-  return all;
+  return all.values();
 }
 
 function differenceMessage({ kind, ...same }: Difference): proto.Difference {
   return { kind: KIND[kind], ...same };
 }
 
-function blastRadiusMessage({ connectionsDraining, connectionsClosing, lostAccess, revoked }: BlastRadius): proto.BlastRadius {
+function blastRadiusMessage({
+  connectionsDraining,
+  connectionsClosing,
+  waitingRefused,
+  lostAccess,
+  revoked,
+}: BlastRadius): proto.BlastRadius {
   return {
     connectionsDraining: count(connectionsDraining),
     connectionsClosing: count(connectionsClosing),
+    waitingRefused: count(waitingRefused),
     lostAccess: lostAccess.map(({ clientId, targetGroup = '', connections }) => ({
       clientId,
       targetGroup,

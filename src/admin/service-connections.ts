@@ -3,11 +3,11 @@ import type { ConnectionFacts, ConnectionSelector } from '../controlplane/connec
 import { DomainError } from '../domain/errors.ts';
 import type { Snapshot } from '../domain/model.ts';
 import { REASONS } from '../domain/reasons.ts';
-import type { AdminServiceServer, Connection, ConnectionFilter } from '../gen/lb/admin/v1/admin.ts';
+import { type AdminServiceServer, type Connection, type ConnectionFilter, Wait_Kind } from '../gen/lb/admin/v1/admin.ts';
 import type { Changes } from './changes.ts';
 import type { AdminContext } from './context.ts';
 import { addressFrom } from './convert-values.ts';
-import { count } from './replies.ts';
+import { count, endedMessage } from './replies.ts';
 import { unary } from './rpc.ts';
 import { refuseUnknownServer } from './service-reads.ts';
 
@@ -29,16 +29,16 @@ export function connectionMethods({ authority, connections, workers, log }: Admi
     }),
 
     closeConnections: unary(log, async ({ filter }, caller) => {
-      const { closed } = await changes.recorded('CloseConnections', caller, async () => {
+      const { ended } = await changes.recorded('CloseConnections', caller, async () => {
         const selector = liveSelectorFrom(filter);
         if (Object.keys(selector).length === 0) {
           throw new DomainError('invalid', 'filter', 'at least one field of the filter must be set: this would close every connection');
         }
-        const closed = await connections.close(selector, 'killed_by_admin');
-        if (closed === 0) refuseUnknown(selector, authority.snapshot);
-        return { closed, replayed: false };
+        const ended = await connections.close(selector, 'killed_by_admin');
+        if (ended.served + ended.waiting === 0) refuseUnknown(selector, authority.snapshot);
+        return { ended, replayed: false };
       });
-      return { connectionsClosed: count(closed) };
+      return endedMessage(ended);
     }),
   };
 }
@@ -92,8 +92,11 @@ export function connectionMessage(facts: ConnectionFacts): Connection {
     bytesFromClient: count(facts.bytesFromClient),
     bytesToClient: count(facts.bytesToClient),
     via: facts.via,
+    waiting: facts.waiting && { kind: WAIT_KIND[facts.waiting.kind], since: new Date(facts.waiting.sinceMs) },
   };
 }
+
+const WAIT_KIND = { delayed: Wait_Kind.DELAYED, queued: Wait_Kind.QUEUED } as const;
 
 /** A page token is the last number of each worker. */
 function tokenOf(numbers: readonly number[]): string {

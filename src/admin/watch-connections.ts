@@ -38,12 +38,17 @@ export function watchConnections({ connections, log }: AdminContext): AdminServi
 
 function messageOf(item: WatchItem): WatchConnectionsResponse {
   switch (item.kind) {
-    case 'state':
-      return WatchConnectionsResponse.fromPartial({ kind: Kind.STATE, connection: connectionMessage(item.connection) });
+    case 'state': {
+      const kind = item.connection.waiting === undefined ? Kind.STATE : Kind.WAITING;
+      return WatchConnectionsResponse.fromPartial({ kind, connection: connectionMessage(item.connection) });
+    }
     case 'synced':
       return WatchConnectionsResponse.fromPartial({ kind: Kind.SYNCED, at: new Date(item.atMs) });
     case 'opened':
-      return { kind: Kind.OPENED, connection: connectionMessage(item.connection), reason: '', detail: '', at: new Date(item.atMs) };
+    case 'waiting': {
+      const kind = item.kind === 'opened' ? Kind.OPENED : Kind.WAITING;
+      return { kind, connection: connectionMessage(item.connection), reason: '', detail: '', at: new Date(item.atMs) };
+    }
     case 'closed':
     case 'refused': {
       const { connection, reason, detail, atMs } = item;

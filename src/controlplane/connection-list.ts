@@ -3,7 +3,7 @@ import type { Workers } from './workers.ts';
 
 export type { ConnectionFacts, ConnectionSelector, Ended } from '../shared/messages.ts';
 
-/** A part of the live connections of all workers, oldest first. */
+/** A part of the live connections of all workers, those that wait among them, oldest first. */
 export interface ConnectionListing {
   readonly connections: readonly ConnectionFacts[];
   /** Where to go on, by lane; undefined: these were the last. */
@@ -43,9 +43,13 @@ function oldestHead(
   pages.forEach((page, lane) => {
     const connection = page.connections[taken[lane] ?? 0];
     if (connection === undefined) return;
-    if (oldest === undefined || (connection.openedAtMs ?? 0) < (oldest.connection.openedAtMs ?? 0)) oldest = { lane, connection };
+    if (oldest === undefined || sinceMs(connection) < sinceMs(oldest.connection)) oldest = { lane, connection };
   });
   return oldest;
+}
+
+function sinceMs({ openedAtMs, waiting }: ConnectionFacts): number {
+  return openedAtMs ?? waiting?.sinceMs ?? 0;
 }
 
 function pageOf(

@@ -155,7 +155,7 @@ export class ConnectionReader {
     const { number } = event.connection;
     // One that belongs to the state and ended before it was told never will be.
     if (number > progress.told && number <= progress.upTo) return false;
-    if (reason !== undefined && (event.kind === 'opened' || event.reason !== reason)) return false;
+    if (reason !== undefined && (!('reason' in event) || event.reason !== reason)) return false;
     return selects(selector, event.connection);
   }
 

@@ -49,6 +49,7 @@ const NOTHING_COUNTED: ClientTotals = {
   refused: new Map(),
   paced: { upload: 0, download: 0 },
   delayed: 0,
+  queued: 0,
   shadow: new Map(),
 };
 

@@ -156,9 +156,9 @@ export class Workers {
     await Promise.all(this.#crew.running().map((thread) => thread.request((requestId) => ({ kind: 'hosts', requestId, hosts }))));
   }
 
-  /** Closes the live connections that are meant; resolves with how many they were. */
-  close(selector: ConnectionSelector, reason: CloseReason): Promise<number> {
-    return this.#countOver((requestId) => ({ kind: 'close', requestId, selector, reason }));
+  /** Closes the live connections that are meant, and refuses those that wait; resolves with how many they were. */
+  close(selector: ConnectionSelector, reason: CloseReason): Promise<Ended> {
+    return this.#endOver((requestId) => ({ kind: 'close', requestId, selector, reason }));
   }
 
   /** Has each worker close the connections that are meant for its lane; resolves with how many they were. */
@@ -217,11 +217,6 @@ export class Workers {
   /** Ends every worker at once, its connections with it. */
   stop(): Promise<void> {
     return this.#crew.stop();
-  }
-
-  async #countOver(message: (requestId: number) => ToWorker): Promise<number> {
-    const counts = await Promise.all(this.#crew.running().map((thread) => thread.request(message)));
-    return counts.reduce((sum, count) => sum + count, 0);
   }
 
   async #endOver(message: (requestId: number) => ToWorker): Promise<Ended> {

@@ -135,7 +135,7 @@ export class Admission {
       const delayMs = this.#ask(client.clientId, rate);
       if (delayMs !== undefined) throw overRate(policy, delayMs);
     } else {
-      const waited = await this.#delayed.wait(ground, slot, () => this.#takeDeparture(client.clientId, rate), waiting);
+      const waited = await this.#delayed.wait(ground, () => this.#takeDeparture(client.clientId, rate), waiting);
       if (waited !== 'admitted') throw waitedInVain(waited, policy);
     }
   }

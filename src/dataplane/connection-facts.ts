@@ -5,12 +5,12 @@ import type { Identity } from '../domain/identity.ts';
 import { formatAddress } from '../domain/model.ts';
 import { isRefusal, type Reason } from '../domain/reasons.ts';
 import type { LaneWriter } from '../shared/memory/lane-writer.ts';
-import { type ConnectionFacts, connectionId } from '../shared/messages.ts';
+import { type ConnectionFacts, connectionId, type Wait } from '../shared/messages.ts';
 import type { Source } from './source.ts';
 
 /** The fields of the connection's log line. */
 export interface Facts {
-  /** Given when the connection is served or refused. */
+  /** Given when the connection waits, is served or is refused. */
   id?: string;
   listener: string;
   remote: string;
@@ -48,14 +48,9 @@ export function noteSource({ address, via }: Source, facts: Facts): void {
   facts.via = via;
 }
 
-/** It waits for its turn no longer, after so many milliseconds. */
-export function noteDelayed(waitedMs: number, facts: Facts): void {
-  facts.delayedMs = roundMs(waitedMs);
-}
-
-/** It has left the queue, after so many milliseconds. */
-export function noteQueued(waitedMs: number, facts: Facts): void {
-  facts.queuedMs = roundMs(waitedMs);
+/** It waits no longer, after so many milliseconds. */
+export function noteWaited(kind: Wait['kind'], waitedMs: number, facts: Facts): void {
+  facts[`${kind}Ms`] = roundMs(waitedMs);
 }
 
 /** The connection's id, for who is told it before the connection is served: it has no number in the order of those that are yet. */
@@ -64,19 +59,20 @@ export function idBeforeServing(facts: Facts, lane: LaneWriter): string {
   return facts.id;
 }
 
-/** The connection's number in the order of those that are served or refused, from which its id is made unless it has one. */
+/** The connection's number in the order of those that wait, are served or are refused, each time anew, from which its id is made unless it has one. */
 export function numberOf(facts: Facts, lane: LaneWriter): number {
   const number = lane.nextNumber();
   facts.id ??= connectionId(lane.lane, number);
   return number;
 }
 
-/** The connection as watchers and lists see it. `openedAtMs` is milliseconds since 1970; undefined: it was refused. */
+/** The connection as watchers and lists see it. `openedAtMs` is milliseconds since 1970; undefined: it was refused, or waits. */
 export function connectionFacts(
   facts: Facts,
   number: number,
   identity: Identity | undefined,
   openedAtMs: number | undefined,
+  waiting?: Wait,
 ): ConnectionFacts {
   return {
     id: facts.id ?? '',
@@ -91,6 +87,7 @@ export function connectionFacts(
     group: facts.group ?? '',
     server: facts.server ?? '',
     openedAtMs,
+    waiting,
     bytesFromClient: facts.bytesUp,
     bytesToClient: facts.bytesDown,
   };

@@ -6,14 +6,14 @@ import type { Requested } from '../domain/authz.ts';
 import { displayName, type Identity, type Peer } from '../domain/identity.ts';
 import { isRefusal, type Reason } from '../domain/reasons.ts';
 import type { AddressPlace, AddressTable } from '../shared/memory/address-table.ts';
-import type { FailingServer } from '../shared/messages.ts';
+import type { FailingServer, Wait } from '../shared/messages.ts';
 import type { HostAddresses } from '../shared/upstream-addresses.ts';
 import { enterAddress } from './address-guard.ts';
 import type { Admission, Place } from './admission.ts';
 import { presentedChain } from './certificate-chain.ts';
 import type { CertificateTrust } from './certificate-trust.ts';
 import { ClientWatch } from './client-watch.ts';
-import { type Facts, factsOf, idBeforeServing, noteDelayed, noteQueued, noteSource, report, roundMs } from './connection-facts.ts';
+import { type Facts, factsOf, idBeforeServing, noteSource, report, roundMs } from './connection-facts.ts';
 import { dialWith } from './dial.ts';
 import { countingFailures } from './failure-runs.ts';
 import { clientOf, groupNamed, listenerNamed, refuseIfRevoked, routeOf } from './gates.ts';
@@ -31,12 +31,15 @@ import { type Ground, objectionTo } from './standing.ts';
 import type { Tarpit } from './tarpit.ts';
 import { connectUpstream, type Dial, type Reservation, type Upstream } from './upstream.ts';
 import type { ClientView, View } from './view.ts';
+import type { Waiting } from './waiting.ts';
+import type { WaitingConnections } from './waiting-connections.ts';
 import type { WaitingRoom } from './waiting-room.ts';
 
 /** What a connection finds in its worker. */
 export interface ConnectionContext extends ServingContext {
   readonly admission: Admission;
   readonly waitingRoom: WaitingRoom;
+  readonly waiting: WaitingConnections;
   readonly openings: Openings;
   readonly hosts: HostAddresses;
   readonly tellFailing: (server: FailingServer) => void;
@@ -129,9 +132,13 @@ async function letIn(
   const group = authorise(client, listener, requested, context.view(), facts);
   const ground = { ...peer, clientId: client.client.clientId, group };
   const stillTrusted = () => context.trust.refuseIfWithdrawn(listener, trustedAsOf, () => presentedChain(downstream));
-  const waiting = { gone: watch.givenUp, stillTrusted };
-  visit.place = await context.admission.admit(client, ground, { ...waiting, onWaited: (ms) => noteDelayed(ms, facts) });
-  const reservation = await context.waitingRoom.reserve(ground, client.slot, { ...waiting, onWaited: (ms) => noteQueued(ms, facts) });
+  const waiting = (kind: Wait['kind']): Waiting => ({
+    gone: watch.givenUp,
+    stillTrusted,
+    ...context.waiting.tellOf(kind, ground, client.slot, facts),
+  });
+  visit.place = await context.admission.admit(client, ground, waiting('delayed'));
+  const reservation = await context.waitingRoom.reserve(ground, client.slot, waiting('queued'));
   visit.reservation = reservation;
   const dial = dialFor(group, { source, identity, downstream, requested }, facts, context);
   const upstream = await connect(ground, reservation, dial, watch.gone, facts, context);

@@ -17,7 +17,7 @@ interface Waiter {
 }
 
 export interface DelayedConnectionsParts {
-  readonly lane: Pick<LaneWriter, 'countDelayed' | 'countDelay'>;
+  readonly lane: Pick<LaneWriter, 'countDelay'>;
   readonly nowMs: () => number;
   /** Whether the state of now still has a limit that can make the client wait. */
   readonly isLimited: (clientId: string) => boolean;
@@ -44,9 +44,9 @@ export class DelayedConnections {
    * Waits until the connection may go; says why it is not let wait.
    * @throws Refusal `client_gone`, `rate_limited` at the end of the balancer, or why it is not allowed any longer
    */
-  async wait(ground: Ground, clientSlot: number, reserve: Reserve, waiting: Waiting): Promise<Exclude<Waited, 'gone'>> {
+  async wait(ground: Ground, reserve: Reserve, waiting: Waiting): Promise<Exclude<Waited, 'gone'>> {
     const { lane, nowMs } = this.#parts;
-    const { gone, stillTrusted, onWaited } = waiting;
+    const { gone, stillTrusted, onWaits, onWaited } = waiting;
     const sinceMs = nowMs();
     const leaving = new AbortController();
     const waiter: Waiter = {
@@ -66,13 +66,12 @@ export class DelayedConnections {
     const isDelayed = this.#lines.waiting(ground.clientId) > before;
     if (isDelayed) {
       this.#waiters.add(waiter);
-      lane.countDelayed(clientSlot, 1);
+      onWaits(waiter.leave);
     }
     const waited = await answer;
     gone.removeEventListener('abort', onGone);
     if (isDelayed) {
       this.#waiters.delete(waiter);
-      lane.countDelayed(clientSlot, -1);
       onWaited(nowMs() - sinceMs);
       if (waited === 'admitted') lane.countDelay((nowMs() - sinceMs) / 1000);
     }

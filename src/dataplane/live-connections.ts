@@ -4,13 +4,13 @@ import {
   type CloseMode,
   type Closing,
   type ConnectionFacts,
-  type ConnectionPage,
   type ConnectionQuery,
   type ConnectionSelector,
   type Selectable,
   selects,
 } from '../shared/messages.ts';
 import type { CertificateChain } from './certificate-chain.ts';
+import { type ConnectionsInOrder, pageOf } from './connection-page.ts';
 import { type Ground, withdrawn } from './standing.ts';
 import type { View } from './view.ts';
 
@@ -60,16 +60,8 @@ export class LiveConnections {
     this.#pardon(connection);
   }
 
-  list({ selector, after, upTo, limit }: ConnectionQuery): Omit<ConnectionPage, 'lastNumber'> {
-    const connections: ConnectionFacts[] = [];
-    for (const connection of this.#connections.values()) {
-      if (connection.number <= after) continue;
-      if (connection.number > upTo) break;
-      if (!selects(selector, connection)) continue;
-      if (connections.length === limit) return { connections, more: true };
-      connections.push(connection.facts());
-    }
-    return { connections, more: false };
+  list(query: ConnectionQuery): ConnectionsInOrder {
+    return pageOf(this.#connections.values(), query);
   }
 
   /** The connections that came in by the listener. */

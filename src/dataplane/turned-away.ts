@@ -23,7 +23,17 @@ export interface TurnedAwayContext {
   readonly wallMs: () => number;
 }
 
-const UNKNOWN = { via: '', clientId: '', fingerprint: '', twins: [], identity: '', group: '', server: '', openedAtMs: undefined };
+const UNKNOWN = {
+  via: '',
+  clientId: '',
+  fingerprint: '',
+  twins: [],
+  identity: '',
+  group: '',
+  server: '',
+  openedAtMs: undefined,
+  waiting: undefined,
+};
 
 /** Tells of it. */
 export function tellTurnedAway({ reason, listener, remote, detail }: TurnedAway, context: TurnedAwayContext): void {

@@ -111,7 +111,7 @@ export class WaitingRoom {
     });
   }
 
-  #wait(row: number, ground: Ground, groupSlot: number, { gone, stillTrusted, onWaited }: Waiting): Promise<Reservation> {
+  #wait(row: number, ground: Ground, groupSlot: number, { gone, stillTrusted, onWaits, onWaited }: Waiting): Promise<Reservation> {
     const { lane, nowMs } = this.#options;
     const { promise, resolve, reject } = Promise.withResolvers<Reservation>();
     const onGone = () => waiter.settle(new Refusal('client_gone', 'the client left while it waited for a place'));
@@ -145,6 +145,8 @@ export class WaitingRoom {
     if (gone.aborted) onGone();
     // A place may have come free before it stood in the queue; if others are before it, they were called.
     else if (lane.queue.first(groupSlot)?.isMine === true) this.#serve(groupSlot);
+    // Who got a place at once has not waited.
+    if (this.#waiters.get(row) === waiter) onWaits(waiter.settle);
     return promise;
   }
 

@@ -6,6 +6,8 @@ export interface Waiting {
   readonly gone: AbortSignal;
   /** @throws Refusal when the certificate is not trusted any more */
   readonly stillTrusted: () => Promise<void>;
+  /** It waits from now on; whoever is told may end that. */
+  readonly onWaits: (refuse: (refusal: Refusal) => void) => void;
   /** For how many milliseconds it waited, in vain or not. */
   readonly onWaited: (ms: number) => void;
 }

@@ -14,6 +14,7 @@ import { countNewlyBounded } from './address-guard.ts';
 import { Admission } from './admission.ts';
 import { CertificateTrust } from './certificate-trust.ts';
 import { type ConnectionContext, handleConnection } from './connection.ts';
+import { onePage } from './connection-page.ts';
 import { DelayedConnections } from './delayed-connections.ts';
 import { Doors } from './doors.ts';
 import { EventFeed } from './event-feed.ts';
@@ -31,6 +32,7 @@ import { Tarpit } from './tarpit.ts';
 import { HandshakeBudget, offeredAlpn, TlsFront } from './tls.ts';
 import { tellTurnedAway } from './turned-away.ts';
 import { mergeSlots, View } from './view.ts';
+import { WaitingConnections } from './waiting-connections.ts';
 import { WaitingRoom } from './waiting-room.ts';
 
 /** How long whoever asks for a reload waits for the count of those who wait for their turn or for a server. */
@@ -54,6 +56,7 @@ class Worker {
   readonly #addresses: AddressTable;
   readonly #delayed: DelayedConnections;
   readonly #waitingRoom: WaitingRoom;
+  readonly #waiting: WaitingConnections;
   #view: View;
   /** Who waited and was refused because what let him in is withdrawn: not told yet. */
   #endedWaiting = 0;
@@ -76,6 +79,7 @@ class Worker {
     });
     this.#waitingRoom = new WaitingRoom({ lane: this.#lane, view: () => this.#view, nowMs: monotonicMs });
     this.#events = new EventFeed(birth.watched, (events) => this.#send({ kind: 'events', ...events }));
+    this.#waiting = new WaitingConnections({ lane: this.#lane, events: this.#events, wallMs: Date.now });
     this.#trust = new CertificateTrust((listener) => this.#doors.material(listener), this.#live);
     const budget = new HandshakeBudget(birth.maxPendingHandshakes);
     const log = createWorkerLog(birth.logLevel, (lines) => this.#send({ kind: 'log', lines }));
@@ -90,6 +94,7 @@ class Worker {
         log,
       }),
       waitingRoom: this.#waitingRoom,
+      waiting: this.#waiting,
       pacer: new Pacer(new ByteLines(birth.memory.byteLines), this.#lane, monotonicMs),
       turns: new ReadTurns(),
       openings: this.#openings,
@@ -200,7 +205,7 @@ class Worker {
         this.#send({ kind: 'done', requestId: message.requestId, count: message.hosts.size });
         break;
       case 'close':
-        this.#send({ kind: 'done', requestId: message.requestId, count: this.#live.close(message.selector, message.reason) });
+        this.#close(message);
         break;
       case 'enforce':
         this.#send({ kind: 'ended', requestId: message.requestId, served: this.#live.enforce(message), waiting: this.#endedWaiting });
@@ -257,8 +262,13 @@ class Worker {
     return { served: await closing, waiting };
   }
 
+  #close({ requestId, selector, reason }: Extract<ToWorker, { kind: 'close' }>): void {
+    const served = this.#live.close(selector, reason);
+    this.#send({ kind: 'ended', requestId, served, waiting: this.#waiting.refuse(selector) });
+  }
+
   #list(requestId: number, query: ConnectionQuery): void {
-    const page = { ...this.#live.list(query), lastNumber: this.#lane.lastNumber };
+    const page = { ...onePage(this.#live.list(query), this.#waiting.list(query), query), lastNumber: this.#lane.lastNumber };
     this.#send({ kind: 'listed', requestId, page, before: this.#events.takeAll() });
   }
 

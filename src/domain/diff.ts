@@ -24,7 +24,7 @@ export interface Difference {
   readonly after: string;
 }
 
-/** A live connection, as far as a change of state may touch it. */
+/** A live connection, or one that waits to be served, as far as a change of state may touch it. */
 export interface LiveConnection {
   readonly clientId: string;
   /** Of the client's certificate; empty without one. */
@@ -35,6 +35,8 @@ export interface LiveConnection {
   readonly server: string;
   /** The name of the listener that it came in by. */
   readonly listener: string;
+  /** undefined: it is served. What waits has no server yet. */
+  readonly waiting: object | undefined;
 }
 
 /** A client that can reach a group no longer. */
@@ -58,6 +60,8 @@ export interface BlastRadius {
   readonly connectionsDraining: number;
   /** Live connections that are not allowed any more. */
   readonly connectionsClosing: number;
+  /** Those of `connectionsClosing` that wait for their turn or for a server. */
+  readonly waitingRefused: number;
   /** Clients in the order of the state before. */
   readonly lostAccess: readonly LostAccess[];
   /** Those of `connectionsClosing` that close because of their certificates. */
@@ -95,16 +99,18 @@ export function blastRadius(before: Snapshot, after: Snapshot, live: Iterable<Li
   const revoked = new Map<string, RevokedConnections>();
   let connectionsDraining = 0;
   let connectionsClosing = 0;
+  let waitingRefused = 0;
   for (const connection of live) {
-    const { clientId, fingerprint, group, server, listener } = connection;
+    const { clientId, fingerprint, group, server, listener, waiting } = connection;
     const client = after.clients.get(clientId);
     const isAllowed = client?.allowedTargetGroups.includes(group) === true;
     const isRevoked = revocationOf(connection, after) !== undefined && revocationOf(connection, before) === undefined;
     if (isAllowed && !isRevoked) {
-      if (!stays(group, server) || listenersGone.has(listener)) connectionsDraining++;
+      if ((waiting === undefined && !stays(group, server)) || listenersGone.has(listener)) connectionsDraining++;
       continue;
     }
     connectionsClosing++;
+    if (waiting !== undefined) waitingRefused++;
     if (isRevoked) {
       const key = JSON.stringify([fingerprint, clientId]);
       revoked.set(key, { fingerprint, clientId, connections: (revoked.get(key)?.connections ?? 0) + 1 });
@@ -117,7 +123,7 @@ export function blastRadius(before: Snapshot, after: Snapshot, live: Iterable<Li
     ...lost,
     connections: closingByAccess.get(accessKey(lost.clientId, lost.targetGroup)) ?? 0,
   }));
-  return { connectionsDraining, connectionsClosing, lostAccess, revoked: [...revoked.values()] };
+  return { connectionsDraining, connectionsClosing, waitingRefused, lostAccess, revoked: [...revoked.values()] };
 }
 
 function accessLost(before: Snapshot, after: Snapshot): Pick<LostAccess, 'clientId' | 'targetGroup'>[] {

@@ -30,6 +30,7 @@ export const REFUSAL_REASONS = [
   'queue_full',
   'queue_timeout',
   'upstream_tls_failed',
+  'refused_by_admin',
 ] as const;
 
 /** Reasons for which a connection that was being served ended. */
@@ -104,6 +105,7 @@ export const REASON_MEANING: Readonly<Record<Reason, string>> = {
   queue_full: 'every server is at its maxConnections, and as many connections wait as the queue holds',
   queue_timeout: 'every server stayed at its maxConnections for as long as the queue lets a connection wait',
   upstream_tls_failed: 'the TLS handshake with every server that was tried failed; look at upstreamTls of the target group',
+  refused_by_admin: 'an administrator closed the connection while it waited for its turn or for a server',
   client_closed: 'the client ended the connection',
   upstream_closed: 'the upstream server ended the connection',
   client_reset: 'the client reset the connection, or its TLS stream broke',

@@ -51,7 +51,7 @@ export class ClientRows {
 }
 
 function sumOf(one: ClientRow, counters: ClientCounters): ClientRow {
-  const { active, accepted, bytesFromClient, bytesToClient, refused, paced, delayed, shadow } = counters;
+  const { active, accepted, bytesFromClient, bytesToClient, refused, paced, delayed, queued, shadow } = counters;
   return {
     ...one,
     active: one.active + active,
@@ -61,6 +61,7 @@ function sumOf(one: ClientRow, counters: ClientCounters): ClientRow {
     refused: together(one.refused, refused),
     paced: { upload: one.paced.upload + paced.upload, download: one.paced.download + paced.download },
     delayed: one.delayed + delayed,
+    queued: one.queued + queued,
     shadow: together(one.shadow, shadow),
   };
 }

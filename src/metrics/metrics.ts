@@ -206,6 +206,9 @@ export class Metrics {
     this.#gauge('client_connections_delayed', 'Connections of the client that wait now for their turn by its rate limit.', () =>
       each(({ delayed }) => delayed),
     );
+    this.#gauge('client_connections_queued', 'Connections of the client that wait now for a place on a server.', () =>
+      each(({ queued }) => queued),
+    );
     this.#counter('client_connections_total', 'Connections of the client that were served.', () => each(({ accepted }) => accepted));
     this.#counter('client_received_bytes_total', 'Bytes received from the client.', () => each(({ bytesFromClient }) => bytesFromClient));
     this.#counter('client_sent_bytes_total', 'Bytes sent to the client.', () => each(({ bytesToClient }) => bytesToClient));

@@ -96,6 +96,13 @@ export function connectionId(lane: number, number: number): string {
   return `${lane}-${number}`;
 }
 
+/** A connection waits before it is served: `delayed` by its client's rate limit, or `queued` for a place on a server. */
+export interface Wait {
+  readonly kind: 'delayed' | 'queued';
+  /** Milliseconds since 1970. */
+  readonly sinceMs: number;
+}
+
 /** One connection as others see it. What a refused connection did not come to is empty. */
 export interface ConnectionFacts extends Selectable {
   /** Rises within the worker, from 1. */
@@ -109,13 +116,15 @@ export interface ConnectionFacts extends Selectable {
   readonly identity: string;
   /** Milliseconds since 1970; undefined: it was never served. */
   readonly openedAtMs: number | undefined;
+  /** undefined: it does not wait, or no longer. */
+  readonly waiting: Wait | undefined;
   readonly bytesFromClient: number;
   readonly bytesToClient: number;
 }
 
 /** What became of a connection, for those who watch. */
 export type ConnectionEvent =
-  | { readonly kind: 'opened'; readonly atMs: number; readonly connection: ConnectionFacts }
+  | { readonly kind: 'opened' | 'waiting'; readonly atMs: number; readonly connection: ConnectionFacts }
   | {
       readonly kind: 'closed' | 'refused';
       readonly atMs: number;
@@ -124,7 +133,10 @@ export type ConnectionEvent =
       readonly detail: string;
     };
 
-/** A part of a worker's live connections, in the order of their numbers: those after `after`, up to `upTo`, at most `limit`. */
+/**
+ * A part of a worker's live connections, those that wait among them, in the order of their numbers: those after `after`, up to `upTo`, at
+ * most `limit`.
+ */
 export interface ConnectionQuery {
   readonly selector: ConnectionSelector;
   readonly after: number;
@@ -149,7 +161,7 @@ export interface ConnectionEvents {
 /** How live connections that are no longer allowed end: now, or at a deadline unless they are allowed again by then. */
 export type CloseMode = 'reset' | 'drain';
 
-/** How many connections a withdrawal has ended. */
+/** How many connections a withdrawal or an administrator has ended. */
 export interface Ended {
   /** That were served: closed, or with time until a deadline. */
   readonly served: number;

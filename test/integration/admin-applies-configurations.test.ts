@@ -36,6 +36,7 @@ const connection = (clientId: string, group: string, server: string): Connection
   group,
   server,
   openedAtMs: 0,
+  waiting: undefined,
   bytesFromClient: 0,
   bytesToClient: 0,
 });

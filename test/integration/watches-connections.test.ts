@@ -51,6 +51,7 @@ test('a connection is told with all its facts when it opens and when it closes',
     bytesFromClient: 0n,
     bytesToClient: 0n,
     via: '',
+    waiting: undefined,
   });
 
   client.socket.end();

@@ -204,7 +204,7 @@ export async function startAdmin(t: Pick<TestContext, 'after'>, options: AdminOp
     connections: {
       close: async (selector, reason) => {
         closed.push({ selector, reason });
-        return admin.onClose({ selector, reason });
+        return { served: await admin.onClose({ selector, reason }), waiting: 0 };
       },
       enforce: async (mode, deadlineMs, anew) => {
         enforced.push({ mode, deadlineMs, ...(anew && { anew }) });

@@ -133,9 +133,9 @@ export class LaneWriter {
     countLatency(this.#own, LANE.delay, seconds);
   }
 
-  /** So many more of the client's connections wait for their turn, or fewer. */
-  countDelayed(clientSlot: number, change: 1 | -1): void {
-    this.#add(LANE.clients + clientSlot * CLIENT.width + CLIENT.delayed, change);
+  /** So many more of the client's connections wait, for their turn or for a server, or fewer. */
+  countWaiting(kind: 'delayed' | 'queued', clientSlot: number, change: 1 | -1): void {
+    this.#add(LANE.clients + clientSlot * CLIENT.width + CLIENT[kind], change);
   }
 
   countEnded(): void {

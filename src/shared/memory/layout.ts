@@ -65,9 +65,11 @@ export const CLIENT = {
   held: 6,
   /** Connections that wait now for their turn by the rate limit. */
   delayed: 8,
-  refused: 9,
-  shadow: 9 + REFUSAL_REASONS.length,
-  width: 9 + REFUSAL_REASONS.length + SHADOW_OUTCOMES.length,
+  /** Connections that wait now for a place on a server. */
+  queued: 9,
+  refused: 10,
+  shadow: 10 + REFUSAL_REASONS.length,
+  width: 10 + REFUSAL_REASONS.length + SHADOW_OUTCOMES.length,
 } as const;
 /** What a lane has once, before its rows. */
 const HEAD_WORDS = 5 + REASONS.length + 4 * LATENCY_WORDS;

@@ -41,6 +41,8 @@ export interface ClientTotals {
   readonly paced: Readonly<Record<Direction, number>>;
   /** Connections that wait now for their turn by its rate limit. */
   readonly delayed: number;
+  /** Connections that wait now for a place on a server. */
+  readonly queued: number;
   /** What its limits would have done while they were in shadow. */
   readonly shadow: ReadonlyMap<ShadowOutcome, number>;
 }
@@ -183,6 +185,7 @@ export class SharedLedger {
       refused,
       paced: { upload: this.#sum(row + CLIENT.paced), download: this.#sum(row + CLIENT.paced + 1) },
       delayed: this.#sum(row + CLIENT.delayed),
+      queued: this.#sum(row + CLIENT.queued),
       shadow,
     };
   }
@@ -195,7 +198,7 @@ export class SharedLedger {
     this.#releaseGauges(lane, LANE.clients + CLIENT.active, CLIENT.width, MAX_CLIENTS, TOTAL.clientActive);
     for (const gauge of [LANE.active, LANE.held]) this.#lanes[lane]?.fill(0, gauge, gauge + 1);
     this.#releaseBytes(lane);
-    this.#releaseDelayed(lane);
+    this.#releaseWaiting(lane);
     this.queue.releaseLane(lane);
     this.listeners.releaseLane(lane);
   }
@@ -216,13 +219,15 @@ export class SharedLedger {
     }
   }
 
-  #releaseDelayed(lane: number): void {
+  #releaseWaiting(lane: number): void {
     const words = this.#lanes[lane];
     if (words === undefined) return;
     for (let slot = 0; slot < MAX_CLIENTS; slot++) {
-      const word = LANE.clients + slot * CLIENT.width + CLIENT.delayed;
-      // Reading costs no memory; writing would have every page of the rows committed.
-      if (words[word] !== 0) words[word] = 0;
+      for (const gauge of [CLIENT.delayed, CLIENT.queued]) {
+        const word = LANE.clients + slot * CLIENT.width + gauge;
+        // Reading costs no memory; writing would have every page of the rows committed.
+        if (words[word] !== 0) words[word] = 0;
+      }
     }
   }
 
@@ -236,10 +241,10 @@ export class SharedLedger {
     this.#announce(serverSlot);
   }
 
-  /** Counts nothing of the row's client any more, but its connections, the bytes of theirs that wait, and what they have used of its bandwidth. */
+  /** Counts nothing of the row's client any more, but its connections, those that wait, the bytes of theirs that wait, and what they have used of its bandwidth. */
   renewClient(clientSlot: number): void {
     const row = LANE.clients + clientSlot * CLIENT.width;
-    this.#beginAtZero(row, CLIENT.width, [CLIENT.active, CLIENT.held, CLIENT.held + 1, CLIENT.delayed]);
+    this.#beginAtZero(row, CLIENT.width, [CLIENT.active, CLIENT.held, CLIENT.held + 1, CLIENT.delayed, CLIENT.queued]);
   }
 
   /** Makes the row of an idle client ready for another one. */

@@ -43,6 +43,7 @@ test('the blast radius says whom it touches, or nobody', () => {
     blastRadiusText({
       connectionsDraining: 1n,
       connectionsClosing: 2n,
+      waitingRefused: 1n,
       lostAccess: [
         { clientId: 'a', targetGroup: 'web', connections: 2n },
         { clientId: 'b', targetGroup: '', connections: 0n },
@@ -50,7 +51,7 @@ test('the blast radius says whom it touches, or nobody', () => {
       revoked: [{ fingerprint: 'ab'.repeat(32), clientId: 'c', connections: 1n }],
     }),
     [
-      'Blast radius: 2 connections would close, 1 connection to removed servers or listeners goes on until it ends',
+      'Blast radius: 2 connections would close (1 waiting), 1 connection to removed servers or listeners goes on until it ends',
       '  a loses web (2 live connections)',
       '  b is removed (0 live connections)',
       '  c loses its certificate abababababababab..., which is revoked (1 live connection)',

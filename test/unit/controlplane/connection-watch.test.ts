@@ -17,6 +17,7 @@ const connection = (number: number): ConnectionFacts => ({
   group: 'web',
   server: '127.0.0.1:2',
   openedAtMs: 1,
+  waiting: undefined,
   bytesFromClient: 0,
   bytesToClient: 0,
 });

@@ -141,7 +141,7 @@ test('a client that is added again has its old connections and the bytes that th
   change({ kind: 'removeClient', clientId: 'x' });
   change({ kind: 'addClient', client: sampleClient('y', ['web'], { limits }) });
   change({ kind: 'addClient', client });
-  const nothing = { accepted: 0, bytesFromClient: 0, bytesToClient: 0, refused: new Map(), delayed: 0, shadow: new Map() };
+  const nothing = { accepted: 0, bytesFromClient: 0, bytesToClient: 0, refused: new Map(), delayed: 0, queued: 0, shadow: new Map() };
   assert.deepEqual(stats.client('x'), { active: 2, ...nothing, paced: { upload: 0, download: 0 } });
   assert.equal(stats.headroom(client).connections, 0);
   assert.equal(stats.headroom(client).upload, 0);

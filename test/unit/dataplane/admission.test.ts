@@ -21,7 +21,12 @@ const DAILY = { windowMs: 86_400_000, action: 'reset' } as const;
 
 /** What a connection of the client comes with, that stays. */
 const GROUND = { identity: undefined, source: undefined, clientId: 'a', group: 'web' };
-const WAITING = { gone: new AbortController().signal, stillTrusted: async () => undefined, onWaited: () => undefined };
+const WAITING = {
+  gone: new AbortController().signal,
+  stillTrusted: async () => undefined,
+  onWaits: () => undefined,
+  onWaited: () => undefined,
+};
 
 function delayedOf(lane: LaneWriter): DelayedConnections {
   return new DelayedConnections({ lane, nowMs: monotonicMs, isLimited: () => true, objectionTo: () => undefined });

@@ -20,6 +20,7 @@ const event = (number: number): ConnectionEvent => ({
     group: '',
     server: '',
     openedAtMs: number,
+    waiting: undefined,
     bytesFromClient: 0,
     bytesToClient: 0,
   },

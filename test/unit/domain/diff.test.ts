@@ -208,6 +208,7 @@ describe('the blast radius of a change', () => {
     group,
     server,
     listener: 'main',
+    waiting: undefined,
   });
 
   test('counts who drains, who closes and who loses what', () => {
@@ -227,6 +228,7 @@ describe('the blast radius of a change', () => {
     assert.deepEqual(blastRadius(BEFORE, after, live), {
       connectionsDraining: 1,
       connectionsClosing: 4,
+      waitingRefused: 0,
       lostAccess: [
         { clientId: 'alice', targetGroup: 'db', connections: 2 },
         { clientId: 'bob', targetGroup: undefined, connections: 1 },
@@ -235,8 +237,32 @@ describe('the blast radius of a change', () => {
     });
   });
 
+  test('counts who waits among those who close, and not as draining: it has no server that could go', () => {
+    const after = stateOf({
+      targetGroups: [targetGroup('web', { servers: [upstream('10.0.0.1:80')] }), targetGroup('db', { servers: [] })],
+      clients: [client('alice', ['web'])],
+    });
+    const waiting = (clientId: string, group: string) => ({ ...connection(clientId, group, ''), waiting: {} });
+    const live = [waiting('alice', 'web'), waiting('alice', 'db'), waiting('bob', 'db'), connection('bob', 'db', '10.0.0.5:5432')];
+    assert.partialDeepStrictEqual(blastRadius(BEFORE, after, live), {
+      connectionsDraining: 0,
+      connectionsClosing: 3,
+      waitingRefused: 2,
+      lostAccess: [
+        { clientId: 'alice', targetGroup: 'db', connections: 1 },
+        { clientId: 'bob', targetGroup: undefined, connections: 2 },
+      ],
+    });
+  });
+
   test('is nothing when nothing changes', () => {
     const live = [connection('alice', 'web', '10.0.0.1:80'), connection('bob', 'db', '10.0.0.5:5432')];
-    assert.deepEqual(blastRadius(BEFORE, BEFORE, live), { connectionsDraining: 0, connectionsClosing: 0, lostAccess: [], revoked: [] });
+    assert.deepEqual(blastRadius(BEFORE, BEFORE, live), {
+      connectionsDraining: 0,
+      connectionsClosing: 0,
+      waitingRefused: 0,
+      lostAccess: [],
+      revoked: [],
+    });
   });
 });

@@ -90,7 +90,8 @@ describe('the metrics', () => {
       lane.countHandshake(0.02);
       lane.queue.join(slots.groupSlot('web') ?? assert.fail(), client, 9);
       lane.countQueued(3);
-      lane.countDelayed(client, 1);
+      lane.countWaiting('delayed', client, 1);
+      lane.countWaiting('queued', client, 1);
       lane.countDelay(2);
       lane.setHeld(3);
     }
@@ -172,6 +173,7 @@ describe('clients in the metrics', () => {
     refused: new Map([['rate_limited' as const, 1]]),
     paced: { upload: 1, download: 2 },
     delayed: 1,
+    queued: 2,
     shadow: new Map([['paced' as const, 1]]),
     headroom: { rate: 4, connections: 3, upload: 2, download: 1 },
   });
@@ -190,7 +192,7 @@ describe('clients in the metrics', () => {
     assert.deepEqual(rows.at(-1)?.refused, new Map([['rate_limited', 3]]));
     assert.deepEqual(rows.at(-1)?.shadow, new Map([['paced', 3]]));
     assert.deepEqual(rows.at(-1)?.paced, { upload: 3, download: 6 });
-    assert.equal(rows.at(-1)?.delayed, 3);
+    assert.deepEqual([rows.at(-1)?.delayed, rows.at(-1)?.queued], [3, 6]);
   });
 
   test('keep their place, and one that is called like the rest is of the rest', async () => {

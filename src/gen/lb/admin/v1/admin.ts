@@ -1141,6 +1141,8 @@ export interface ClientCounters {
   shadowRefused: ReasonCount[];
   /** Connections that wait now for their turn by its rate limit (LIMIT_ACTION_DELAY); they are among active. */
   delayed: bigint;
+  /** Connections that wait now for a place on a server, in the queues of target groups; they are among active. */
+  queued: bigint;
 }
 
 export interface ReasonCount {
@@ -1767,11 +1769,13 @@ export function difference_KindToNumber(object: Difference_Kind): number {
 export interface BlastRadius {
   /** Live connections to servers or on listeners that would go: they go on until they end. */
   connectionsDraining: bigint;
-  /** Live connections that would not be allowed any more: they are closed. */
+  /** Live connections that would not be allowed any more: they are closed; and waiting_refused. */
   connectionsClosing: bigint;
   lostAccess: LostAccess[];
   /** Those of connections_closing whose certificates would be revoked. */
   revoked: RevokedConnections[];
+  /** Those of connections_closing that wait for their turn or for a server: refused at once, whatever the mode. */
+  waitingRefused: bigint;
 }
 
 export interface RevokedConnections {
@@ -1886,6 +1890,78 @@ export interface Connection {
   bytesToClient: bigint;
   /** host:port of the proxy that spoke for the client (PROXY protocol); empty: it came by itself. */
   via: string;
+  /** It is not served yet: no server, no opened_at. Left out: it is served, or it has ended. */
+  waiting: Wait | undefined;
+}
+
+/** What a connection waits for before it is served. */
+export interface Wait {
+  kind: Wait_Kind;
+  since: Date | undefined;
+}
+
+export const Wait_Kind = {
+  UNSPECIFIED: "KIND_UNSPECIFIED",
+  /** DELAYED - Its turn by the rate limit of its client (LIMIT_ACTION_DELAY). */
+  DELAYED: "KIND_DELAYED",
+  /** QUEUED - A place on a server, in the queue of its target group. */
+  QUEUED: "KIND_QUEUED",
+  UNRECOGNIZED: "UNRECOGNIZED",
+} as const;
+
+export type Wait_Kind = typeof Wait_Kind[keyof typeof Wait_Kind];
+
+export namespace Wait_Kind {
+  export type UNSPECIFIED = typeof Wait_Kind.UNSPECIFIED;
+  export type DELAYED = typeof Wait_Kind.DELAYED;
+  export type QUEUED = typeof Wait_Kind.QUEUED;
+  export type UNRECOGNIZED = typeof Wait_Kind.UNRECOGNIZED;
+}
+
+export function wait_KindFromJSON(object: any): Wait_Kind {
+  switch (object) {
+    case 0:
+    case "KIND_UNSPECIFIED":
+      return Wait_Kind.UNSPECIFIED;
+    case 1:
+    case "KIND_DELAYED":
+      return Wait_Kind.DELAYED;
+    case 2:
+    case "KIND_QUEUED":
+      return Wait_Kind.QUEUED;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return Wait_Kind.UNRECOGNIZED;
+  }
+}
+
+export function wait_KindToJSON(object: Wait_Kind): string {
+  switch (object) {
+    case Wait_Kind.UNSPECIFIED:
+      return "KIND_UNSPECIFIED";
+    case Wait_Kind.DELAYED:
+      return "KIND_DELAYED";
+    case Wait_Kind.QUEUED:
+      return "KIND_QUEUED";
+    case Wait_Kind.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
+export function wait_KindToNumber(object: Wait_Kind): number {
+  switch (object) {
+    case Wait_Kind.UNSPECIFIED:
+      return 0;
+    case Wait_Kind.DELAYED:
+      return 1;
+    case Wait_Kind.QUEUED:
+      return 2;
+    case Wait_Kind.UNRECOGNIZED:
+    default:
+      return -1;
+  }
 }
 
 export interface ListConnectionsRequest {
@@ -1909,6 +1985,8 @@ export interface CloseConnectionsRequest {
 
 export interface CloseConnectionsResponse {
   connectionsClosed: bigint;
+  /** Those of connections_closed that waited for their turn or for a server. */
+  waitingRefused: bigint;
 }
 
 export interface WatchConnectionsRequest {
@@ -1934,6 +2012,8 @@ export const WatchConnectionsResponse_Kind = {
   OPENED: "KIND_OPENED",
   CLOSED: "KIND_CLOSED",
   REFUSED: "KIND_REFUSED",
+  /** WAITING - Waits before it is served, since before the stream began or from now on (connection.waiting). What comes of it has the same id. */
+  WAITING: "KIND_WAITING",
   UNRECOGNIZED: "UNRECOGNIZED",
 } as const;
 
@@ -1947,6 +2027,7 @@ export namespace WatchConnectionsResponse_Kind {
   export type OPENED = typeof WatchConnectionsResponse_Kind.OPENED;
   export type CLOSED = typeof WatchConnectionsResponse_Kind.CLOSED;
   export type REFUSED = typeof WatchConnectionsResponse_Kind.REFUSED;
+  export type WAITING = typeof WatchConnectionsResponse_Kind.WAITING;
   export type UNRECOGNIZED = typeof WatchConnectionsResponse_Kind.UNRECOGNIZED;
 }
 
@@ -1970,6 +2051,9 @@ export function watchConnectionsResponse_KindFromJSON(object: any): WatchConnect
     case 5:
     case "KIND_REFUSED":
       return WatchConnectionsResponse_Kind.REFUSED;
+    case 6:
+    case "KIND_WAITING":
+      return WatchConnectionsResponse_Kind.WAITING;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -1991,6 +2075,8 @@ export function watchConnectionsResponse_KindToJSON(object: WatchConnectionsResp
       return "KIND_CLOSED";
     case WatchConnectionsResponse_Kind.REFUSED:
       return "KIND_REFUSED";
+    case WatchConnectionsResponse_Kind.WAITING:
+      return "KIND_WAITING";
     case WatchConnectionsResponse_Kind.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
@@ -2011,6 +2097,8 @@ export function watchConnectionsResponse_KindToNumber(object: WatchConnectionsRe
       return 4;
     case WatchConnectionsResponse_Kind.REFUSED:
       return 5;
+    case WatchConnectionsResponse_Kind.WAITING:
+      return 6;
     case WatchConnectionsResponse_Kind.UNRECOGNIZED:
     default:
       return -1;
@@ -5529,6 +5617,7 @@ function createBaseClientCounters(): ClientCounters {
     pacedBytesToClient: 0n,
     shadowRefused: [],
     delayed: 0n,
+    queued: 0n,
   };
 }
 
@@ -5605,6 +5694,12 @@ export const ClientCounters: MessageFns<ClientCounters> = {
         throw new globalThis.Error("value provided for field message.delayed of type uint64 too large");
       }
       writer.uint32(112).uint64(message.delayed);
+    }
+    if (message.queued !== 0n) {
+      if (BigInt.asUintN(64, message.queued) !== message.queued) {
+        throw new globalThis.Error("value provided for field message.queued of type uint64 too large");
+      }
+      writer.uint32(120).uint64(message.queued);
     }
     return writer;
   },
@@ -5734,6 +5829,14 @@ export const ClientCounters: MessageFns<ClientCounters> = {
             message.delayed = reader.uint64() as bigint;
             continue;
           }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.queued = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5802,6 +5905,7 @@ export const ClientCounters: MessageFns<ClientCounters> = {
         ? object.shadow_refused.map((e: any) => ReasonCount.fromJSON(e))
         : [],
       delayed: isSet(object.delayed) ? BigInt(object.delayed) : 0n,
+      queued: isSet(object.queued) ? BigInt(object.queued) : 0n,
     };
   },
 
@@ -5849,6 +5953,9 @@ export const ClientCounters: MessageFns<ClientCounters> = {
     if (message.delayed !== 0n) {
       obj.delayed = message.delayed.toString();
     }
+    if (message.queued !== 0n) {
+      obj.queued = message.queued.toString();
+    }
     return obj;
   },
 
@@ -5883,6 +5990,7 @@ export const ClientCounters: MessageFns<ClientCounters> = {
       : 0n;
     message.shadowRefused = object.shadowRefused?.map((e) => ReasonCount.fromPartial(e)) || [];
     message.delayed = (object.delayed !== undefined && object.delayed !== null) ? BigInt(object.delayed) : 0n;
+    message.queued = (object.queued !== undefined && object.queued !== null) ? BigInt(object.queued) : 0n;
     return message;
   },
 };
@@ -12132,7 +12240,7 @@ export const Difference: MessageFns<Difference> = {
 };
 
 function createBaseBlastRadius(): BlastRadius {
-  return { connectionsDraining: 0n, connectionsClosing: 0n, lostAccess: [], revoked: [] };
+  return { connectionsDraining: 0n, connectionsClosing: 0n, lostAccess: [], revoked: [], waitingRefused: 0n };
 }
 
 export const BlastRadius: MessageFns<BlastRadius> = {
@@ -12154,6 +12262,12 @@ export const BlastRadius: MessageFns<BlastRadius> = {
     }
     for (const v of message.revoked) {
       RevokedConnections.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.waitingRefused !== 0n) {
+      if (BigInt.asUintN(64, message.waitingRefused) !== message.waitingRefused) {
+        throw new globalThis.Error("value provided for field message.waitingRefused of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.waitingRefused);
     }
     return writer;
   },
@@ -12203,6 +12317,14 @@ export const BlastRadius: MessageFns<BlastRadius> = {
             message.revoked.push(RevokedConnections.decode(reader, reader.uint32()));
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.waitingRefused = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -12235,6 +12357,11 @@ export const BlastRadius: MessageFns<BlastRadius> = {
       revoked: globalThis.Array.isArray(object?.revoked)
         ? object.revoked.map((e: any) => RevokedConnections.fromJSON(e))
         : [],
+      waitingRefused: isSet(object.waitingRefused)
+        ? BigInt(object.waitingRefused)
+        : isSet(object.waiting_refused)
+        ? BigInt(object.waiting_refused)
+        : 0n,
     };
   },
 
@@ -12252,6 +12379,9 @@ export const BlastRadius: MessageFns<BlastRadius> = {
     if (message.revoked?.length) {
       obj.revoked = message.revoked.map((e) => RevokedConnections.toJSON(e));
     }
+    if (message.waitingRefused !== 0n) {
+      obj.waitingRefused = message.waitingRefused.toString();
+    }
     return obj;
   },
 
@@ -12268,6 +12398,9 @@ export const BlastRadius: MessageFns<BlastRadius> = {
       : 0n;
     message.lostAccess = object.lostAccess?.map((e) => LostAccess.fromPartial(e)) || [];
     message.revoked = object.revoked?.map((e) => RevokedConnections.fromPartial(e)) || [];
+    message.waitingRefused = (object.waitingRefused !== undefined && object.waitingRefused !== null)
+      ? BigInt(object.waitingRefused)
+      : 0n;
     return message;
   },
 };
@@ -13862,6 +13995,7 @@ function createBaseConnection(): Connection {
     bytesFromClient: 0n,
     bytesToClient: 0n,
     via: "",
+    waiting: undefined,
   };
 }
 
@@ -13905,6 +14039,9 @@ export const Connection: MessageFns<Connection> = {
     }
     if (message.via !== "") {
       writer.uint32(90).string(message.via);
+    }
+    if (message.waiting !== undefined) {
+      Wait.encode(message.waiting, writer.uint32(98).fork()).join();
     }
     return writer;
   },
@@ -14010,6 +14147,14 @@ export const Connection: MessageFns<Connection> = {
             message.via = reader.string();
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.waiting = Wait.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -14055,6 +14200,7 @@ export const Connection: MessageFns<Connection> = {
         ? BigInt(object.bytes_to_client)
         : 0n,
       via: isSet(object.via) ? globalThis.String(object.via) : "",
+      waiting: isSet(object.waiting) ? Wait.fromJSON(object.waiting) : undefined,
     };
   },
 
@@ -14093,6 +14239,9 @@ export const Connection: MessageFns<Connection> = {
     if (message.via !== "") {
       obj.via = message.via;
     }
+    if (message.waiting !== undefined) {
+      obj.waiting = Wait.toJSON(message.waiting);
+    }
     return obj;
   },
 
@@ -14116,6 +14265,94 @@ export const Connection: MessageFns<Connection> = {
       ? BigInt(object.bytesToClient)
       : 0n;
     message.via = object.via ?? "";
+    message.waiting = (object.waiting !== undefined && object.waiting !== null)
+      ? Wait.fromPartial(object.waiting)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseWait(): Wait {
+  return { kind: Wait_Kind.UNSPECIFIED, since: undefined };
+}
+
+export const Wait: MessageFns<Wait> = {
+  encode(message: Wait, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== Wait_Kind.UNSPECIFIED) {
+      writer.uint32(8).int32(wait_KindToNumber(message.kind));
+    }
+    if (message.since !== undefined) {
+      Timestamp.encode(toTimestamp(message.since), writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Wait {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWait();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.kind = wait_KindFromJSON(reader.int32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.since = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Wait {
+    return {
+      kind: isSet(object.kind) ? wait_KindFromJSON(object.kind) : Wait_Kind.UNSPECIFIED,
+      since: isSet(object.since) ? fromJsonTimestamp(object.since) : undefined,
+    };
+  },
+
+  toJSON(message: Wait): unknown {
+    const obj: any = {};
+    if (message.kind !== Wait_Kind.UNSPECIFIED) {
+      obj.kind = wait_KindToJSON(message.kind);
+    }
+    if (message.since !== undefined) {
+      obj.since = message.since.toISOString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Wait>): Wait {
+    return Wait.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Wait>): Wait {
+    const message = createBaseWait();
+    message.kind = object.kind ?? Wait_Kind.UNSPECIFIED;
+    message.since = object.since ?? undefined;
     return message;
   },
 };
@@ -14392,7 +14629,7 @@ export const CloseConnectionsRequest: MessageFns<CloseConnectionsRequest> = {
 };
 
 function createBaseCloseConnectionsResponse(): CloseConnectionsResponse {
-  return { connectionsClosed: 0n };
+  return { connectionsClosed: 0n, waitingRefused: 0n };
 }
 
 export const CloseConnectionsResponse: MessageFns<CloseConnectionsResponse> = {
@@ -14402,6 +14639,12 @@ export const CloseConnectionsResponse: MessageFns<CloseConnectionsResponse> = {
         throw new globalThis.Error("value provided for field message.connectionsClosed of type uint64 too large");
       }
       writer.uint32(8).uint64(message.connectionsClosed);
+    }
+    if (message.waitingRefused !== 0n) {
+      if (BigInt.asUintN(64, message.waitingRefused) !== message.waitingRefused) {
+        throw new globalThis.Error("value provided for field message.waitingRefused of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.waitingRefused);
     }
     return writer;
   },
@@ -14427,6 +14670,14 @@ export const CloseConnectionsResponse: MessageFns<CloseConnectionsResponse> = {
             message.connectionsClosed = reader.uint64() as bigint;
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.waitingRefused = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -14446,6 +14697,11 @@ export const CloseConnectionsResponse: MessageFns<CloseConnectionsResponse> = {
         : isSet(object.connections_closed)
         ? BigInt(object.connections_closed)
         : 0n,
+      waitingRefused: isSet(object.waitingRefused)
+        ? BigInt(object.waitingRefused)
+        : isSet(object.waiting_refused)
+        ? BigInt(object.waiting_refused)
+        : 0n,
     };
   },
 
@@ -14453,6 +14709,9 @@ export const CloseConnectionsResponse: MessageFns<CloseConnectionsResponse> = {
     const obj: any = {};
     if (message.connectionsClosed !== 0n) {
       obj.connectionsClosed = message.connectionsClosed.toString();
+    }
+    if (message.waitingRefused !== 0n) {
+      obj.waitingRefused = message.waitingRefused.toString();
     }
     return obj;
   },
@@ -14464,6 +14723,9 @@ export const CloseConnectionsResponse: MessageFns<CloseConnectionsResponse> = {
     const message = createBaseCloseConnectionsResponse();
     message.connectionsClosed = (object.connectionsClosed !== undefined && object.connectionsClosed !== null)
       ? BigInt(object.connectionsClosed)
+      : 0n;
+    message.waitingRefused = (object.waitingRefused !== undefined && object.waitingRefused !== null)
+      ? BigInt(object.waitingRefused)
       : 0n;
     return message;
   },
@@ -17332,7 +17594,7 @@ export const AdminServiceService = {
       Buffer.from(GetFailedConnectionsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetFailedConnectionsResponse => GetFailedConnectionsResponse.decode(value),
   },
-  /** The connections being served now, oldest first. Role: viewer. */
+  /** The connections being served now, and those that wait for their turn or for a server, oldest first. Role: viewer. */
   listConnections: {
     path: "/lb.admin.v1.AdminService/ListConnections" as const,
     requestStream: false as const,
@@ -17344,7 +17606,7 @@ export const AdminServiceService = {
       Buffer.from(ListConnectionsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListConnectionsResponse => ListConnectionsResponse.decode(value),
   },
-  /** Resets the connections that the filter fits. Role: operator. */
+  /** Resets the connections that the filter fits, and refuses those that wait. Role: operator. */
   closeConnections: {
     path: "/lb.admin.v1.AdminService/CloseConnections" as const,
     requestStream: false as const,
@@ -17376,7 +17638,7 @@ export const AdminServiceService = {
     responseSerialize: (value: WatchHealthResponse): Buffer => Buffer.from(WatchHealthResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): WatchHealthResponse => WatchHealthResponse.decode(value),
   },
-  /** The connections being served as they are, then each that is opened, closed or refused. Role: viewer. */
+  /** The connections being served or waiting as they are, then each that waits, is opened, closed or refused. Role: viewer. */
   watchConnections: {
     path: "/lb.admin.v1.AdminService/WatchConnections" as const,
     requestStream: false as const,
@@ -17542,15 +17804,15 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
   getDroppedRequests: handleUnaryCall<GetDroppedRequestsRequest, GetDroppedRequestsResponse>;
   /** Failed attempts to connect to upstream servers since the start. Role: viewer. */
   getFailedConnections: handleUnaryCall<GetFailedConnectionsRequest, GetFailedConnectionsResponse>;
-  /** The connections being served now, oldest first. Role: viewer. */
+  /** The connections being served now, and those that wait for their turn or for a server, oldest first. Role: viewer. */
   listConnections: handleUnaryCall<ListConnectionsRequest, ListConnectionsResponse>;
-  /** Resets the connections that the filter fits. Role: operator. */
+  /** Resets the connections that the filter fits, and refuses those that wait. Role: operator. */
   closeConnections: handleUnaryCall<CloseConnectionsRequest, CloseConnectionsResponse>;
   /** A snapshot of the counters at once, then one per interval. Role: viewer. */
   watchStats: handleServerStreamingCall<WatchStatsRequest, WatchStatsResponse>;
   /** The health of every server as it is, then each change, ejection and return. Role: viewer. */
   watchHealth: handleServerStreamingCall<WatchHealthRequest, WatchHealthResponse>;
-  /** The connections being served as they are, then each that is opened, closed or refused. Role: viewer. */
+  /** The connections being served or waiting as they are, then each that waits, is opened, closed or refused. Role: viewer. */
   watchConnections: handleServerStreamingCall<WatchConnectionsRequest, WatchConnectionsResponse>;
   /**
    * What would happen to a connection with this certificate or identity, decided by the code that decides it for real, without
@@ -17930,7 +18192,7 @@ export interface AdminServiceClient extends Client1 {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetFailedConnectionsResponse) => void,
   ): ClientUnaryCall;
-  /** The connections being served now, oldest first. Role: viewer. */
+  /** The connections being served now, and those that wait for their turn or for a server, oldest first. Role: viewer. */
   listConnections(
     request: ListConnectionsRequest,
     callback: (error: ServiceError | null, response: ListConnectionsResponse) => void,
@@ -17946,7 +18208,7 @@ export interface AdminServiceClient extends Client1 {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListConnectionsResponse) => void,
   ): ClientUnaryCall;
-  /** Resets the connections that the filter fits. Role: operator. */
+  /** Resets the connections that the filter fits, and refuses those that wait. Role: operator. */
   closeConnections(
     request: CloseConnectionsRequest,
     callback: (error: ServiceError | null, response: CloseConnectionsResponse) => void,
@@ -17976,7 +18238,7 @@ export interface AdminServiceClient extends Client1 {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<WatchHealthResponse>;
-  /** The connections being served as they are, then each that is opened, closed or refused. Role: viewer. */
+  /** The connections being served or waiting as they are, then each that waits, is opened, closed or refused. Role: viewer. */
   watchConnections(
     request: WatchConnectionsRequest,
     options?: Partial<CallOptions>,
