@@ -1,24 +1,24 @@
 import { EndReminders, endReminder, type TlsEnd } from './domain/tls-ends.ts';
 
-/** How often lbd looks whether something ends soon. */
-const LOOK_EVERY_MS = 3_600_000;
+/** How often lbd looks whether something ends soon: the line about an end is as near to it. */
+const LOOK_EVERY_MS = 60_000;
 
 export interface EndWatchParts {
   /** Of everything that is in force now. */
   readonly ends: () => readonly TlsEnd[];
-  readonly log: { warn(facts: object, message: string): void };
+  readonly log: Readonly<Record<'warn' | 'error', (facts: object, message: string) => void>>;
   /** Milliseconds since 1970; the wall clock unless given. */
   readonly nowMs?: () => number;
 }
 
-/** Warns while lbd runs of certificates, OCSP responses and revocation lists that end soon; call what it returns to end it. */
+/** Warns while lbd runs of certificates, OCSP responses and revocation lists that end soon, and says as an error when they have; call what it returns to end it. */
 export function watchEnds({ ends, log, nowMs = Date.now }: EndWatchParts): () => void {
   const reminders = new EndReminders();
   const look = () => {
     const now = nowMs();
     for (const end of reminders.due(ends(), now)) {
       const { usedBy, file } = end;
-      log.warn({ usedBy, file }, endReminder(end, now));
+      log[end.endsAtMs > now ? 'warn' : 'error']({ usedBy, file }, endReminder(end, now));
     }
   };
   look();

@@ -80,8 +80,8 @@ describe('a state file that cannot be written', () => {
     t.after(() => store.close());
     const before = await addGroups(store, 3);
     renameSync(file, `${file}.away`);
-    await assert.rejects(addGroups(store, 1), unavailable(/was moved or deleted while in use: put it back, or start lbd anew$/));
-    await assert.rejects(addGroups(store, 1), unavailable(/cannot be opened/));
+    for (const _ of ['first', 'again'])
+      await assert.rejects(addGroups(store, 1), unavailable(/was moved or deleted while in use: put it back, or start lbd anew$/));
     renameSync(`${file}.away`, file);
     assert.deepEqual((await store.load())?.snapshot, before);
     assert.equal((await addGroups(store, 1)).revision, 4);

@@ -155,29 +155,30 @@ test('while lbd runs it reminds of a response that ends, and the metrics say whe
   assert.equal(endOf('ocsp_response'), certificates[0]?.ocsp?.nextUpdate?.getTime());
   assert.ok(endOf('crl') > Date.now());
 
-  // The same files, hour by hour.
+  // The same files, minute by minute.
   const params: TlsParams = { ...PARAMS, ...files.main, caCert, ocspResponse, crl };
   const { material } = loadTlsMaterial(params, { allowInsecureKeyPermissions: false });
   const ends = tlsEnds(params, material).filter(({ kind }) => kind === 'ocsp_response');
   t.mock.timers.enable({ apis: ['setInterval'] });
   const told: [file: unknown, line: string][] = [];
+  const tell = (level: string) => (facts: object, line: string) => told.push([Reflect.get(facts, 'file'), `${level}: ${line}`]);
   const clock = { nowMs: Date.now() };
   const stop = watchEnds({
     ends: () => ends.map((end) => ({ usedBy: 'default', ...end })),
-    log: { warn: (facts, line) => told.push([Reflect.get(facts, 'file'), line]) },
+    log: { warn: tell('warn'), error: tell('error') },
     nowMs: () => clock.nowMs,
   });
-  for (let hour = 0; hour < 72; hour++) {
-    clock.nowMs += 3_600_000;
-    t.mock.timers.tick(3_600_000);
+  for (let minute = 0; minute < 72 * 60; minute++) {
+    clock.nowMs += 60_000;
+    t.mock.timers.tick(60_000);
   }
   stop();
   const lines = told.map(([file, line]) => `${path.basename(String(file))}: ${line.replace(/at \S+: /, '')}`);
   const consequence = 'it is not stapled from then on; fetch a new one and reload';
   assert.deepEqual(lines, [
-    `main.ocsp: an OCSP response ends ${consequence}`,
-    `main.ocsp: an OCSP response ended ${consequence}`,
-    `main.ocsp: an OCSP response ended ${consequence}`,
+    `main.ocsp: warn: an OCSP response ends ${consequence}`,
+    `main.ocsp: error: an OCSP response ended ${consequence}`,
+    `main.ocsp: error: an OCSP response ended ${consequence}`,
   ]);
 });
 

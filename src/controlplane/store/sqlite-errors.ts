@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { DecodeError } from './decode.ts';
 import { lockHolder } from './lock-holder.ts';
 import { RevisionConflictError, StoreCorruptError, StoreUnavailableError } from './store.ts';
@@ -38,14 +40,16 @@ export function storeErrorOf(path: string, error: unknown): Error {
       return unavailable(`the state file ${path} cannot be written: it, its folder or its file system is read-only`);
     case SQLITE.ioErrorLock:
       return unavailable(`the state file ${path} cannot be locked: it is read-only, or its file system has no locks`);
+    case 'ENOENT':
+      if (existsSync(dirname(path))) return movedAway(path);
+      return cannotBeOpened(path, error);
     case SQLITE.cantOpen:
     case SQLITE.perm:
     case SQLITE.auth:
-    case 'ENOENT':
     case 'ENOTDIR':
     case 'EACCES':
     case 'EPERM':
-      return unavailable(`the state file ${path} cannot be opened: its folder must exist and lbd must be allowed to write both`);
+      return cannotBeOpened(path, error);
     // Every statement is fixed: one that does not compile, or a number out of range, means that the tables are not ours any more.
     case SQLITE.error:
     case 'ERR_OUT_OF_RANGE':
@@ -65,6 +69,16 @@ function holderOf(path: string): string {
   const pid = lockHolder(path);
   if (pid === process.pid) return 'another balancer of this process';
   return pid === undefined ? 'another lbd' : `another lbd (process ${pid})`;
+}
+
+/** The file was there when it was opened, and is not any more. */
+export function movedAway(path: string): StoreUnavailableError {
+  return new StoreUnavailableError(`the state file ${path} was moved or deleted while in use: put it back, or start lbd anew`);
+}
+
+function cannotBeOpened(path: string, cause: unknown): StoreUnavailableError {
+  const why = 'its folder must exist and lbd must be allowed to write both';
+  return new StoreUnavailableError(`the state file ${path} cannot be opened: ${why}`, { cause });
 }
 
 /** The file's content is not what was written. */

@@ -2,7 +2,7 @@ import { EMPTY_SNAPSHOT, type Revision, type Snapshot } from '../../domain/model
 import { DecodeError, object, whole } from './decode.ts';
 import type { Recorded } from './replay.ts';
 import { deleteAuditOf, insertAudit, selectAudit } from './sqlite-audit.ts';
-import { isPassing, storeErrorOf } from './sqlite-errors.ts';
+import { isPassing, movedAway, storeErrorOf } from './sqlite-errors.ts';
 import { createIfMissing, type OpenDatabase, openDatabaseSync, openStateFile, type StateFile } from './sqlite-file.ts';
 import { insertAdministrators, insertUnchanged, selectAdministrators, selectRequest } from './sqlite-memos.ts';
 import { type ChangeRow, changeOf, changeRowOf, readChange, readSnapshot, readSnapshotRow, replay, snapshotRowOf } from './sqlite-rows.ts';
@@ -163,7 +163,7 @@ export class SqliteStore implements Store {
 
   #refuseIfMoved(file: StateFile): void {
     if (file.isInPlace()) return;
-    throw new StoreUnavailableError(`the state file ${this.#path} was moved or deleted while in use: put it back, or start lbd anew`);
+    throw movedAway(this.#path);
   }
 
   #recover(error: unknown): void {
