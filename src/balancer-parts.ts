@@ -107,10 +107,10 @@ async function wire(
   const ledger = new SharedLedger(createSharedBuffers(config.workers));
   const slots = new Slots(ledger);
   let seeded = false;
-  const vet = (next: Snapshot) => {
+  const vet = (next: Snapshot, readsFiles: boolean) => {
     slots.checkCapacity(next);
     // Until then the state may name files of before, which the config file has replaced.
-    if (!seeded) return;
+    if (!seeded || !readsFiles) return;
     listenerTls.check(next);
     upstreamTls.check(next);
   };

@@ -204,7 +204,7 @@ async function startInterfaces(
   const { address, roles } = balancer.config.admin;
   const context = adminContext(balancer, { certificates, planner }, options);
   const admin = await listening('admin', address, () => AdminServer.start(context, { address, material: certificates.admin, roles }));
-  certificates.onReload({ serve: (renewed) => admin.reload(renewed), known: () => admin.administrators() });
+  certificates.onReload({ serve: (renewed, judge) => admin.reload(renewed, judge), known: () => admin.administrators() });
   try {
     return { admin, metrics: await startMetrics(balancer, { admin, certificates }, options) };
   } catch (error) {

@@ -1,9 +1,12 @@
 import type { X509Certificate } from 'node:crypto';
+import type { TLSSocket } from 'node:tls';
 import type { Logger } from 'pino';
 import { certificatesInUse } from './config/certificates-in-use.ts';
 import { type FileEnd, tlsEnds } from './config/tls-ends.ts';
 import { loadTlsMaterial, TlsFileError } from './config/tls-files.ts';
-import { certificateJudge } from './dataplane/certificate-verdict.ts';
+import { type CertificateChain, presentedChain } from './dataplane/certificate-chain.ts';
+import { certificateJudge, certificateVerdict } from './dataplane/certificate-verdict.ts';
+import type { Refusal } from './dataplane/refusal.ts';
 import type { ServedChain } from './domain/served-chain.ts';
 import type { TlsEnd } from './domain/tls-ends.ts';
 import type { TlsMaterial, TlsParams } from './domain/tls-material.ts';
@@ -12,10 +15,14 @@ import type { LoadBalancer } from './load-balancer.ts';
 
 /** The admin server, as far as certificates go. */
 interface AdminSide {
-  serve(material: TlsMaterial): void;
+  /** Those of its connections that the judge refuses, if there is one, open nothing any more; resolves with how many these are. */
+  serve(material: TlsMaterial, judge?: ConnectionJudge): Promise<number>;
   /** Who administers. */
   known(): readonly { readonly name: string; readonly certificate: X509Certificate }[];
 }
+
+/** Why a handshake with what was shown on this connection would be refused; undefined: it would not. */
+type ConnectionJudge = (connection: TLSSocket) => Promise<Refusal | undefined>;
 
 /** Why new files were not taken, in one line; `shutsOut`: they are sound, but would shut out who asked for them. */
 interface ReloadRefusal {
@@ -30,7 +37,7 @@ export class ServedCertificates {
   /** Read once for each material: whoever scrapes asks for them all. */
   readonly #ends = new WeakMap<TlsMaterial, readonly FileEnd[]>();
   #admin: TlsMaterial;
-  #admins: AdminSide = { serve: () => undefined, known: () => [] };
+  #admins: AdminSide = { serve: async () => 0, known: () => [] };
 
   /** `admin` is what the admin server starts with. */
   constructor(
@@ -97,28 +104,35 @@ export class ServedCertificates {
 
   /**
    * Takes certificates, keys, CA and CRL anew from their files, and says so in the log, with the known administrators that these shut
-   * out; returns how many live connections were closed, and what may not be meant of the files. A refusal says why all old ones stay: they also do when the new ones would shut out `caller`.
+   * out and how many of their connections that concerns; returns how many live connections of clients were closed, and what may not be
+   * meant of the files. A refusal says why all old ones stay: they also do when the new ones would shut out whose connection `caller` is.
    */
-  async reload(
-    caller?: X509Certificate,
-  ): Promise<{ readonly connectionsClosed: number; readonly warnings: readonly string[] } | ReloadRefusal> {
+  async reload(caller?: TLSSocket): Promise<{ readonly connectionsClosed: number; readonly warnings: readonly string[] } | ReloadRefusal> {
     const { log, allowInsecureKeyPermissions } = this.#options;
     try {
       const { material, warnings } = loadTlsMaterial(this.#balancer.config.admin.tls, { allowInsecureKeyPermissions }, this.#admin);
       const withdrawn = withdrawnBetween(this.#admin, material);
       // Listeners and the admin API commonly share files.
       const told = new Set(warnings);
-      const problem = caller && (await withdrawn(caller));
+      const own = presentedChain(caller);
+      const problem = own && (await withdrawn(own));
       if (problem !== undefined) {
         log.error({ why: problem }, 'certificates not reloaded: they would shut out who asked for it');
         return { problem, shutsOut: true };
       }
       const connectionsClosed = await this.#balancer.reloadCertificates((warning) => told.add(warning));
-      this.#admins.serve(material);
+      const judge = isJudgedAsBefore(this.#admin, material) ? undefined : judgeBy(material);
+      const refusing = this.#admins.serve(material, judge);
       this.#admin = material;
+      const refused = await refusing;
       log.info('certificates reloaded');
+      if (refused > 0)
+        log.warn(
+          { connections: refused },
+          'administrators who are connected are shut out: their streams have ended, and their calls are refused',
+        );
       for (const { name, certificate } of this.#admins.known()) {
-        const why = await withdrawn(certificate);
+        const why = await withdrawn([certificate]);
         if (why !== undefined)
           log.warn({ admin: name, why }, 'an administrator is shut out: the admin API takes the certificate no longer');
       }
@@ -132,15 +146,26 @@ export class ServedCertificates {
   }
 }
 
+function isJudgedAsBefore(before: TlsMaterial, after: TlsMaterial): boolean {
+  return before.caPem === after.caPem && before.crlPem === after.crlPem;
+}
+
+function judgeBy(material: TlsMaterial): ConnectionJudge {
+  return async (connection) => {
+    const chain = presentedChain(connection);
+    return chain && certificateVerdict(chain, material);
+  };
+}
+
 /**
- * Says why a certificate is taken no longer after a change of CA or revocation list; undefined: it is as before. Its intermediates are
- * not at hand, so one that is not trusted without them was not before either, and nothing is said of it.
+ * Says why a chain is taken no longer after a change of CA or revocation list; undefined: it is as before. Where its intermediates are
+ * not at hand, and it is not trusted without them, it was not before either, and nothing is said of it.
  */
-function withdrawnBetween(before: TlsMaterial, after: TlsMaterial): (certificate: X509Certificate) => Promise<string | undefined> {
-  if (before.caPem === after.caPem && before.crlPem === after.crlPem) return async () => undefined;
+function withdrawnBetween(before: TlsMaterial, after: TlsMaterial): (chain: CertificateChain) => Promise<string | undefined> {
+  if (isJudgedAsBefore(before, after)) return async () => undefined;
   const [then, now] = [certificateJudge(before), certificateJudge(after)];
-  return async (certificate) => {
-    const verdict = await now([certificate]);
-    return verdict === undefined || (await then([certificate])) !== undefined ? undefined : verdict.message;
+  return async (chain) => {
+    const verdict = await now(chain);
+    return verdict === undefined || (await then(chain)) !== undefined ? undefined : verdict.message;
   };
 }

@@ -6,6 +6,7 @@ import type { Client } from '../domain/model.ts';
 import { revocationOf } from '../domain/revocations.ts';
 import { type RoleRules, roleOf, roleSuffices } from '../domain/roles.ts';
 import { type Caller, callerOf } from './caller.ts';
+import type { AdminConnections } from './connections.ts';
 import { type Refusal, statusOf } from './errors.ts';
 import { NEEDED_ROLE } from './roles.ts';
 
@@ -17,7 +18,12 @@ export interface Listeners {
   refused(caller: Caller, refusal: Refusal): void;
 }
 
+/** Whether the caller's role opens this method of AdminService too. */
+export type MayCall = (method: string, caller: Caller) => boolean;
+
 const ROLE_TOO_LOW = 'ROLE_TOO_LOW';
+/** A wall clock may be set, and timers are not for longer than 24 days. */
+const END_LOOKED_AT_MS = 3_600_000;
 
 /** A stream that goes on: its caller may lose the role meanwhile, and the server may stop. */
 interface LiveStream {
@@ -30,19 +36,21 @@ interface LiveStream {
 export class Authorisation {
   readonly #authority: Authority;
   readonly #rules: RoleRules;
+  readonly #connections: Pick<AdminConnections, 'objectionTo'>;
   readonly #listeners: Listeners;
   readonly #streams = new Set<LiveStream>();
   #index: { readonly of: ReadonlyMap<string, Client>; readonly clients: ClientIndex } | undefined;
 
-  constructor(authority: Authority, rules: RoleRules, listeners: Listeners) {
+  constructor(authority: Authority, rules: RoleRules, connections: Pick<AdminConnections, 'objectionTo'>, listeners: Listeners) {
     this.#authority = authority;
     this.#rules = rules;
+    this.#connections = connections;
     this.#listeners = listeners;
   }
 
   /** Why this caller may not call this method; undefined when it may. */
   refusal(path: string, caller: Caller): Refusal | undefined {
-    const { identity, name } = caller;
+    const { identity, name, endsAtMs, from } = caller;
     const needed = NEEDED_ROLE.get(path);
     if (needed === undefined) return denied('METHOD_WITHOUT_ROLE', `no role opens ${path}`);
     if (identity === undefined) {
@@ -50,6 +58,17 @@ export class Authorisation {
     }
     if (revocationOf(identity, this.#authority.snapshot) !== undefined) {
       return denied('CERTIFICATE_REVOKED', `certificate "${name}" is revoked and opens nothing`);
+    }
+    const objection = this.#connections.objectionTo(from);
+    if (objection !== undefined) {
+      const why = `since a reload of the CA or the revocation list (${objection.message})`;
+      return denied(objection.reason.toUpperCase(), `certificate "${name}" opens nothing any more ${why}`);
+    }
+    if (endsAtMs <= Date.now()) {
+      return denied(
+        'CERTIFICATE_EXPIRED',
+        `certificate "${name}" ended at ${new Date(endsAtMs).toISOString()}; connect with a renewed one`,
+      );
     }
     if (this.#clients().find(identity) !== 'unknown') {
       return denied('DATA_PLANE_CERTIFICATE', `certificate "${name}" is a load-balanced client's and opens nothing here`);
@@ -60,6 +79,8 @@ export class Authorisation {
     const method = path.slice(path.lastIndexOf('/') + 1);
     return denied(ROLE_TOO_LOW, `certificate "${name}" has the role ${held} and ${method} needs ${needed}; change it under admin.roles`);
   }
+
+  readonly mayCall: MayCall = (method, caller) => this.refusal(`/lb.admin.v1.AdminService/${method}`, caller) === undefined;
 
   /** For the server's list of interceptors. */
   readonly interceptor: ServerInterceptor = (method, call) => {
@@ -73,7 +94,7 @@ export class Authorisation {
     return method.responseStream ? this.#followed(method.path, caller, call) : new ServerInterceptingCall(call);
   };
 
-  /** Ends the streams whose caller may not have them any more; call it when clients or revocations have changed. */
+  /** Ends the streams whose caller may not have them any more; call it when clients, revocations or what is held against connections have changed. */
   recheck(): void {
     for (const stream of this.#streams) {
       const refusal = this.refusal(stream.path, stream.caller);
@@ -111,20 +132,31 @@ export class Authorisation {
 
   #followed(path: string, caller: Caller, call: ServerInterceptingCallInterface): ServerInterceptingCall {
     let ended = false;
+    let certificateEnds: NodeJS.Timeout | undefined;
     const stream: LiveStream = {
       path,
       caller,
       end: (refusal) => {
         if (ended) return;
         ended = true;
-        this.#streams.delete(stream);
+        leave();
         call.sendStatus(statusOf(refusal));
       },
+    };
+    const leave = () => {
+      this.#streams.delete(stream);
+      clearTimeout(certificateEnds);
+    };
+    const endWithCertificate = () => {
+      const refusal = this.refusal(path, caller);
+      if (refusal !== undefined) stream.end(refusal);
+      else certificateEnds = setTimeout(endWithCertificate, Math.min(caller.endsAtMs - Date.now(), END_LOOKED_AT_MS)).unref();
     };
     return new ServerInterceptingCall(call, {
       start: (next) => {
         this.#streams.add(stream);
-        next({ onCancel: () => void this.#streams.delete(stream) });
+        next({ onCancel: leave });
+        endWithCertificate();
       },
       // The method may still have messages under way when its stream has been ended: they go nowhere.
       sendMessage: (message, next) => {

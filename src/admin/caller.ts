@@ -11,6 +11,8 @@ export interface Caller {
   readonly fingerprint: string;
   /** DER; undefined without one. */
   readonly certificate: Buffer | undefined;
+  /** When the certificate ends, in milliseconds since 1970; without one it has ended always. */
+  readonly endsAtMs: number;
   /** host:port of the other end. */
   readonly from: string;
   /** Without the service: AddClient. */
@@ -32,10 +34,11 @@ export function callerOf(
 ): Caller {
   const raw = call.getAuthContext().sslPeerCertificate?.raw;
   const about = { from: call.getPeer(), method: path.slice(path.lastIndexOf('/') + 1), request };
-  if (raw === undefined) return { identity: undefined, name: '', fingerprint: '', certificate: undefined, ...about };
+  if (raw === undefined) return { identity: undefined, name: '', fingerprint: '', certificate: undefined, endsAtMs: 0, ...about };
   const certificate = new X509Certificate(raw);
   const fingerprint = certificate.fingerprint256.replaceAll(':', '').toLowerCase();
   const identity = identityIn(certificate);
-  if (identity === 'ambiguous') return { identity: undefined, name: certificate.fingerprint256, fingerprint, certificate: raw, ...about };
-  return { identity, name: displayName(identity), fingerprint, certificate: raw, ...about };
+  const known = { fingerprint, certificate: raw, endsAtMs: certificate.validToDate.getTime(), ...about };
+  if (identity === 'ambiguous') return { identity: undefined, name: certificate.fingerprint256, ...known };
+  return { identity, name: displayName(identity), ...known };
 }

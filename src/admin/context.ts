@@ -1,4 +1,4 @@
-import type { X509Certificate } from 'node:crypto';
+import type { TLSSocket } from 'node:tls';
 import type { Logger } from 'pino';
 import type { AgentAnswer } from '../controlplane/agent-checker.ts';
 import type { Authority } from '../controlplane/authority.ts';
@@ -74,9 +74,9 @@ export interface Certificates {
   inUse(): readonly CertificateInUse[];
   /**
    * Takes all of them anew from their files; otherwise says what is wrong, and the old ones all stay. It is wrong, too, when the admin
-   * API would no longer take this certificate, if one is given.
+   * API would no longer take the certificate of this connection, if one is given.
    */
-  reload(caller?: X509Certificate): Promise<Reloaded | ReloadRefusal>;
+  reload(caller?: TLSSocket): Promise<Reloaded | ReloadRefusal>;
 }
 
 /** Everything that the admin API reads and changes; the composition root puts it together. */

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Server as TlsServer } from 'node:tls';
+import type { TLSSocket, Server as TlsServer } from 'node:tls';
 import { status as Code, type ConnectionInjector, Server as GrpcServer, ServerCredentials } from '@grpc/grpc-js';
 import type { Address } from '../domain/model.ts';
 import { revocationOf } from '../domain/revocations.ts';
@@ -14,6 +14,7 @@ import { AdminServiceService } from '../gen/lb/admin/v1/admin.ts';
 import { Authorisation } from './authorisation.ts';
 import { CallCounts } from './call-counts.ts';
 import { Changes } from './changes.ts';
+import { AdminConnections, type ConnectionJudge } from './connections.ts';
 import type { AdminContext } from './context.ts';
 import type { Refusal } from './errors.ts';
 import { HealthService } from './health.ts';
@@ -60,6 +61,7 @@ export class AdminServer {
   readonly #health: HealthService;
   readonly #administrators: KnownAdministrators;
   readonly #authorisation: Authorisation;
+  readonly #connections = new AdminConnections();
   readonly #sockets = new Set<Socket>();
   readonly #stopping = new AbortController();
   readonly #unsubscribe: () => void;
@@ -76,22 +78,24 @@ export class AdminServer {
     this.#health = new HealthService(log);
     this.#administrators = administrators;
     const guard = new LockoutGuard(roles, administrators);
-    this.#authorisation = new Authorisation(authority, roles, {
+    this.#authorisation = new Authorisation(authority, roles, this.#connections, {
       admitted: ({ fingerprint, certificate }) => {
         if (certificate !== undefined) administrators.remember(fingerprint, certificate);
       },
       refused: (caller, refusal) => void this.#changes.recordRefused(caller, refusal),
     });
     this.#grpc = new GrpcServer({ ...LIMITS, interceptors: [this.calls.interceptor, this.#authorisation.interceptor] });
-    this.#grpc.addService(AdminServiceService, adminService(context, this.#changes, guard, this.#stopping.signal));
+    const standing = { guard, connections: this.#connections, mayCall: this.#authorisation.mayCall };
+    this.#grpc.addService(AdminServiceService, adminService(context, this.#changes, standing, this.#stopping.signal));
     this.#grpc.addService(HealthDefinition, this.#health.methods);
     this.#grpc.addService(ServerReflectionService, reflectionMethods(descriptors));
     this.#grpc.addService(ServerReflectionAlphaService, reflectionMethods(descriptors));
     // TLS is done here and not by grpc-js, whose credentials know neither revocation lists nor a minimum version.
     this.#injector = this.#grpc.createConnectionInjector(ServerCredentials.createInsecure());
-    this.#tls = createMutualTlsServer(material, log, (socket) => this.#injector.injectConnection(socket));
+    this.#tls = createMutualTlsServer(material, log, (socket) => void this.#admit(socket));
     this.#tls.on('connection', (socket: Socket) => {
       this.#sockets.add(socket);
+      this.#connections.accepted(socket);
       socket.once('close', () => this.#sockets.delete(socket));
     });
     this.#unsubscribe = authority.subscribe(({ previous, next }) => {
@@ -124,9 +128,13 @@ export class AdminServer {
     return [...this.#administrators.present()].filter(({ identity }) => revocationOf(identity, snapshot) === undefined);
   }
 
-  /** Serves new connections with new material, and leaves those there are alone. @throws when it is bad; the old one stays */
-  reload(material: TlsMaterial): void {
+  /**
+   * Serves new connections with new material. With a judge, those there are that it refuses open nothing any more, and their streams end;
+   * resolves with how many these are. @throws at once when the material is bad; the old one stays
+   */
+  reload(material: TlsMaterial, judge?: ConnectionJudge): Promise<number> {
     swapMaterial(this.#tls, material);
+    return judge === undefined ? Promise.resolve(0) : this.#judgeAnew(judge);
   }
 
   /** From now on health says NOT_SERVING; everything else goes on. What was counted goes into the audit trail while there is one. */
@@ -149,6 +157,30 @@ export class AdminServer {
     finished.abort();
     for (const socket of this.#sockets) socket.destroy();
     await closed;
+  }
+
+  async #judgeAnew(judge: ConnectionJudge): Promise<number> {
+    const refused = await this.#connections.judgeAnew(judge);
+    this.#authorisation.recheck();
+    return refused;
+  }
+
+  async #admit(socket: TLSSocket): Promise<void> {
+    // While it is judged nobody else listens.
+    socket.on('error', () => undefined);
+    const { log } = this.#context;
+    try {
+      const objection = await this.#connections.verified(socket);
+      if (socket.destroyed) return;
+      if (objection === undefined) {
+        this.#injector.injectConnection(socket);
+        return;
+      }
+      log.warn({ from: socket.remoteAddress, error: objection.message }, 'admin handshake failed');
+    } catch (err) {
+      log.error({ err }, 'an admin connection could not be judged');
+    }
+    socket.destroy();
   }
 
   async #listen({ host, port }: Address): Promise<void> {

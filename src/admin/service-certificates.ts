@@ -6,6 +6,7 @@ import type { ServedChain } from '../domain/served-chain.ts';
 import type { OcspStaple } from '../domain/tls-material.ts';
 import type { AdminServiceServer, RevokedCertificate, ServedCertificate } from '../gen/lb/admin/v1/admin.ts';
 import type { Changes } from './changes.ts';
+import type { AdminConnections } from './connections.ts';
 import type { AdminContext } from './context.ts';
 import { AdminError } from './errors.ts';
 import { count } from './replies.ts';
@@ -16,6 +17,7 @@ const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE---
 export function certificateMethods(
   { authority, certificates, log }: AdminContext,
   changes: Changes,
+  connections: Pick<AdminConnections, 'from'>,
 ): Pick<AdminServiceServer, 'listCertificates' | 'reloadCertificates'> {
   const served = () => certificates.served().flatMap(servedMessages);
   return {
@@ -26,8 +28,7 @@ export function certificateMethods(
 
     reloadCertificates: unary(log, async ({ allowSelf }, caller) => {
       const { connectionsClosed, warnings } = await changes.recorded('ReloadCertificates', caller, async () => {
-        const own = allowSelf || caller.certificate === undefined ? undefined : new X509Certificate(caller.certificate);
-        const reloaded = await certificates.reload(own);
+        const reloaded = await certificates.reload(allowSelf ? undefined : connections.from(caller.from));
         if ('connectionsClosed' in reloaded) return { replayed: false, ...reloaded };
         const { problem, shutsOut } = reloaded;
         if (shutsOut) throw ownCertificateRefused(caller.name, problem);

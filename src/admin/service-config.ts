@@ -11,6 +11,7 @@ import type { Snapshot } from '../domain/model.ts';
 import { datedRevocations } from '../domain/revocations.ts';
 import { uselessRevocations } from '../domain/useless-revocation.ts';
 import * as proto from '../gen/lb/admin/v1/admin.ts';
+import type { MayCall } from './authorisation.ts';
 import type { Caller } from './caller.ts';
 import type { Changes, Conditions } from './changes.ts';
 import type { AdminContext } from './context.ts';
@@ -29,6 +30,8 @@ const DEFAULT_PAGE = 100;
 const MAX_PAGE = 1000;
 /** Times that one call is planned while the state changes under it. */
 const PLANNED_AT_MOST = 5;
+/** So many listeners and groups are named whose files were not looked at. */
+const UNREAD_NAMED = 5;
 /** Live connections are read in parts of so many. */
 const CONNECTIONS_AT_ONCE = 1000;
 
@@ -38,7 +41,7 @@ const KIND = {
   changed: proto.Difference_Kind.CHANGED,
 } as const;
 
-export function configMethods(context: AdminContext, changes: Changes, guard: LockoutGuard): ConfigMethods {
+export function configMethods(context: AdminContext, changes: Changes, guard: LockoutGuard, mayCall: MayCall): ConfigMethods {
   const { authority, certificates, connections, drainTimeoutMs, log, planner } = context;
 
   /** Makes listeners, groups and clients those of `goal`, and ends the connections that this takes away. */
@@ -90,12 +93,14 @@ export function configMethods(context: AdminContext, changes: Changes, guard: Lo
   return {
     planConfig: unary(log, async ({ config: text }, caller) => {
       const state = authority.snapshot;
-      const planned = await readable(planner.plan({ kind: 'config', text }, state));
+      // Who may not apply it learns nothing of the machine's files by it, and has none read on this thread.
+      const readsFiles = mayCall('ApplyConfig', caller);
+      const planned = await readable(planner.plan({ kind: 'config', text, withoutFiles: !readsFiles }, state));
       const live = await everyConnection(context);
       // A turn for each step: they are long when everything differs.
-      const warnings = warningsOf(planned, guard.checkPlan(planned, state, caller));
+      const warnings = [...warningsOf(planned, guard.checkPlan(planned, state, caller)), ...unreadWarnings(planned.unread)];
       await nextTurn();
-      const next = authority.preview(planned.command, state);
+      const next = authority.preview(planned.command, state, { readsFiles });
       await nextTurn();
       const radius = blastRadius(state, next, live);
       await nextTurn();
@@ -104,7 +109,7 @@ export function configMethods(context: AdminContext, changes: Changes, guard: Lo
         differences: planned.differences.map(differenceMessage),
         blastRadius: blastRadiusMessage(radius),
         needsRestart: [...planned.needsRestart],
-        warnings: [...warnings],
+        warnings,
       };
     }),
 
@@ -155,6 +160,16 @@ function listenerWarnings({ command }: Planned): readonly string[] {
   return command.listeners === undefined
     ? []
     : ['listeners change: lbd takes those of its own file when it starts, so the same is to stand there'];
+}
+
+/** One line for all. */
+function unreadWarnings(unread: readonly string[]): readonly string[] {
+  if (unread.length === 0) return [];
+  const more = unread.length > UNREAD_NAMED ? ` and ${unread.length - UNREAD_NAMED} more` : '';
+  const whose = `${unread.slice(0, UNREAD_NAMED).join(', ')}${more}`;
+  return [
+    `TLS files were not looked at, since your role may not apply: those of ${whose}, which are not in use so yet; a plan by an admin says whether they can be served`,
+  ];
 }
 
 /** What the updates among these changes of the history made different; they are newest first and without gaps. */

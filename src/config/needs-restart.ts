@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Config, Running } from './config.ts';
-import { analyseConfig } from './parse.ts';
+import { analyseConfig, type ParseOptions } from './parse.ts';
 import type { Problem } from './problems.ts';
 
 const SETTINGS = ['timeouts', 'workers', 'maxPendingHandshakes', 'metrics', 'store', 'logLevel'] as const;
@@ -12,8 +12,12 @@ export interface ConfigForRunning extends Pick<Config, 'listeners' | 'targetGrou
 }
 
 /** Reads the text as if it stood in place of the running configuration's file. */
-export function parseForRunning(running: Running, text: string): ConfigForRunning | { readonly problems: readonly Problem[] } {
-  const { config, problems } = analyseConfig(text, running.file);
+export function parseForRunning(
+  running: Running,
+  text: string,
+  options: ParseOptions = {},
+): ConfigForRunning | { readonly problems: readonly Problem[] } {
+  const { config, problems } = analyseConfig(text, running.file, options);
   if (config === undefined) return { problems };
   const { listeners, targetGroups, clients, revocations } = config;
   return { listeners, targetGroups, clients, revocations, needsRestart: needsRestart(running, config) };

@@ -51,8 +51,8 @@ export interface Change {
 /** A change, or what makes one from the state that it will be applied to: the way to change a part of what is there. */
 export type Wanted = Command | ((current: Snapshot) => Command);
 
-/** Objects to a state that could not be served, by throwing a DomainError. */
-export type Vet = (next: Snapshot) => void;
+/** Objects to a state that could not be served, by throwing a DomainError; without `readsFiles` it finds out nothing about the files that it names. */
+export type Vet = (next: Snapshot, readsFiles: boolean) => void;
 
 /**
  * Makes ready what the next state needs that may not be had, such as open ports, before the change is kept; what it returns takes that
@@ -99,7 +99,7 @@ export class Authority {
   ): Promise<Authority> {
     const { vet = () => undefined, prepare = async () => () => undefined, nowMs = Date.now } = options;
     const stored = (await store.load()) ?? { snapshot: EMPTY_SNAPSHOT, changedAtRunTime: false };
-    vet(stored.snapshot);
+    vet(stored.snapshot, true);
     return new Authority(store, stored, { vet, prepare, nowMs });
   }
 
@@ -123,9 +123,9 @@ export class Authority {
   }
 
   /** The state that the command would lead to, from that of now unless given; nothing changes. @throws DomainError when it does not fit */
-  preview(command: Command, from: Snapshot = this.#snapshot): Snapshot {
+  preview(command: Command, from: Snapshot = this.#snapshot, { readsFiles = true } = {}): Snapshot {
     const next = apply(from, command);
-    this.#vet(next);
+    this.#vet(next, readsFiles);
     return next;
   }
 

@@ -14,7 +14,12 @@ import { inTurns, nextTurn } from './turns.ts';
 
 /** What the state is to become: that of a YAML text, or one of the past. */
 export type Goal =
-  | { readonly kind: 'config'; readonly text: string }
+  | {
+      readonly kind: 'config';
+      readonly text: string;
+      /** Nothing is to be found out about files: whoever asks may not have them read. A path then stands for one that is in use, or beside the running file. */
+      readonly withoutFiles?: boolean;
+    }
   | { readonly kind: 'recorded'; readonly revision: Revision; readonly recorded: Recorded };
 
 /** What keeps a configuration from being read, with its place. */
@@ -34,6 +39,8 @@ export interface Planned extends Plan {
   readonly overlaps: readonly Overlap[];
   /** Clients that no listener will lead anywhere, one warning each. */
   readonly unroutable: readonly string[];
+  /** Of a plan without files: the listeners and groups, in words, whose TLS files are not in use as they name them. */
+  readonly unread: readonly string[];
 }
 
 export type ToPlanner =

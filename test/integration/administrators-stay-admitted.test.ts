@@ -71,8 +71,14 @@ test('a reload that shuts out the caller is refused unless meant, and one that s
     );
     assert.match(String(line['why']), /revoked/i);
   }
+
   await writeFile(list, await ca.crl([]));
+  daemon.signal('SIGHUP');
+  let reloads = 0;
+  await daemon.waitForLog(({ msg }) => msg === 'certificates reloaded' && ++reloads === 2);
+  await writeFile(list, await ca.crl([boss]));
   assert.ok(await ask(asBoss, rpc.reloadCertificates, { allowSelf: true }));
+  assert.equal((await refused(ask(asBoss, rpc.getLogLevel, {}))).reason, 'CERTIFICATE_REVOKED');
 });
 
 test('what a revocation would do nothing about is refused, and a warning where a file has it', async (t) => {

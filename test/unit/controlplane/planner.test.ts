@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import path from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { parseConfig } from '../../../src/config/parse.ts';
 import { Planner, PlannerUnavailableError } from '../../../src/controlplane/planner.ts';
@@ -46,6 +47,21 @@ describe('the planner', () => {
     await planner.plan(goal, STATE);
     const plan = await planner.plan(goal, apply(STATE, { kind: 'removeClient', clientId: 'alice' }));
     assert.deepEqual('command' in plan && plan.command.clients, { put: [sampleClient('alice', ['web'])], removed: [] });
+  });
+
+  it('without files, finds out nothing about them, and says whose TLS files are not in use', async (t) => {
+    const planner = realPlanner(t);
+    // Beside the process it is there, beside the running file it is not.
+    const caCert = 'package.json';
+    const tlsParams = { certificate: 'a', privateKey: 'b', caCert };
+    const text = JSON.stringify({ listeners: [{ name: 'main', address: '127.0.0.1:0' }], tlsParams });
+    const planned = async (withoutFiles: boolean) => {
+      const plan = await planner.plan({ kind: 'config', text, withoutFiles }, STATE);
+      assert.ok('command' in plan, JSON.stringify(plan));
+      return [plan.command.listeners?.[0]?.tls?.caCert, plan.unread];
+    };
+    assert.deepEqual(await planned(false), [path.resolve(caCert), []]);
+    assert.deepEqual(await planned(true), ['/etc/package.json', ['listener "main"']]);
   });
 
   it('fails the question under way when its thread ends, and answers the next one', async (t) => {

@@ -1680,7 +1680,10 @@ export interface PlanConfigResponse {
     | undefined;
   /** What in the configuration takes effect only when lbd starts with it. */
   needsRestart: string[];
-  /** What can be applied and may not be what was meant: clients that a certificate could belong to both of, or that no listener leads anywhere. */
+  /**
+   * What can be applied and may not be what was meant: clients that a certificate could belong to both of, or that no listener leads anywhere.
+   * For a caller who may not apply it also whose TLS files were not looked at, because they are not in use so yet.
+   */
   warnings: string[];
 }
 
@@ -2215,7 +2218,8 @@ export interface ReloadCertificatesResponse {
   certificates: ServedCertificate[];
   /**
    * Connections that were closed because the files withdraw their certificates, and those that waited for their turn or for a server and
-   * were refused for it within two seconds; the rest of these are refused as soon as they are judged.
+   * were refused for it within two seconds; the rest of these are refused as soon as they are judged. Those of administrators are not
+   * counted: they stay open, but their streams have ended and their calls are refused; the log says how many these are.
    */
   connectionsClosed: bigint;
   /** What may not be meant of the files, which are in force: a CA without a revocation list beside others that have one, a date. */
