@@ -6,6 +6,7 @@ import { createServer, type Server, type TLSSocket, type TlsOptions } from 'node
 import type { Listener } from '../domain/model.ts';
 import { SESSION_LIFETIME_MS } from '../domain/session-tickets.ts';
 import type { TlsMaterial } from '../domain/tls-material.ts';
+import { failIfReset } from '../shared/silent-resets.ts';
 import { type CertificateChain, leadsToCa, presentedChain } from './certificate-chain.ts';
 import { lookFirst, WRONG_VERSION } from './first-look.ts';
 import { staple } from './ocsp-stapling.ts';
@@ -107,6 +108,7 @@ export class TlsFront implements Front {
         this.#handshakes.run(shaking, () => server.emit('connection', raw));
       });
       verifyPeer(socket, material, wallMs());
+      failIfReset(socket, raw);
       // A resumed session of TLS 1.2 does not say again which name it was asked for.
       if (serverName !== undefined) socket.servername = serverName;
       return socket;

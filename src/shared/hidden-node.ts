@@ -27,6 +27,13 @@ function takesBuffers(handle: unknown): handle is { useUserBuffer(buffer: Uint8A
   return typeof handle === 'object' && handle !== null && 'useUserBuffer' in handle && typeof handle.useUserBuffer === 'function';
 }
 
+/** How much of what was written the layer below has not taken yet: the records of a TLS socket, the bytes of another. undefined: it cannot be had. */
+export function unsentBytes(socket: Socket): number | undefined {
+  const handle: unknown = Reflect.get(socket, '_handle');
+  const bytes: unknown = typeof handle === 'object' && handle !== null ? Reflect.get(handle, 'writeQueueSize') : undefined;
+  return typeof bytes === 'number' ? bytes : undefined;
+}
+
 /** Asked by OpenSSL for the key of a session ticket: of a new one, or of the one with this name. */
 export interface TicketContext<Verdict> {
   onticketkeycallback: (name: Buffer, iv: Buffer, isNew: boolean) => Verdict;

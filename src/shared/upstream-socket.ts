@@ -3,6 +3,7 @@ import { connect, isIP, type Socket } from 'node:net';
 import { connect as connectTls, createSecureContext, type SecureContext } from 'node:tls';
 import type { Address, UpstreamTls, UpstreamTlsMaterial } from '../domain/model.ts';
 import { connectLending } from './lent-buffer.ts';
+import { failIfReset } from './silent-resets.ts';
 
 /** What goes before the bytes of whoever connects. */
 export interface Opening {
@@ -63,6 +64,7 @@ export async function openUpstream(target: Address, host: string, { header, tls,
     tcp.destroy();
     throw signal.aborted || !(error instanceof Error) ? error : new UpstreamTlsError(error, group);
   }
+  failIfReset(secure, tcp);
   return secure;
 }
 
@@ -86,13 +88,12 @@ function ready(socket: Socket, event: 'connect' | 'secureConnect', signal: Abort
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const onAbort = () => reject(signal.reason);
   const onClose = () => reject(new Error('the server closed the connection'));
-  socket.once(event, resolve).once('error', reject).once('close', onClose);
+  // What it says before it is served, or once it is destroyed, must not become an uncaught error: its `close` says all there is to do.
+  socket.on('error', ignore).once(event, resolve).once('error', reject).once('close', onClose);
   if (signal.aborted) onAbort();
   else signal.addEventListener('abort', onAbort);
   return promise
     .catch((error: unknown) => {
-      // What a destroyed socket still has to say must not become an uncaught error.
-      socket.on('error', () => undefined);
       socket.destroy();
       throw error;
     })
@@ -100,6 +101,10 @@ function ready(socket: Socket, event: 'connect' | 'secureConnect', signal: Abort
       signal.removeEventListener('abort', onAbort);
       socket.removeListener(event, resolve).removeListener('error', reject).removeListener('close', onClose);
     });
+}
+
+function ignore(): void {
+  // Said above.
 }
 
 /** `certificate has expired`, `no application protocol`: one line, without addresses, of printable characters. */

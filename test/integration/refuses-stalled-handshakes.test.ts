@@ -48,7 +48,8 @@ test('a worker refuses handshakes over its bound at once, and takes new ones whe
   const first = await tcpClient(t, balancer.port());
   const second = await tcpClient(t, balancer.port());
 
-  assert.equal((await balancer.connect(t, { certificate }).ending).how, 'reset');
+  // Without TLS: a client whose ClientHello meets the reset is not told of it by Node.js.
+  assert.equal((await (await tcpClient(t, balancer.port())).ending).how, 'reset');
   assert.partialDeepStrictEqual(await balancer.nextLine(), {
     reason: 'too_many_handshakes',
     detail: '2 handshakes are under way in this worker',
