@@ -6,7 +6,7 @@ import { formatAddress } from '../domain/model.ts';
 import { isRefusal, type Reason } from '../domain/reasons.ts';
 import type { LaneWriter } from '../shared/memory/lane-writer.ts';
 import { type ConnectionFacts, connectionId, type Wait } from '../shared/messages.ts';
-import type { Source } from './source.ts';
+import { remoteOf, type Source } from './source.ts';
 
 /** The fields of the connection's log line. */
 export interface Facts {
@@ -38,7 +38,7 @@ export interface Facts {
 
 /** What is known of a connection as it is accepted. */
 export function factsOf(raw: Socket, listener: string): Facts {
-  return { listener, remote: `${raw.remoteAddress}:${raw.remotePort}`, bytesUp: 0, bytesDown: 0 };
+  return { listener, remote: remoteOf(raw), bytesUp: 0, bytesDown: 0 };
 }
 
 /** A proxy that speaks for its client stands beside it. */

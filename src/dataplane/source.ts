@@ -24,6 +24,11 @@ export interface HeaderBounds {
   readonly budget: HandshakeBudget;
 }
 
+/** host:port of the other end for people to read; `unknown`: the client has reset, and the system knows it no longer. */
+export function remoteOf({ remoteAddress, remotePort }: Socket): string {
+  return remoteAddress === undefined ? 'unknown' : `${remoteAddress}:${remotePort}`;
+}
+
 /** The two ends of the connection as the system knows them. */
 export function directSource(raw: Socket): Source {
   const address = { host: raw.remoteAddress ?? '', port: raw.remotePort ?? 0 };
@@ -34,9 +39,10 @@ export function directSource(raw: Socket): Source {
 /**
  * Reads the header that a connection from a network of `acceptProxyProtocol` must begin with; what follows the header stays to be
  * read. Those of others are not looked at here.
- * @throws Refusal `proxy_protocol_invalid` when it is none or does not come in time, `too_many_handshakes`
+ * @throws Refusal `proxy_protocol_invalid` when it is none or does not come in time, `too_many_handshakes`, `client_gone`
  */
 export async function sourceOf(raw: Socket, listener: Listener, bounds: HeaderBounds): Promise<Source> {
+  if (raw.remoteAddress === undefined) throw new Refusal('client_gone', 'the client left before it was looked at');
   const direct = directSource(raw);
   if (!accepts(listener, direct.bits)) return direct;
   bounds.budget.take();

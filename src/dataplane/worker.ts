@@ -27,6 +27,7 @@ import { Openings } from './openings.ts';
 import { Pacer } from './pacer.ts';
 import type { Front } from './plain-front.ts';
 import { ReadTurns } from './read-turns.ts';
+import { remoteOf } from './source.ts';
 import { objectionTo } from './standing.ts';
 import { Tarpit } from './tarpit.ts';
 import { HandshakeBudget, offeredAlpn, TlsFront } from './tls.ts';
@@ -165,9 +166,8 @@ class Worker {
   }
 
   #turnAway(socket: Socket, listener: string): void {
-    const remote = `${socket.remoteAddress}:${socket.remotePort}`;
     const detail = () => `this worker holds ${this.#sockets.size} connections, as many as the open-file limit allows`;
-    tellTurnedAway({ reason: 'overloaded', listener, remote, detail }, this.#context);
+    tellTurnedAway({ reason: 'overloaded', listener, remote: remoteOf(socket), detail }, this.#context);
     socket.on('error', () => undefined);
     socket.resetAndDestroy();
   }

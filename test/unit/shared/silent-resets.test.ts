@@ -65,6 +65,7 @@ describe('a reset that meets what TLS writes by itself', () => {
         });
     });
     const tls = {
+      group: 'web',
       settings: { serverName: 'localhost', insecureSkipVerify: false },
       context: upstreamContext({ caPem: ca.caPem, keyPair: undefined }),
       alpn: undefined,
