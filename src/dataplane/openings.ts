@@ -42,10 +42,7 @@ export class Openings {
         : sendProxyProtocol === 'v1'
           ? proxyHeaderV1(ends)
           : proxyHeaderV2(ends, extensionsFor(client));
-    if (upstreamTls === undefined) {
-      const lends = client.downstream instanceof TLSSocket;
-      return { header, tls: undefined, ...(lends ? { lends } : {}) };
-    }
+    if (upstreamTls === undefined) return { header, tls: undefined, lends: true };
     const context = this.#contexts.get(name);
     if (context === undefined) throw new Refusal('upstream_tls_failed', `${name} has no TLS material in this worker`);
     return { header, tls: { group: name, settings: upstreamTls, context, alpn: requested.alpn } };

@@ -72,12 +72,11 @@ export class Splice implements FlowWatcher {
     this.#finish = resolve;
     this.#watch(client, 'client_reset');
     this.#watch(upstream, 'upstream_reset');
-    if (client instanceof TLSSocket) lendReads(client, () => this.#up.isHeld);
-    if (firstWords === undefined) this.#up.start();
+    if (firstWords === undefined) this.#startUp();
     else
       void firstWords.then((first) => {
         if (first === undefined) this.close('proxy_protocol_invalid');
-        else if (this.#reason === undefined) this.#up.start(first);
+        else if (this.#reason === undefined) this.#startUp(first);
       });
     this.#down.start();
     this.#watchTime();
@@ -85,6 +84,11 @@ export class Splice implements FlowWatcher {
     if (client.destroyed) this.close('client_reset');
     else if (upstream.destroyed) this.close('upstream_reset');
     return promise;
+  }
+
+  #startUp(first?: Buffer): void {
+    lendReads(this.#options.client, () => this.#up.isHeld);
+    this.#up.start(first);
   }
 
   /** When a byte last moved, or a side ended, by `nowMs`. */

@@ -5,16 +5,16 @@
 import { Socket } from 'node:net';
 import type { Server, TLSSocket } from 'node:tls';
 
-/** Where a socket has what net.connect() was given as `onread`; to a server's TLS sockets it cannot be given. */
+/** Where a socket has what net.connect() was given as `onread`; to a server's sockets it cannot be given. */
 const ONREAD = Object.getOwnPropertySymbols(new Socket());
 const ONREAD_BUFFER = ONREAD.find(({ description }) => description === 'kBuffer');
 const ONREAD_CALLBACK = ONREAD.find(({ description }) => description === 'kBufferCb');
 
 /**
- * What `onread` of net.connect() does, for a TLS socket of a server: reads go into the buffer, and `callback` hears how many bytes came.
+ * What `onread` of net.connect() does, for a socket of a server: reads go into the buffer, and `callback` hears how many bytes came.
  * False: it cannot be had, and nothing is changed.
  */
-export function readInto(socket: TLSSocket, buffer: Uint8Array, callback: (bytes: number) => boolean): boolean {
+export function readInto(socket: Socket, buffer: Uint8Array, callback: (bytes: number) => boolean): boolean {
   const handle: unknown = Reflect.get(socket, '_handle');
   if (!takesBuffers(handle) || ONREAD_BUFFER === undefined || ONREAD_CALLBACK === undefined) return false;
   Reflect.set(socket, ONREAD_BUFFER, buffer);

@@ -13,6 +13,9 @@ const LENT = Buffer.allocUnsafeSlow(128 * 1024);
 /** The longest record of TLS (RFC 8446, section 5.1), and so the longest read of a TLS socket. A sender in full flow fills its records. */
 const RECORD_BYTES = 16 * 1024;
 
+/** What is read into the lent buffer and goes to a plain socket is sent from here. */
+let sending = Buffer.allocUnsafeSlow(LENT.length);
+
 /** Records of one TLS socket that are given on together. */
 let gathered = Buffer.allocUnsafeSlow(LENT.length);
 let gatheredBytes = 0;
@@ -37,14 +40,26 @@ export function connectLending(options: TcpNetConnectOpts): Socket {
 }
 
 /**
- * From now on, chunks of a TLS socket's `data` events may be lent, as those of {@link connectLending} are. A socket that was paused gives
- * on what it had read before, 128 KB at most, unless `isHeld`: then its stream keeps it.
+ * From now on, chunks of a socket's `data` events may be lent, as those of {@link connectLending} are: call it in the turn
+ * in which they get their listener. A TLS socket that was paused gives on what it had read before, 128 KB at most, unless `isHeld`: then its stream keeps it.
  */
-export function lendReads(socket: TLSSocket, isHeld: () => boolean): void {
-  if (works) readIntoLent(socket, isHeld);
+export function lendReads(socket: Socket, isHeld: () => boolean): void {
+  if (!works) return;
+  if (socket instanceof TLSSocket) readRecords(socket, isHeld);
+  else readIntoLent(socket);
 }
 
-function readIntoLent(socket: TLSSocket, isHeld: () => boolean): void {
+function readIntoLent(socket: Socket): void {
+  readInto(socket, LENT, (bytes) => {
+    const chunk = LENT.subarray(0, bytes);
+    // What waits in the stream goes first.
+    if (socket.readableLength > 0) return socket.push(Buffer.from(chunk));
+    socket.emit('data', chunk);
+    return true;
+  });
+}
+
+function readRecords(socket: TLSSocket, isHeld: () => boolean): void {
   const give = () => {
     const chunk = gathered.subarray(0, gatheredBytes);
     gatheredBytes = 0;
@@ -91,9 +106,15 @@ function isLent(chunk: Buffer): boolean {
  * and what a plain socket could not send at once, Node.js holds by reference.
  */
 export function writeLent(to: Socket, chunk: Buffer): void {
-  const takesAtOnce = to.writableLength === 0 && (to instanceof TLSSocket || chunk.buffer === gathered.buffer);
-  to.write(takesAtOnce ? chunk : kept(chunk));
-  if (takesAtOnce && !(to instanceof TLSSocket) && to.writableLength > 0) gathered = Buffer.allocUnsafeSlow(gathered.length);
+  if (!isLent(chunk) || to.writableLength > 0) to.write(kept(chunk));
+  else if (to instanceof TLSSocket) to.write(chunk);
+  else if (chunk.buffer === gathered.buffer) {
+    to.write(chunk);
+    if (to.writableLength > 0) gathered = Buffer.allocUnsafeSlow(gathered.length);
+  } else {
+    to.write(sending.subarray(0, chunk.copy(sending)));
+    if (to.writableLength > 0) sending = Buffer.allocUnsafeSlow(sending.length);
+  }
 }
 
 const TRIAL_MS = 10_000;
@@ -110,7 +131,7 @@ export async function tryLending(): Promise<boolean> {
   const settings = { ciphers: 'PSK', maxVersion: 'TLSv1.2' } as const;
   const fail = () => resolve(false);
   const server = createServer({ ...settings, pskCallback: () => psk }, (writer) => {
-    readIntoLent(writer, () => false);
+    readRecords(writer, () => false);
     writer.on('error', fail).once('data', (word: Buffer) => {
       if (!isLent(word) || word.toString() !== 'word') return fail();
       const chunk = Buffer.alloc(LENT.length, 'a');

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { connect, type Server, type Socket, type TcpNetConnectOpts } from 'node:net';
+import { connect, createServer, type Server, type Socket, type TcpNetConnectOpts } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from 'node:tls';
+import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
 import type { Pace } from '../../../src/dataplane/flow.ts';
 import { ReadTurns } from '../../../src/dataplane/read-turns.ts';
 import { Splice } from '../../../src/dataplane/splice.ts';
@@ -14,6 +14,7 @@ import { startUpstream } from '../../support/echo-servers.ts';
 import { digest, digestOf, send } from '../../support/random-streams.ts';
 
 const STREAMS = 40;
+const KINDS = ['TLS', 'plain'] as const;
 /** The longest record of TLS. */
 const RECORD_BYTES = 16_384;
 const DAY_MS = 86_400_000;
@@ -55,20 +56,22 @@ async function lengthOf(socket: Socket): Promise<number> {
 }
 
 type Open = (options: TcpNetConnectOpts) => Socket;
+type Kind = 'TLS' | 'plain';
 
-/** Splices clients with TLS to the server; returns what connects one. */
+/** Splices clients of a kind to the server; returns what connects one. */
 async function splicing(
   t: TestContext,
+  kind: Kind,
   address: string,
   open: Open,
   pace: Pace,
-  onClient: (client: TLSSocket, reason: Promise<string>) => void,
-  until: (client: TLSSocket) => Promise<void> = async () => undefined,
-): Promise<() => Promise<TLSSocket>> {
+  onClient: (client: Socket, reason: Promise<string>) => void,
+  until: (client: Socket) => Promise<void> = async () => undefined,
+): Promise<() => Promise<Socket>> {
   const [host = '', port = ''] = address.split(':');
   const ca = await createTestCa();
   const { certPem, keyPem } = await ca.issueServer();
-  const server = createTlsServer({ cert: certPem, key: keyPem, allowHalfOpen: true }, async (client: TLSSocket) => {
+  const serve = async (client: Socket) => {
     await until(client);
     const splice = new Splice({
       client,
@@ -81,12 +84,21 @@ async function splicing(
       turns: new ReadTurns(),
     });
     onClient(client, splice.run());
-  });
+  };
+  const server =
+    kind === 'plain'
+      ? createServer({ allowHalfOpen: true }, serve)
+      : createTlsServer({ cert: certPem, key: keyPem, allowHalfOpen: true }, serve);
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   t.after(() => server.close());
   return async () => {
     const tcp = connect({ port: portOf(server), host: '127.0.0.1', allowHalfOpen: true });
+    t.after(() => tcp.destroy());
+    if (kind === 'plain') {
+      await once(tcp, 'connect');
+      return tcp;
+    }
     const socket = connectTls({ socket: tcp, ca: ca.caPem, servername: 'localhost' });
     t.after(() => socket.destroy());
     await once(socket, 'secureConnect');
@@ -94,8 +106,8 @@ async function splicing(
   };
 }
 
-/** Clients with TLS, spliced to plain servers that send them one stream each and say what they got. */
-async function carry(t: TestContext, open: Open, pace: Pace): Promise<void> {
+/** Clients spliced to plain servers that send them one stream each and say what they got. */
+async function carry(t: TestContext, kind: Kind, open: Open, pace: Pace): Promise<void> {
   const digests: Promise<string>[] = [];
   const upstream = await startUpstream(t, (socket) => {
     const number = digests.length + 1;
@@ -103,7 +115,7 @@ async function carry(t: TestContext, open: Open, pace: Pace): Promise<void> {
     void send(socket, number);
   });
   const reasons: Promise<string>[] = [];
-  const connectClient = await splicing(t, upstream.address, open, pace, (_client, reason) => reasons.push(reason));
+  const connectClient = await splicing(t, kind, upstream.address, open, pace, (_client, reason) => reasons.push(reason));
   const received = await Promise.all(
     Array.from({ length: STREAMS }, async (_, index) => {
       const socket = await connectClient();
@@ -122,29 +134,62 @@ describe('reads into a buffer that is lent', () => {
     ['', atOnce],
     [' whose chunks are held now and then', nowAndThen()],
   ] as const)
-    it(`are not tried yet: ${STREAMS} streams are carried both ways unchanged${pacing}`, (t) => carry(t, connectLending, pace));
+    for (const kind of KINDS)
+      it(`are not tried yet: ${STREAMS} streams of ${kind} clients are carried both ways unchanged${pacing}`, (t) =>
+        carry(t, kind, connectLending, pace));
 
   it('may be relied on here', async () => {
     assert.equal(await tryLending(), true);
   });
 
-  for (const [reads, open] of [
-    ['one buffer for all', connectLending],
-    ['a buffer for each read of a server', connect],
-  ] as const) {
-    it(`carry ${STREAMS} streams both ways unchanged, with ${reads}`, (t) => carry(t, open, atOnce));
-    it(`carry ${STREAMS} streams both ways unchanged whose chunks are held now and then, with ${reads}`, (t) =>
-      carry(t, open, nowAndThen()));
-  }
+  for (const kind of KINDS)
+    for (const [reads, open] of [
+      ['one buffer for all', connectLending],
+      ['a buffer for each read of a server', connect],
+    ] as const) {
+      const streams = `${STREAMS} streams of ${kind} clients both ways unchanged`;
+      it(`carry ${streams}, with ${reads}`, (t) => carry(t, kind, open, atOnce));
+      it(`carry ${streams} whose chunks are held now and then, with ${reads}`, (t) => carry(t, kind, open, nowAndThen()));
+    }
 
+  for (const kind of KINDS) describe(`of ${kind} clients`, () => ofClients(kind));
+
+  it('wait for their listener, lose nothing, and are kept only as copies', async (t) => {
+    const upstream = await startUpstream(t, (socket) => {
+      socket.write('one');
+      socket.once('data', () => socket.end('two'));
+    });
+    const [host = '', port = ''] = upstream.address.split(':');
+    const socket = connectLending({ port: Number(port), host });
+    t.after(() => socket.destroy());
+    await once(socket, 'connect');
+    const chunks: { readonly lent: Buffer; readonly own: Buffer }[] = [];
+    socket.on('data', (chunk: Buffer) => {
+      chunks.push({ lent: chunk, own: kept(chunk) });
+      socket.write('next');
+    });
+    assert.ok(socket.isPaused());
+    socket.resume();
+    await once(socket, 'end');
+    assert.deepEqual(
+      chunks.map(({ own }) => String(own)),
+      ['one', 'two'],
+    );
+    assert.equal(String(chunks[0]?.lent), 'two');
+    const own = Buffer.from('own');
+    assert.equal(kept(own), own);
+  });
+});
+
+function ofClients(kind: Kind): void {
   it('do not reach what waits for a client that does not read', async (t) => {
     const sockets: Socket[] = [];
     const upstream = await startUpstream(t, (socket) => {
       sockets.push(socket);
       socket.resume();
     });
-    const clients: TLSSocket[] = [];
-    const connectClient = await splicing(t, upstream.address, connectLending, atOnce, (client) => clients.push(client));
+    const clients: Socket[] = [];
+    const connectClient = await splicing(t, kind, upstream.address, connectLending, atOnce, (client) => clients.push(client));
     const slow = await connectClient();
     while (sockets.length < 1 || clients.length < 1) await nextTurn();
     const [slowServer, slowSide] = [sockets[0], clients[0]];
@@ -180,7 +225,7 @@ describe('reads into a buffer that is lent', () => {
       ends.push(end);
       return end;
     };
-    const connectClient = await splicing(t, upstream.address, open, atOnce, () => undefined);
+    const connectClient = await splicing(t, kind, upstream.address, open, atOnce, () => undefined);
     const slow = await connectClient();
     while (sockets.length < 1 || ends.length < 1) await nextTurn();
     const [slowServer, slowEnd] = [sockets[0], ends[0]];
@@ -212,7 +257,7 @@ describe('reads into a buffer that is lent', () => {
   it('give on full records before the end that follows them', async (t) => {
     const received: Promise<number>[] = [];
     const upstream = await startUpstream(t, (socket) => received.push(lengthOf(socket)));
-    const connectClient = await splicing(t, upstream.address, connectLending, atOnce, () => undefined);
+    const connectClient = await splicing(t, kind, upstream.address, connectLending, atOnce, () => undefined);
     for (let records = 1; records <= 9; records++) {
       const client = await connectClient();
       client.end(Buffer.alloc(records * RECORD_BYTES));
@@ -227,38 +272,12 @@ describe('reads into a buffer that is lent', () => {
       digests.push(digest(socket, 1));
       socket.end();
     });
-    const hasSpoken = async (client: TLSSocket) => {
+    const hasSpoken = async (client: Socket) => {
       while (client.readableLength === 0) await nextTurn();
     };
-    const connectClient = await splicing(t, upstream.address, connectLending, atOnce, () => undefined, hasSpoken);
+    const connectClient = await splicing(t, kind, upstream.address, connectLending, atOnce, () => undefined, hasSpoken);
     await send(await connectClient(), 1);
     while (digests.length < 1) await nextTurn();
     assert.equal(await digests[0], digestOf(1));
   });
-
-  it('wait for their listener, lose nothing, and are kept only as copies', async (t) => {
-    const upstream = await startUpstream(t, (socket) => {
-      socket.write('one');
-      socket.once('data', () => socket.end('two'));
-    });
-    const [host = '', port = ''] = upstream.address.split(':');
-    const socket = connectLending({ port: Number(port), host });
-    t.after(() => socket.destroy());
-    await once(socket, 'connect');
-    const chunks: { readonly lent: Buffer; readonly own: Buffer }[] = [];
-    socket.on('data', (chunk: Buffer) => {
-      chunks.push({ lent: chunk, own: kept(chunk) });
-      socket.write('next');
-    });
-    assert.ok(socket.isPaused());
-    socket.resume();
-    await once(socket, 'end');
-    assert.deepEqual(
-      chunks.map(({ own }) => String(own)),
-      ['one', 'two'],
-    );
-    assert.equal(String(chunks[0]?.lent), 'two');
-    const own = Buffer.from('own');
-    assert.equal(kept(own), own);
-  });
-});
+}
