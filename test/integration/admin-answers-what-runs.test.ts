@@ -79,6 +79,7 @@ test('GetState tells the whole state in the order of names, with health and coun
           pacedBytesToClient: 0n,
           shadowRefused: [],
           delayed: 0n,
+          queued: 0n,
         },
       ],
     ],

@@ -23,9 +23,9 @@ targetGroups: [{ name: web, upstreamServers: ["127.0.0.1:8081"] }]
 clients: [{ clientId: clientB, allowedTargetGroup: web }]
 `;
 
-const connection = (clientId: string, group: string, server: string): ConnectionFacts => ({
-  id: '0-1',
-  number: 1,
+const connection = (number: number, clientId: string, group: string, server: string): ConnectionFacts => ({
+  id: `0-${number}`,
+  number,
   listener: 'main',
   remote: '127.0.0.1:1',
   via: '',
@@ -45,7 +45,7 @@ describe('PlanConfig', () => {
   test('tells what would change, whom it would touch and what needs a restart, and changes nothing', async (t) => {
     const admin = await startAdmin(t);
     const viewer = await admin.as('viewer');
-    admin.live = [connection('clientA', 'web', '127.0.0.1:8082'), connection('clientA', 'web', '127.0.0.1:8081')];
+    admin.live = [connection(1, 'clientA', 'web', '127.0.0.1:8082'), connection(2, 'clientA', 'web', '127.0.0.1:8081')];
     const before = admin.authority.snapshot;
     const plan = await ask(viewer, Admin.planConfig, { config: ONE_GROUP.replace('workers: 2', 'workers: 3') });
     assert.equal(plan.revision, 1n);
@@ -61,6 +61,7 @@ describe('PlanConfig', () => {
     assert.deepEqual(plan.blastRadius, {
       connectionsDraining: 0n,
       connectionsClosing: 2n,
+      waitingRefused: 0n,
       lostAccess: [{ clientId: 'clientA', targetGroup: '', connections: 2n }],
       revoked: [],
     });
