@@ -16,8 +16,7 @@ export function memoryKb(pid: number): number {
 
 /** The scheduler's nanoseconds of each thread, where the kernel keeps them: ticks are too coarse for short rounds. */
 function exactCpuMs(pid: number): number | undefined {
-  const threads = readdirSync(`/proc/${pid}/task`);
-  const times = threads.map((thread) => Number(proc(pid, `task/${thread}/schedstat`).split(' ')[0]) / 1e6);
+  const times = threadsOf(pid).map((thread) => Number(proc(pid, `task/${thread}/schedstat`).split(' ')[0]) / 1e6);
   const sum = times.reduce((total, each) => total + each, 0);
   return sum > 0 ? sum : undefined;
 }
@@ -32,7 +31,7 @@ function tickedCpuMs(pid: number): number {
 
 /** The process and what descends from it. */
 function family(pid: number): readonly number[] {
-  const children = readdirSync(`/proc/${pid}/task`).flatMap((thread) => proc(pid, `task/${thread}/children`).split(' '));
+  const children = threadsOf(pid).flatMap((thread) => proc(pid, `task/${thread}/children`).split(' '));
   return [
     pid,
     ...children
@@ -40,6 +39,15 @@ function family(pid: number): readonly number[] {
       .map(Number)
       .flatMap(family),
   ];
+}
+
+/** None when the process has just ended. */
+function threadsOf(pid: number): readonly string[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`);
+  } catch {
+    return [];
+  }
 }
 
 /** Empty when there is no such file, or its thread has just ended. */

