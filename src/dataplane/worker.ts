@@ -5,59 +5,32 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { apply } from '../domain/state.ts';
 import { monotonicMs } from '../shared/clock.ts';
 import { tryLending } from '../shared/lent-buffer.ts';
-import { AddressTable } from '../shared/memory/address-table.ts';
-import { ByteLines } from '../shared/memory/byte-lines.ts';
 import { LaneWriter } from '../shared/memory/lane-writer.ts';
 import type { ConnectionQuery, Ended, FromWorker, ToWorker, WorkerBirth } from '../shared/messages.ts';
-import { HostAddresses } from '../shared/upstream-addresses.ts';
 import { countNewlyBounded } from './address-guard.ts';
-import { Admission } from './admission.ts';
-import { CertificateTrust } from './certificate-trust.ts';
 import { type ConnectionContext, handleConnection } from './connection.ts';
 import { onePage } from './connection-page.ts';
-import { DelayedConnections } from './delayed-connections.ts';
-import { Doors } from './doors.ts';
-import { EventFeed } from './event-feed.ts';
+import type { DelayedConnections } from './delayed-connections.ts';
+import type { Doors } from './doors.ts';
 import { explain } from './explain.ts';
-import { AddressGate } from './gate.ts';
-import { KnownCertificates } from './known-certificates.ts';
-import { LiveConnections } from './live-connections.ts';
-import { createWorkerLog } from './log.ts';
-import { Openings } from './openings.ts';
-import { Pacer } from './pacer.ts';
 import type { Front } from './plain-front.ts';
-import { ReadTurns } from './read-turns.ts';
 import { remoteOf } from './source.ts';
-import { objectionTo } from './standing.ts';
-import { Tarpit } from './tarpit.ts';
-import { HandshakeBudget, offeredAlpn, TlsFront } from './tls.ts';
 import { tellTurnedAway } from './turned-away.ts';
 import { mergeSlots, View } from './view.ts';
-import { WaitingConnections } from './waiting-connections.ts';
-import { WaitingRoom } from './waiting-room.ts';
+import { createWorkerParts } from './worker-parts.ts';
 
 /** How long whoever asks for a reload waits for the count of those who wait for their turn or for a server. */
 const WAITING_COUNTED_FOR_MS = 2_000;
-/** In the tarpit: what each has sent by itself, 64 KiB at most, is kept. */
-const MOST_HELD = 256;
 
 class Worker {
   readonly #port: MessagePort;
   readonly #birth: WorkerBirth;
   readonly #lane: LaneWriter;
-  readonly #live = new LiveConnections(() => this.#view);
-  readonly #events: EventFeed;
   readonly #doors: Doors;
-  readonly #trust: CertificateTrust;
+  readonly #delayed: DelayedConnections;
   readonly #context: ConnectionContext;
   /** Every accepted socket that is not closed yet, those in the handshake too. */
   readonly #sockets = new Set<Socket>();
-  readonly #openings: Openings;
-  readonly #hosts: HostAddresses;
-  readonly #addresses: AddressTable;
-  readonly #delayed: DelayedConnections;
-  readonly #waitingRoom: WaitingRoom;
-  readonly #waiting: WaitingConnections;
   #view: View;
   /** Who waited and was refused because what let him in is withdrawn: not told yet. */
   #endedWaiting = 0;
@@ -68,71 +41,17 @@ class Worker {
     this.#port = port;
     this.#birth = birth;
     this.#lane = new LaneWriter(birth.memory, birth.lane);
-    this.#openings = new Openings(birth.upstreamTls);
-    this.#hosts = new HostAddresses(birth.hosts);
-    this.#addresses = new AddressTable(birth.memory.addresses, birth.lane);
     this.#view = new View(birth.snapshot, birth.slots, this.#lane);
-    this.#delayed = new DelayedConnections({
+    const { doors, delayed, context } = createWorkerParts(birth, {
       lane: this.#lane,
-      nowMs: monotonicMs,
-      isLimited: (clientId) => canDelay(this.#view, clientId),
-      objectionTo: (ground) => objectionTo(ground, this.#view),
-    });
-    this.#waitingRoom = new WaitingRoom({ lane: this.#lane, view: () => this.#view, nowMs: monotonicMs });
-    this.#events = new EventFeed(birth.watched, (events) => this.#send({ kind: 'events', ...events }));
-    this.#waiting = new WaitingConnections({ lane: this.#lane, events: this.#events, wallMs: Date.now });
-    this.#trust = new CertificateTrust((listener) => this.#doors.material(listener), this.#live);
-    const budget = new HandshakeBudget(birth.maxPendingHandshakes);
-    const log = createWorkerLog(birth.logLevel, (lines) => this.#send({ kind: 'log', lines }));
-    this.#context = {
       view: () => this.#view,
-      lane: this.#lane,
-      admission: new Admission({
-        lane: this.#lane,
-        nowMs: monotonicMs,
-        rateNow: (clientId) => this.#view.rateOf(clientId),
-        delayed: this.#delayed,
-        log,
-      }),
-      waitingRoom: this.#waitingRoom,
-      waiting: this.#waiting,
-      pacer: new Pacer(new ByteLines(birth.memory.byteLines), this.#lane, monotonicMs),
-      turns: new ReadTurns(),
-      openings: this.#openings,
-      hosts: this.#hosts,
-      tellFailing: (server) => this.#send({ kind: 'failing', ...server }),
-      timeouts: birth.timeouts,
-      addresses: this.#addresses,
-      headers: { timeoutMs: birth.timeouts.handshakeMs, budget },
-      nowMs: monotonicMs,
-      wallMs: Date.now,
-      log,
-      live: this.#live,
-      events: this.#events,
-      trust: this.#trust,
-      certificates: new KnownCertificates(),
-      leave: (socket) => this.#leave(socket),
-      tarpit: new Tarpit({
-        nowMs: monotonicMs,
-        most: Math.min(MOST_HELD, Math.floor(birth.maxConnections / 16)),
-        onHeld: (count) => this.#lane.setHeld(count),
-      }),
-    };
-    const gate = new AddressGate({
-      addresses: this.#addresses,
-      tarpit: this.#context.tarpit,
-      nowMs: monotonicMs,
-      listenerNamed: (name) => this.#view.listener(name),
-      tell: (who) => tellTurnedAway(who, this.#context),
-    });
-    this.#doors = new Doors({
-      material: birth.tls,
-      ports: birth.ports,
+      send: (message) => this.#send(message),
       accept: (socket, listener, front) => this.#accept(socket, listener, front),
-      isClosedTo: (address, listener) => gate.isClosedTo(address, listener),
-      createFront: (listener, material) => new TlsFront({ material, alpn: offeredAlpn(listener), ...this.#context.headers }),
-      log: this.#context.log,
+      leave: (socket) => this.#leave(socket),
     });
+    this.#doors = doors;
+    this.#delayed = delayed;
+    this.#context = context;
   }
 
   async run(): Promise<void> {
@@ -177,16 +96,16 @@ class Worker {
       case 'publish': {
         const { snapshot: previous, slots } = this.#view;
         const snapshot = message.commands.reduce(apply, previous);
-        this.#openings.use(message.upstreamTls);
+        this.#context.openings.use(message.upstreamTls);
         this.#view = new View(snapshot, mergeSlots(slots, message.slots, previous, snapshot), this.#lane, this.#view);
         if (snapshot.listeners !== previous.listeners) {
           const renewed = this.#doors.withOtherTrust(message.listenerTls);
           this.#doors.follow(snapshot.listeners, message.listenerTls);
-          countNewlyBounded(previous.listeners, snapshot.listeners, this.#addresses, monotonicMs());
+          countNewlyBounded(previous.listeners, snapshot.listeners, this.#context.addresses, monotonicMs());
           void this.#renew(renewed);
         }
-        this.#live.pardonTheAllowed();
-        this.#endedWaiting += this.#delayed.reconsider() + this.#waitingRoom.reconsider();
+        this.#context.live.pardonTheAllowed();
+        this.#endedWaiting += this.#delayed.reconsider() + this.#context.waitingRoom.reconsider();
         this.#context.pacer.replan();
         this.#send({ kind: 'published', revision: snapshot.revision });
         break;
@@ -201,27 +120,32 @@ class Worker {
         void this.#reload(message);
         break;
       case 'hosts':
-        this.#hosts.use(message.hosts);
+        this.#context.hosts.use(message.hosts);
         this.#send({ kind: 'done', requestId: message.requestId, count: message.hosts.size });
         break;
       case 'close':
         this.#close(message);
         break;
       case 'enforce':
-        this.#send({ kind: 'ended', requestId: message.requestId, served: this.#live.enforce(message), waiting: this.#endedWaiting });
+        this.#send({
+          kind: 'ended',
+          requestId: message.requestId,
+          served: this.#context.live.enforce(message),
+          waiting: this.#endedWaiting,
+        });
         this.#endedWaiting = 0;
         break;
       case 'rebalance':
-        this.#send({ kind: 'done', requestId: message.requestId, count: this.#live.closeIdlest(message.closings, 'rebalanced') });
+        this.#send({ kind: 'done', requestId: message.requestId, count: this.#context.live.closeIdlest(message.closings, 'rebalanced') });
         break;
       case 'list':
         this.#list(message.requestId, message.query);
         break;
       case 'watch':
-        this.#events.watch(message.on);
+        this.#context.events.watch(message.on);
         break;
       case 'taken':
-        this.#events.taken();
+        this.#context.events.taken();
         break;
       case 'explain':
         void this.#explain(message);
@@ -243,7 +167,7 @@ class Worker {
   async #reload({ requestId, material, upstreamTls }: Extract<ToWorker, { kind: 'tls' }>): Promise<void> {
     const renewed = this.#doors.withOtherTrust(material);
     this.#doors.reload(material);
-    this.#openings.use(upstreamTls);
+    this.#context.openings.use(upstreamTls);
     this.#send({ kind: 'ended', requestId, ...(await this.#renew(renewed)) });
   }
 
@@ -254,35 +178,29 @@ class Worker {
       waiting++;
     };
     // First: from here on the listeners judge by what is new.
-    const closing = this.#trust.renew(listeners);
+    const closing = this.#context.trust.renew(listeners);
     if (listeners.length > 0) {
-      const judged = Promise.all([this.#delayed.rejudge(onEnded), this.#waitingRoom.rejudge(onEnded)]);
+      const judged = Promise.all([this.#delayed.rejudge(onEnded), this.#context.waitingRoom.rejudge(onEnded)]);
       await Promise.race([judged, passed(WAITING_COUNTED_FOR_MS, undefined, { ref: false })]);
     }
     return { served: await closing, waiting };
   }
 
   #close({ requestId, selector, reason }: Extract<ToWorker, { kind: 'close' }>): void {
-    const served = this.#live.close(selector, reason);
-    this.#send({ kind: 'ended', requestId, served, waiting: this.#waiting.refuse(selector) });
+    const served = this.#context.live.close(selector, reason);
+    this.#send({ kind: 'ended', requestId, served, waiting: this.#context.waiting.refuse(selector) });
   }
 
   #list(requestId: number, query: ConnectionQuery): void {
-    const page = { ...onePage(this.#live.list(query), this.#waiting.list(query), query), lastNumber: this.#lane.lastNumber };
-    this.#send({ kind: 'listed', requestId, page, before: this.#events.takeAll() });
+    const { live, waiting, events } = this.#context;
+    const page = { ...onePage(live.list(query), waiting.list(query), query), lastNumber: this.#lane.lastNumber };
+    this.#send({ kind: 'listed', requestId, page, before: events.takeAll() });
   }
 
   async #explain({ requestId, question }: Extract<ToWorker, { kind: 'explain' }>): Promise<void> {
     const material = this.#doors.material(question.listener);
-    const { admission, pacer } = this.#context;
-    const explanation = await explain(question, {
-      view: this.#view,
-      addresses: this.#addresses,
-      admission,
-      pacer,
-      waitingRoom: this.#waitingRoom,
-      material,
-    });
+    const { addresses, admission, pacer, waitingRoom } = this.#context;
+    const explanation = await explain(question, { view: this.#view, addresses, admission, pacer, waitingRoom, material });
     this.#send({ kind: 'explained', requestId, explanation });
   }
 
@@ -302,9 +220,9 @@ class Worker {
       const left = this.#sockets.size;
       if (left === 0) return finish(0);
       this.#onIdle = () => finish(left);
-      this.#live.closeAll('shutdown');
+      this.#context.live.closeAll('shutdown');
       this.#delayed.dismissAll();
-      this.#waitingRoom.dismissAll();
+      this.#context.waitingRoom.dismissAll();
       // Those that are not served yet, in the handshake or waiting for a server.
       for (const socket of this.#sockets) if (!socket.destroyed) socket.resetAndDestroy();
     }, deadlineMs);
@@ -319,12 +237,6 @@ class Worker {
   #send(message: FromWorker): void {
     this.#port.postMessage(message);
   }
-}
-
-/** Whether a limit of the client can make its connections wait; one in shadow only looks on. */
-function canDelay({ snapshot }: View, clientId: string): boolean {
-  const limits = snapshot.clients.get(clientId)?.limits;
-  return limits?.connectionRate !== undefined && !limits.shadow;
 }
 
 if (parentPort === null) throw new Error('this file runs as a worker thread of lbd');
