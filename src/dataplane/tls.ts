@@ -3,12 +3,14 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket, type TlsOptions } from 'node:tls';
+import { saysNotTls } from '../domain/client-hello.ts';
 import type { Listener } from '../domain/model.ts';
 import { SESSION_LIFETIME_MS } from '../domain/session-tickets.ts';
 import type { TlsMaterial } from '../domain/tls-material.ts';
 import { failIfReset } from '../shared/silent-resets.ts';
 import { type CertificateChain, leadsToCa, presentedChain } from './certificate-chain.ts';
 import { lookFirst, WRONG_VERSION } from './first-look.ts';
+import { NoiseWatch } from './noise-watch.ts';
 import { staple } from './ocsp-stapling.ts';
 import type { Front } from './plain-front.ts';
 import { CertificateRefusal, Refusal } from './refusal.ts';
@@ -56,6 +58,8 @@ export interface TlsFrontOptions {
   readonly budget: HandshakeBudget;
   /** Milliseconds since 1970; the system's clock unless given. */
   readonly wallMs?: () => number;
+  /** Milliseconds of a clock that is never set; the process's unless given. */
+  readonly nowMs?: () => number;
 }
 
 /** One listener's TLS side. It does not listen itself: it is handed accepted sockets, so that they stay at hand for a reset. */
@@ -63,10 +67,11 @@ export class TlsFront implements Front {
   readonly #options: Required<TlsFrontOptions>;
   /** Which handshake an event of a server belongs to: the events name the TLS socket, not the socket it was made from. */
   readonly #handshakes = new AsyncLocalStorage<Handshake>();
+  readonly #noise = new NoiseWatch();
   #served: Served;
 
   constructor(options: TlsFrontOptions) {
-    this.#options = { wallMs: Date.now, ...options };
+    this.#options = { wallMs: Date.now, nowMs: () => performance.now(), ...options };
     this.#served = this.#serve(options.material);
   }
 
@@ -85,7 +90,7 @@ export class TlsFront implements Front {
    * @throws Refusal when it fails, takes longer than the deadline, or leaves the client without a certificate that is trusted now.
    */
   async handshake(raw: Socket): Promise<TLSSocket> {
-    const { budget, timeoutMs, wallMs } = this.#options;
+    const { budget, timeoutMs, wallMs, nowMs } = this.#options;
     budget.take();
     let fail: (refusal: Refusal) => void = ignore;
     const deadline = setTimeout(() => fail(new Refusal('handshake_timeout', `no handshake after ${timeoutMs} ms`)), timeoutMs);
@@ -97,8 +102,12 @@ export class TlsFront implements Front {
         fail = reject;
         // Then no event will say so.
         if (raw.destroyed) return onClose();
-        // The name makes a difference only where there are several certificates.
-        lookFirst(raw, looksAtNames(this.#served), resolve, reject);
+        const wantsName = looksAtNames(this.#served);
+        if (!wantsName && !this.#noise.isNoiseExpected(nowMs())) return resolve(undefined);
+        lookFirst(raw, wantsName, resolve, (refusal) => {
+          this.#noise.count(nowMs());
+          reject(refusal);
+        });
       });
       const { material } = this.#served;
       const server = serverFor(serverName, this.#served);
@@ -139,7 +148,10 @@ export class TlsFront implements Front {
       socket.on('error', ignore);
       this.#handshakes.getStore()?.awaited?.resolve(socket);
     });
-    server.on('tlsClientError', (error) => this.#handshakes.getStore()?.awaited?.reject(new Refusal('handshake_failed', describe(error))));
+    server.on('tlsClientError', (error: TlsError) => {
+      if (saysNotTls(error.reason)) this.#noise.count(this.#options.nowMs());
+      this.#handshakes.getStore()?.awaited?.reject(new Refusal('handshake_failed', describe(error)));
+    });
     return server;
   }
 }
@@ -169,6 +181,7 @@ function ignore(): void {
   // Its `close` says all there is to do.
 }
 
+/** The name makes a difference only where there are several certificates, and for tickets. */
 function looksAtNames({ named, material }: Served): boolean {
   return named.length > 0 || material.sessionTickets !== undefined;
 }
@@ -217,8 +230,11 @@ function detailOf(code: string, { subject }: X509Certificate): string {
 
 const CLIENT_LEFT = 'the client left during the handshake';
 
+/** As Node.js makes it of what OpenSSL says. */
+type TlsError = Error & { readonly code?: string; readonly reason?: string };
+
 /** OpenSSL's sentence without its addresses: `error:0A00009C:SSL routines::http request` -> `http request`. */
-export function describe(error: Error & { code?: string; reason?: string }): string {
+export function describe(error: TlsError): string {
   // Node.js says so of an end as well.
   if (error.code === 'ECONNRESET') return CLIENT_LEFT;
   if (error.reason === 'wrong version number') return WRONG_VERSION;

@@ -10,8 +10,9 @@ export type ReadHello =
 /** Bytes before the content of a record: what OpenSSL waits for before it says anything. */
 export const RECORD_HEADER = 5;
 
+const NOT_TLS = ['wrong version number', 'http request', 'https proxy request'] as const;
 /** What OpenSSL says of a client that does not begin as TLS does. */
-export type NotTls = 'wrong version number' | 'http request' | 'https proxy request';
+export type NotTls = (typeof NOT_TLS)[number];
 
 /** Longer than any that browsers send, key shares of post-quantum algorithms included. */
 const LONGEST_HELLO = 32_768;
@@ -31,6 +32,11 @@ const HOST_NAME = 0;
 
 const OTHER: ReadHello = { state: 'other' };
 const MORE: ReadHello = { state: 'more' };
+
+/** Whether these words of OpenSSL say that a client did not begin as TLS does. */
+export function saysNotTls(reason: string | undefined): boolean {
+  return NOT_TLS.some((words) => words === reason);
+}
 
 /**
  * Why what begins with these bytes, a record header or more, cannot be TLS; undefined: it may be, or OpenSSL has other words for what is wrong
