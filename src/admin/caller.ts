@@ -1,5 +1,6 @@
 import { hash, X509Certificate } from 'node:crypto';
 import type { ServerInterceptingCallInterface } from '@grpc/grpc-js';
+import { plainFingerprint } from '../domain/fingerprint.ts';
 import { displayName, type Identity, identityOf } from '../domain/identity.ts';
 
 /** Who makes a call, and what for: what the certificate proves, what goes into the log and the audit trail. */
@@ -36,7 +37,7 @@ export function callerOf(
   const about = { from: call.getPeer(), method: path.slice(path.lastIndexOf('/') + 1), request };
   if (raw === undefined) return { identity: undefined, name: '', fingerprint: '', certificate: undefined, endsAtMs: 0, ...about };
   const certificate = new X509Certificate(raw);
-  const fingerprint = certificate.fingerprint256.replaceAll(':', '').toLowerCase();
+  const fingerprint = plainFingerprint(certificate.fingerprint256);
   const identity = identityIn(certificate);
   const known = { fingerprint, certificate: raw, endsAtMs: certificate.validToDate.getTime(), ...about };
   if (identity === 'ambiguous') return { identity: undefined, name: certificate.fingerprint256, ...known };

@@ -1,6 +1,7 @@
 /** The pieces that every mapping between the admin API and the domain is made of. */
 import { parseAddress } from '../domain/address.ts';
 import { DomainError } from '../domain/errors.ts';
+import { isFingerprint, plainFingerprint } from '../domain/fingerprint.ts';
 import { formatAddress, type Revision } from '../domain/model.ts';
 import type { Duration } from '../gen/google/protobuf/duration.ts';
 
@@ -71,8 +72,8 @@ export function durationMessage(ms: number): Duration {
 
 /** A SHA-256 fingerprint in lower-case hex digits without colons. @throws DomainError `invalid` */
 export function fingerprintFrom(text: string, at: string): string {
-  const hex = text.replaceAll(':', '').toLowerCase();
-  if (/^[\da-f]{64}$/.test(hex)) return hex;
+  const hex = plainFingerprint(text);
+  if (isFingerprint(hex)) return hex;
   throw new DomainError('invalid', at, 'a fingerprint is the SHA-256 of the certificate: 64 hex digits, with colons or without');
 }
 

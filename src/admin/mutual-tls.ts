@@ -2,6 +2,7 @@
 import { constants } from 'node:crypto';
 import { createSecureContext, createServer, type SecureContextOptions, type Server, type TLSSocket } from 'node:tls';
 import type { Logger } from 'pino';
+import { plainFingerprint } from '../domain/fingerprint.ts';
 import type { TlsMaterial } from '../domain/tls-material.ts';
 import { Repeats } from './repeats.ts';
 
@@ -71,7 +72,7 @@ function failedHandshake(socket: TLSSocket, error: string): FailedHandshake {
   const certificate = socket.getPeerX509Certificate();
   if (certificate === undefined) return { from, error };
   const subject = (certificate.subject ?? '').replaceAll('\n', ', ').slice(0, 256);
-  return { from, error, subject, fingerprint: certificate.fingerprint256.replaceAll(':', '').toLowerCase() };
+  return { from, error, subject, fingerprint: plainFingerprint(certificate.fingerprint256) };
 }
 
 function contextOptions(material: TlsMaterial): SecureContextOptions {

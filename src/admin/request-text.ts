@@ -1,5 +1,6 @@
 /** A request as text: for the audit trail, and to tell two requests apart. */
 import { createHash, X509Certificate } from 'node:crypto';
+import { plainFingerprint } from '../domain/fingerprint.ts';
 import * as contract from '../gen/lb/admin/v1/admin.ts';
 
 const MAX_BYTES = 2048;
@@ -92,7 +93,7 @@ function certificateText(pem: string): string {
   try {
     const { fingerprint256, subject } = new X509Certificate(pem);
     const name = (subject ?? '').replaceAll('\n', ', ');
-    const fingerprint = fingerprint256.replaceAll(':', '').toLowerCase();
+    const fingerprint = plainFingerprint(fingerprint256);
     return `[certificate ${fingerprint} ${name.length > MAX_SUBJECT ? `${name.slice(0, MAX_SUBJECT)}…` : name}]`;
   } catch {
     return '[damaged certificate]';

@@ -1,6 +1,7 @@
 /** Which certificates are served, and taking them anew from their files. */
 import { X509Certificate } from 'node:crypto';
 import { status as Code } from '@grpc/grpc-js';
+import { plainFingerprint } from '../domain/fingerprint.ts';
 import type { Revocation } from '../domain/model.ts';
 import type { ServedChain } from '../domain/served-chain.ts';
 import type { OcspStaple } from '../domain/tls-material.ts';
@@ -56,7 +57,7 @@ function servedMessages({ usedBy, file, certificatePem, ocsp }: ServedChain): Se
       serialNumber,
       notBefore: validFromDate,
       notAfter: validToDate,
-      fingerprint: fingerprint256.replaceAll(':', '').toLowerCase(),
+      fingerprint: plainFingerprint(fingerprint256),
       file,
       ocsp: index === 0 && ocsp !== undefined ? stapleMessage(ocsp) : undefined,
     };

@@ -4,6 +4,7 @@ import { status as Code } from '@grpc/grpc-js';
 import type { ExplainQuestion, Explanation } from '../controlplane/workers.ts';
 import { addressBits } from '../domain/cidr.ts';
 import { DomainError } from '../domain/errors.ts';
+import { isFingerprint, plainFingerprint } from '../domain/fingerprint.ts';
 import type { BoundListener } from '../domain/model.ts';
 import * as proto from '../gen/lb/admin/v1/admin.ts';
 import type { AdminContext } from './context.ts';
@@ -82,8 +83,8 @@ function identityFrom({
   ou,
   fingerprint,
 }: proto.ExplainIdentity): (ExplainQuestion['peer'] & { kind: 'identity' })['identity'] {
-  const hex = fingerprint.replaceAll(':', '').toLowerCase();
-  if (hex !== '' && !/^[\da-f]{64}$/.test(hex)) {
+  const hex = plainFingerprint(fingerprint);
+  if (hex !== '' && !isFingerprint(hex)) {
     throw new DomainError('invalid', 'identity.fingerprint', 'a fingerprint is the SHA-256 of the certificate: 64 hex digits');
   }
   for (const [field, names] of Object.entries({ dns, uri, ou })) {

@@ -1,4 +1,5 @@
 import { X509Certificate } from 'node:crypto';
+import { plainFingerprint } from '../domain/fingerprint.ts';
 import type { TlsMaterial, TlsParams } from '../domain/tls-material.ts';
 import type { CertificateInUse } from '../domain/useless-revocation.ts';
 import { pemBlocks } from './pem.ts';
@@ -18,5 +19,5 @@ export function certificatesInUse(
 function fingerprintsIn(pem: string): readonly string[] {
   const blocks = pemBlocks(pem);
   if ('problem' in blocks) return [];
-  return blocks.map((block) => new X509Certificate(block.pem).fingerprint256.replaceAll(':', '').toLowerCase());
+  return blocks.map((block) => plainFingerprint(new X509Certificate(block.pem).fingerprint256));
 }

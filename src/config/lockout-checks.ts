@@ -1,4 +1,5 @@
 /** Clients that shut a certificate out: their own, another client's or an administrator's. The admin API refuses them as well. */
+import { plainFingerprint } from '../domain/fingerprint.ts';
 import { ANY_NAME_MATCH, type IdentityMatch } from '../domain/model.ts';
 import { isNetworkAlone, type Known, overlapsAmong, takesInAll } from '../domain/overlap.ts';
 import { ROLES } from '../domain/roles.ts';
@@ -82,12 +83,13 @@ function ruleIn(entry: SourceNode): IdentityMatch {
 function matchIn(node: SourceNode): IdentityMatch {
   if (!isMapping(node)) return ANY_NAME_MATCH;
   const field = (key: keyof IdentityMatch) => textOf(node.children.get(key));
+  const fingerprint = field('fingerprint');
   return {
     cn: field('cn'),
     dns: field('dns'),
     uri: field('uri'),
     ou: field('ou'),
-    fingerprint: field('fingerprint')?.replaceAll(':', '').toLowerCase(),
+    fingerprint: fingerprint === undefined ? undefined : plainFingerprint(fingerprint),
     cidr: field('cidr')?.toLowerCase(),
   };
 }

@@ -5,6 +5,7 @@
 import { parseAddress } from './address.ts';
 import { parseCidr } from './cidr.ts';
 import { DomainError } from './errors.ts';
+import { isFingerprint } from './fingerprint.ts';
 import type { HealthCheck } from './health-check.ts';
 import type {
   Bandwidth,
@@ -69,8 +70,7 @@ export function checkServer(server: UpstreamServer, field: string): void {
 
 /** @throws DomainError `invalid`. */
 export function checkRevocation({ fingerprint, comment, atMs }: Revocation): void {
-  if (!/^[\da-f]{64}$/.test(fingerprint))
-    throw new DomainError('invalid', 'fingerprint', 'a SHA-256 fingerprint is 64 lower-case hex digits');
+  if (!isFingerprint(fingerprint)) throw new DomainError('invalid', 'fingerprint', 'a SHA-256 fingerprint is 64 lower-case hex digits');
   if (comment.length > 256 || /\p{Cc}/u.test(comment))
     throw new DomainError('invalid', 'comment', 'a comment has at most 256 characters, and no control characters');
   checkWhole(atMs, 'revokedAt', 'a time in milliseconds since 1970', 0, LAST_MS);
@@ -169,7 +169,7 @@ function checkMatch(match: IdentityMatch): void {
   }
   const pattern = match.uri !== undefined && hasWildcard(match.uri) ? parseUriPattern(match.uri) : undefined;
   if (pattern !== undefined && 'problem' in pattern) throw new DomainError('invalid', 'match.uri', `match.uri ${pattern.problem}`);
-  if (match.fingerprint !== undefined && !/^[\da-f]{64}$/.test(match.fingerprint)) {
+  if (match.fingerprint !== undefined && !isFingerprint(match.fingerprint)) {
     throw new DomainError('invalid', 'match.fingerprint', 'match.fingerprint is not a SHA-256 fingerprint: 64 lower-case hex digits');
   }
   const network = match.cidr === undefined ? undefined : parseCidr(match.cidr);

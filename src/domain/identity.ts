@@ -1,5 +1,6 @@
 /** Certificate fields -> Identity, and which Client it is. Nothing matches by accident: comparison is exact, on whole names. */
 import { contains, type Network, networkAround, parseCidr } from './cidr.ts';
+import { plainFingerprint } from './fingerprint.ts';
 import type { Client, IdentityMatch } from './model.ts';
 import { rewrittenCertificates } from './signature-malleability.ts';
 import { hasWildcard, keyAs, parseUriPattern, patternKey, patternTakes, plainUri, shapeOf, type UriPattern } from './uri-pattern.ts';
@@ -54,7 +55,7 @@ export function identityOf(certificate: CertificateFields, fingerprintOf: (der: 
     if (type === 'DNS') dnsNames.push(value.toLowerCase());
     if (type === 'URI') uriNames.push(value);
   }
-  const fingerprint = certificate.fingerprint256.replaceAll(':', '').toLowerCase();
+  const fingerprint = plainFingerprint(certificate.fingerprint256);
   const twins = rewrittenCertificates(certificate.raw).map(fingerprintOf);
   return { commonName: commonNames[0], dnsNames, uriNames, organizationalUnits, fingerprint, twins };
 }

@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { parseAddress } from '../../domain/address.ts';
 import { parseCidr } from '../../domain/cidr.ts';
+import { isFingerprint, plainFingerprint } from '../../domain/fingerprint.ts';
 import { type Address, formatAddress } from '../../domain/model.ts';
 import { hasWildcard, parseUriPattern } from '../../domain/uri-pattern.ts';
 import { SUITE_NAMES, suiteName } from '../ciphers.ts';
@@ -57,8 +58,8 @@ export function serverAddress() {
 export function fingerprint() {
   const range = '64 hex digits in quotes, colons allowed';
   const read = (text: string) => {
-    const digits = text.replaceAll(':', '').toLowerCase();
-    return /^[\da-f]{64}$/.test(digits) ? digits : { problem: '' };
+    const digits = plainFingerprint(text);
+    return isFingerprint(digits) ? digits : { problem: '' };
   };
   return measured(parsed<string>(`the SHA-256 fingerprint of a certificate: ${range}`, read), 'SHA-256', range);
 }
