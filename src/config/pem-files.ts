@@ -134,10 +134,15 @@ export function refuseForeignKey(
   throw new Refusal(`the key does not match the certificate in ${certificateFile}; name the key that the certificate was made for`);
 }
 
+/** The name of a certificate or of a list's issuer as it stands in messages: quoted, on one line, and short. */
+export function quotedName(name: string): string {
+  return JSON.stringify(name.replaceAll('\n', ', ').slice(0, 100));
+}
+
 /** What is worth a line about when the certificate is valid. */
 export function validityWarnings(which: string, { validFromDate, validToDate, subject }: X509Certificate, nowMs: number): string[] {
   const day = (date: Date) => date.toISOString().slice(0, 10);
-  const name = JSON.stringify(subject.replaceAll('\n', ', ').slice(0, 100));
+  const name = quotedName(subject);
   if (validToDate.getTime() <= nowMs) return [`${which}: ${name} expired on ${day(validToDate)}; renew it`];
   if (validFromDate.getTime() > nowMs)
     return [`${which}: ${name} is valid only from ${day(validFromDate)}; look at the clock of this machine`];

@@ -2,7 +2,7 @@
 import { createSecureContext } from 'node:tls';
 import { readRevocationList } from './crl.ts';
 import { type ListIssuer, listIssuer, mayBeChosenFor, standing } from './list-issuer.ts';
-import { joined, type ParsedCertificate, Refusal, readBlocks } from './pem-files.ts';
+import { joined, type ParsedCertificate, quotedName, Refusal, readBlocks } from './pem-files.ts';
 import { hasBegun, type NamedList } from './useless-lists.ts';
 
 /** Lists are often made for a week; a day is what it takes to notice and renew one. */
@@ -26,7 +26,7 @@ export function readRevocations(file: string): Revocations {
     try {
       createSecureContext({ crl: pem });
       const list = readRevocationList(pem);
-      return { ...list, which: `the list of ${short(list.issuer)}${blocks.length > 1 ? ` in line ${line}` : ''}` };
+      return { ...list, which: `the list of ${quotedName(list.issuer)}${blocks.length > 1 ? ` in line ${line}` : ''}` };
     } catch {
       throw new Refusal(`the block in line ${line} is not a revocation list; the file is damaged`);
     }
@@ -74,9 +74,5 @@ function newest(lists: readonly NamedList[]): readonly NamedList[] {
 /** With its number where its name is another CA's too, as that of a CA with a new key. */
 function nameOf({ certificate: { subject, serialNumber } }: ListIssuer, all: readonly ListIssuer[]): string {
   const isShared = all.filter((other) => other.certificate.subject === subject).length > 1;
-  return `${short(subject.replaceAll('\n', ', '))}${isShared ? ` (serial number ${serialNumber})` : ''}`;
-}
-
-function short(name: string): string {
-  return JSON.stringify(name.slice(0, 100));
+  return `${quotedName(subject)}${isShared ? ` (serial number ${serialNumber})` : ''}`;
 }

@@ -1,6 +1,6 @@
 /** What clients hold against a server's certificate, and OpenSSL does not when it loads one. */
 import { X509Certificate } from 'node:crypto';
-import { type ParsedCertificate, Refusal } from './pem-files.ts';
+import { type ParsedCertificate, quotedName, Refusal } from './pem-files.ts';
 
 /** RFC 5280, section 4.2.1.12. */
 const SERVER_AUTH = '1.3.6.1.5.5.7.3.1';
@@ -10,16 +10,12 @@ export function purposeWarnings(which: string, { subject, keyUsage }: X509Certif
   // Despite its name it is the extended one; undefined: any use.
   if (keyUsage === undefined || keyUsage.includes(SERVER_AUTH)) return [];
   return [
-    `${which}: ${nameOf(subject)} is not for servers (its extended key usage lacks serverAuth), so clients refuse it; have the CA issue one with serverAuth`,
+    `${which}: ${quotedName(subject)} is not for servers (its extended key usage lacks serverAuth), so clients refuse it; have the CA issue one with serverAuth`,
   ];
 }
 
 /** An ended certificate in the place of one (PEM) that has not ended yet would only do harm. For {@link attemptFile}. */
 export function refuseEnded({ certificate: { subject, validToDate } }: ParsedCertificate, inForcePem: string, nowMs: number): void {
   if (validToDate.getTime() > nowMs || new X509Certificate(inForcePem).validToDate.getTime() <= nowMs) return;
-  throw new Refusal(`${nameOf(subject)} ended at ${validToDate.toISOString()}: with it every client would refuse lbd; renew it`);
-}
-
-function nameOf(subject: string): string {
-  return JSON.stringify(subject.replaceAll('\n', ', ').slice(0, 100));
+  throw new Refusal(`${quotedName(subject)} ended at ${validToDate.toISOString()}: with it every client would refuse lbd; renew it`);
 }

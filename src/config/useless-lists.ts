@@ -1,7 +1,7 @@
 /** Refuses revocation lists with which OpenSSL would let nobody in, or which it would ignore: better no start, or the lists from before. */
 import type { RevocationList } from './crl.ts';
 import { type ListIssuer, listIssuer, type Standing, standing } from './list-issuer.ts';
-import { type ParsedCertificate, Refusal } from './pem-files.ts';
+import { type ParsedCertificate, quotedName, Refusal } from './pem-files.ts';
 
 /** A revocation list, and the words that say which one of its file. */
 export interface NamedList extends RevocationList {
@@ -58,7 +58,7 @@ function problemOfIssuer(list: RevocationList, all: readonly ListIssuer[], file:
   const standings = new Set(all.map((issuer) => standing(list, issuer)));
   const is = (name: Standing) => standings.has(name);
   if (is('own')) return undefined;
-  const name = JSON.stringify(list.issuer.slice(0, 100));
+  const name = quotedName(list.issuer);
   if (is('may not sign lists'))
     return `is of a CA whose certificate in ${file} does not let it sign lists (keyUsage without cRLSign): ${ALL_REFUSED}; have that certificate renewed with cRLSign`;
   if (is('other key named'))
