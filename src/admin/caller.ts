@@ -24,6 +24,7 @@ export interface Caller {
 
 /** What the certificate proves; `ambiguous`: it has more than one common name. */
 export function identityIn(certificate: X509Certificate): Identity | 'ambiguous' {
+  // As dataplane/fingerprint.ts has it: the domain alone is common to both, and hashes nothing.
   return identityOf(certificate, (der) => hash('sha256', der, 'hex'));
 }
 
