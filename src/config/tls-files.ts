@@ -5,6 +5,7 @@ import type { TicketKey } from '../domain/session-tickets.ts';
 import type { KeyPair, OcspStaple, ServedKeyPairFiles, TlsMaterial, TlsParams } from '../domain/tls-material.ts';
 import type { RevocationList } from './crl.ts';
 import { readStaple, stapleWarnings } from './ocsp.ts';
+import { purposeWarnings, refuseEnded } from './own-certificate.ts';
 import {
   attemptFile,
   joined,
@@ -21,7 +22,6 @@ import {
   validityWarnings,
 } from './pem-files.ts';
 import { readRevocations, revocationWarnings } from './revocation-files.ts';
-import { purposeWarnings, refuseEnded } from './server-certificate.ts';
 import { refuseUselessLists } from './useless-lists.ts';
 
 export { TlsFileError, type TlsFileOptions } from './pem-files.ts';
@@ -111,7 +111,7 @@ export function inspectTlsFiles(params: TlsParams, options: TlsFileOptions, inFo
   ];
   const warnings = dated.flatMap(([name, file, { certificate }]) => validityWarnings(`${name} ${file}`, certificate, nowMs));
   for (const { prefix, file, chain } of [main, ...more])
-    warnings.push(...purposeWarnings(`${prefix}certificate ${file}`, chain[0].certificate));
+    warnings.push(...purposeWarnings(`${prefix}certificate ${file}`, chain[0].certificate, 'clients'));
   for (const [index, { prefix, ocspResponse }] of [main, ...more].entries())
     warnings.push(...stapleWarnings(`${prefix}ocspResponse ${ocspResponse}`, [material, ...material.certificates][index]?.ocsp, nowMs));
   if (revocations !== undefined) warnings.push(...revocationWarnings(`crl ${params.crl}`, revocations.lists, authorities, nowMs));

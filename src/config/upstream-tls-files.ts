@@ -2,6 +2,7 @@
 import { createSecureContext } from 'node:tls';
 import type { UpstreamTls, UpstreamTlsMaterial } from '../domain/model.ts';
 import type { KeyPair, KeyPairFiles } from '../domain/tls-material.ts';
+import { purposeWarnings } from './own-certificate.ts';
 import {
   attemptFile,
   joined,
@@ -50,9 +51,13 @@ function loadKeyPair({ certificate, privateKey }: KeyPairFiles, options: TlsFile
   attemptFile('privateKey', privateKey, () => refuseForeignKey(chain, key.object, certificate));
   const keyPair: KeyPair = { certificatePem: joined(chain), privateKeyPem: key.pem };
   createSecureContext({ cert: keyPair.certificatePem, key: keyPair.privateKeyPem });
+  const which = `upstreamTls.certificate ${certificate}`;
   return {
     keyPair,
-    warnings: chain.flatMap((each) => validityWarnings(`upstreamTls.certificate ${certificate}`, each.certificate, nowMs)),
+    warnings: [
+      ...chain.flatMap((each) => validityWarnings(which, each.certificate, nowMs)),
+      ...purposeWarnings(which, chain[0].certificate, 'servers'),
+    ],
     ends: [firstEnd('upstream_certificate', certificate, chain)],
   };
 }

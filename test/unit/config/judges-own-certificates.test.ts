@@ -5,6 +5,8 @@ import { type TestContext, test } from 'node:test';
 import type { KeyAndCertificate } from '../../../certs/issuing.ts';
 import { DEFAULT_CIPHERS } from '../../../src/config/ciphers.ts';
 import { inspectTlsFiles, loadTlsMaterial } from '../../../src/config/tls-files.ts';
+import { loadUpstreamTls } from '../../../src/config/upstream-tls-files.ts';
+import type { UpstreamTls } from '../../../src/domain/model.ts';
 import type { TlsParams } from '../../../src/domain/tls-material.ts';
 import { createTestCa } from '../../support/certificates.ts';
 import { temporaryFolder } from '../../support/temp-dir.ts';
@@ -41,6 +43,23 @@ test('a server certificate that is of another purpose is taken, with what comes 
   assert.deepEqual(purpose(), [
     `certificate ${params.certificate}: "CN=for clients" is not for servers (its extended key usage lacks serverAuth), so clients refuse it; have the CA issue one with serverAuth`,
   ]);
+});
+
+test('a certificate for upstream servers that is not for clients is taken, with what comes of it', async (t) => {
+  const { ca, params, write } = await served(t);
+  const { certificate, privateKey } = params;
+  const settings: UpstreamTls = {
+    ca: undefined,
+    serverName: undefined,
+    insecureSkipVerify: false,
+    clientCertificate: { certificate, privateKey },
+  };
+  const purpose = () => loadUpstreamTls(settings, STRICT).warnings.filter((line) => line.includes('Auth'));
+  assert.deepEqual(purpose(), [
+    `upstreamTls.certificate ${certificate}: "CN=loadbalancer" is not for clients (its extended key usage lacks clientAuth), so servers that ask for one refuse it; have the CA issue one with clientAuth`,
+  ]);
+  write(await ca.issue({ cn: 'for clients', days: 90 }));
+  assert.deepEqual(purpose(), []);
 });
 
 test('an ended certificate is taken, but not in the place of one that has not ended', async (t) => {

@@ -1,0 +1,28 @@
+/** What peers hold against a certificate that lbd shows them, and OpenSSL does not when it loads one. */
+import { X509Certificate } from 'node:crypto';
+import { type ParsedCertificate, quotedName, Refusal } from './pem-files.ts';
+
+/** Whom lbd shows a certificate to. */
+export type ShownTo = 'clients' | 'servers';
+
+/** The use that they want of it (RFC 5280, section 4.2.1.12), and what comes of a certificate without. */
+const WANTED = {
+  clients: { oid: '1.3.6.1.5.5.7.3.1', use: 'serverAuth', missing: 'is not for servers', refusedBy: 'clients refuse it' },
+  servers: { oid: '1.3.6.1.5.5.7.3.2', use: 'clientAuth', missing: 'is not for clients', refusedBy: 'servers that ask for one refuse it' },
+} as const satisfies Readonly<Record<ShownTo, unknown>>;
+
+/** What is worth a line about what the certificate may be used for: one of another purpose is refused, anyExtendedKeyUsage by OpenSSL too. */
+export function purposeWarnings(which: string, { subject, keyUsage }: X509Certificate, shownTo: ShownTo): string[] {
+  const { oid, use, missing, refusedBy } = WANTED[shownTo];
+  // Despite its name it is the extended one; undefined: any use.
+  if (keyUsage === undefined || keyUsage.includes(oid)) return [];
+  return [
+    `${which}: ${quotedName(subject)} ${missing} (its extended key usage lacks ${use}), so ${refusedBy}; have the CA issue one with ${use}`,
+  ];
+}
+
+/** An ended certificate in the place of one (PEM) that has not ended yet would only do harm. For {@link attemptFile}. */
+export function refuseEnded({ certificate: { subject, validToDate } }: ParsedCertificate, inForcePem: string, nowMs: number): void {
+  if (validToDate.getTime() > nowMs || new X509Certificate(inForcePem).validToDate.getTime() <= nowMs) return;
+  throw new Refusal(`${quotedName(subject)} ended at ${validToDate.toISOString()}: with it every client would refuse lbd; renew it`);
+}
