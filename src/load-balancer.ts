@@ -17,6 +17,7 @@ import type { Rebalancer } from './controlplane/rebalancer.ts';
 import type { Stats } from './controlplane/stats.ts';
 import { type Store, StoreUnavailableError } from './controlplane/store/store.ts';
 import type { Workers } from './controlplane/workers.ts';
+import { mayForbid } from './domain/may-forbid.ts';
 import { type BoundListener, formatAddress, type LogLevel, type Snapshot, type UpstreamServer } from './domain/model.ts';
 import type { CloseReason } from './domain/reasons.ts';
 import { SESSION_LIFETIME_MS } from './domain/session-tickets.ts';
@@ -36,15 +37,6 @@ export type { LoadBalancerOptions } from './balancer-parts.ts';
 export type ServerSettings = Partial<Pick<UpstreamServer, 'weight' | 'maxConnections' | 'backup' | 'mode'>>;
 
 const BY_LIBRARY: Intent = { actor: 'library' };
-
-/** The changes after which a live connection may be one that is not allowed. */
-const MAY_FORBID: ReadonlySet<Command['kind']> = new Set([
-  'replaceAll',
-  'replaceSome',
-  'updateClient',
-  'removeClient',
-  'revokeCertificate',
-]);
 
 /** A balancer at work: its state can be changed, its connections seen and closed, until it is stopped. */
 export class LoadBalancer {
@@ -132,7 +124,7 @@ export class LoadBalancer {
   async execute(command: Command, intent: Intent = BY_LIBRARY): Promise<Accepted> {
     checkCommand(command);
     const accepted = await this.authority.execute(command, intent);
-    if (MAY_FORBID.has(command.kind)) await this.enforce('reset');
+    if (mayForbid(command)) await this.enforce('reset');
     return accepted;
   }
 

@@ -77,16 +77,17 @@ export class WaitingRoom {
 
   /**
    * Call it when the state has changed: who may not wait any longer leaves, and servers may have room that had none. Says how many it ends
-   * because what let them in is withdrawn.
+   * because what let them in is withdrawn, or the queue is.
    */
   reconsider(): number {
     let ended = 0;
     for (const waiter of [...this.#waiters.values()]) {
-      const objection = objectionTo(waiter.ground, this.#options.view());
-      const refusal = objection ?? this.#nothingToWaitFor(waiter);
-      if (objection !== undefined) ended++;
+      const refusal = objectionTo(waiter.ground, this.#options.view()) ?? this.#nothingToWaitFor(waiter);
       if (refusal === undefined) this.#setDeadline(waiter);
-      else waiter.settle(refusal);
+      else {
+        waiter.settle(refusal);
+        ended++;
+      }
     }
     this.#serveAll();
     return ended;

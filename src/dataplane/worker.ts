@@ -2,7 +2,8 @@
 import type { Socket } from 'node:net';
 import { setTimeout as passed } from 'node:timers/promises';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import { apply } from '../domain/state.ts';
+import { mayForbid } from '../domain/may-forbid.ts';
+import { apply, type Command } from '../domain/state.ts';
 import { monotonicMs } from '../shared/clock.ts';
 import { tryLending } from '../shared/lent-buffer.ts';
 import { LaneWriter } from '../shared/memory/lane-writer.ts';
@@ -32,7 +33,7 @@ class Worker {
   /** Every accepted socket that is not closed yet, those in the handshake too. */
   readonly #sockets = new Set<Socket>();
   #view: View;
-  /** Who waited and was refused because what let him in is withdrawn: not told yet. */
+  /** Who waited and was refused because what let him in, or his queue, is withdrawn: not told yet. */
   #endedWaiting = 0;
   #onIdle: (() => void) | undefined;
   #drainDeadline: NodeJS.Timeout | undefined;
@@ -105,7 +106,7 @@ class Worker {
           void this.#renew(renewed);
         }
         this.#context.live.pardonTheAllowed();
-        this.#endedWaiting += this.#delayed.reconsider() + this.#context.waitingRoom.reconsider();
+        this.#endWaiting(message.commands);
         this.#context.pacer.replan();
         this.#send({ kind: 'published', revision: snapshot.revision });
         break;
@@ -157,6 +158,12 @@ class Worker {
         this.#drain(message.deadlineMs);
         break;
     }
+  }
+
+  /** Those that the changes refuse are counted for who asks next, unless nobody asks after such changes. */
+  #endWaiting(commands: readonly Command[]): void {
+    const ended = this.#delayed.reconsider() + this.#context.waitingRoom.reconsider();
+    if (commands.some(mayForbid)) this.#endedWaiting += ended;
   }
 
   async #open({ requestId, listeners, ports }: Extract<ToWorker, { kind: 'open' }>): Promise<void> {

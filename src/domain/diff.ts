@@ -36,7 +36,7 @@ export interface LiveConnection {
   /** The name of the listener that it came in by. */
   readonly listener: string;
   /** undefined: it is served. What waits has no server yet. */
-  readonly waiting: object | undefined;
+  readonly waiting: { readonly kind: 'delayed' | 'queued' } | undefined;
 }
 
 /** A client that can reach a group no longer. */
@@ -58,7 +58,7 @@ export interface RevokedConnections {
 export interface BlastRadius {
   /** Live connections of clients that stay, to servers or on listeners that go: they go on until they end. */
   readonly connectionsDraining: number;
-  /** Live connections that are not allowed any more. */
+  /** Live connections that are not allowed any more, and those whose queue is gone. */
   readonly connectionsClosing: number;
   /** Those of `connectionsClosing` that wait for their turn or for a server. */
   readonly waitingRefused: number;
@@ -105,7 +105,8 @@ export function blastRadius(before: Snapshot, after: Snapshot, live: Iterable<Li
     const client = after.clients.get(clientId);
     const isAllowed = client?.allowedTargetGroups.includes(group) === true;
     const isRevoked = revocationOf(connection, after) !== undefined && revocationOf(connection, before) === undefined;
-    if (isAllowed && !isRevoked) {
+    const hasLostQueue = waiting?.kind === 'queued' && after.targetGroups.get(group)?.queue === undefined;
+    if (isAllowed && !isRevoked && !hasLostQueue) {
       if ((waiting === undefined && !stays(group, server)) || listenersGone.has(listener)) connectionsDraining++;
       continue;
     }

@@ -8,7 +8,9 @@ import {
   type ConnectionFilter,
   WatchConnectionsResponse_Kind as Kind,
   ListConnectionsRequest,
+  RemoveClientRequest,
   AdminServiceService as rpc,
+  UpdateTargetGroupRequest,
   Wait_Kind,
   WatchConnectionsRequest,
 } from '../../src/gen/lb/admin/v1/admin.ts';
@@ -36,14 +38,15 @@ async function start(t: TestContext) {
     { clientId: 'delayed', allowedTargetGroup: 'free', limits: { connectionRate } },
     { clientId: 'other', allowedTargetGroup: 'free' },
   ];
+  const groups = (queue?: object) => [
+    uncheckedGroup('full', [{ address: full, maxConnections: 1 }], queue === undefined ? {} : { queue }),
+    uncheckedGroup('free', [free]),
+  ];
   const daemon = await startDaemon(t, {
     ca,
     config: {
       workers: 2,
-      targetGroups: [
-        uncheckedGroup('full', [{ address: full, maxConnections: 1 }], { queue: { maxLength: 50, timeout: '10m' } }),
-        uncheckedGroup('free', [free]),
-      ],
+      targetGroups: groups({ maxLength: 50, timeout: '10m' }),
       clients,
     },
   });
@@ -79,7 +82,7 @@ async function start(t: TestContext) {
     const { stdout, stderr } = await lbctl(args, { env: lbctlEnv(daemon.admin, daemon.caCert, daemon.operator) });
     return stdout + stderr;
   };
-  return { admin, daemon, fill, list, plan, apply, run, clients };
+  return { admin, daemon, fill, list, plan, apply, run, clients, groups };
 }
 
 const KINDS = [
@@ -158,6 +161,26 @@ for (const { as, group, kind, words } of KINDS) {
     for (const client of waiting) assert.equal((await client.ending).how, 'reset');
   });
 }
+
+test('who waits in a queue that is taken away is counted by plan and apply, and not by the change that comes next', async (t) => {
+  const { admin, fill, plan, apply, groups } = await start(t);
+  const { served, waiting } = await fill('queued', 2);
+  const without = { targetGroups: groups() };
+  const nobody = { connectionsDraining: 0n, lostAccess: [], revoked: [] };
+  assert.deepEqual(await plan(without), { ...nobody, connectionsClosing: 2n, waitingRefused: 2n });
+  assert.partialDeepStrictEqual(await apply(without), { connectionsClosed: 2n, waitingRefused: 2n, connectionsDraining: 0n });
+  for (const client of waiting) assert.equal((await client.ending).how, 'reset');
+  await roundTrip(served, 'still here');
+
+  await apply({});
+  served.socket.end();
+  const again = await fill('queued', 2);
+  const targetGroup = { name: 'full' };
+  await ask(admin, rpc.updateTargetGroup, UpdateTargetGroupRequest.fromPartial({ targetGroup, updateMask: ['queue'] }));
+  for (const client of again.waiting) assert.equal((await client.ending).how, 'reset');
+  const removed = await ask(admin, rpc.removeClient, RemoveClientRequest.fromPartial({ clientId: 'delayed' }));
+  assert.partialDeepStrictEqual(removed, { connectionsClosed: 0n, waitingRefused: 0n });
+});
 
 test('a connection that waited keeps its id when it is served, and a watch that begins meanwhile tells of it', async (t) => {
   const { admin, fill, list } = await start(t);

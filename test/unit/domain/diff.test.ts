@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import { NO_LIMITS } from '../../../src/domain/defaults.ts';
 import { blastRadius, type Difference, type LiveConnection } from '../../../src/domain/diff.ts';
-import { EMPTY_SNAPSHOT, type Snapshot } from '../../../src/domain/model.ts';
+import { EMPTY_SNAPSHOT, type Snapshot, type TargetGroup } from '../../../src/domain/model.ts';
 import { type Plan, planOf } from '../../../src/domain/plan.ts';
 import { apply, assertInvariants, type Command } from '../../../src/domain/state.ts';
 import { anyClient, anyTargetGroup } from '../../support/any-state.ts';
@@ -242,7 +242,7 @@ describe('the blast radius of a change', () => {
       targetGroups: [targetGroup('web', { servers: [upstream('10.0.0.1:80')] }), targetGroup('db', { servers: [] })],
       clients: [client('alice', ['web'])],
     });
-    const waiting = (clientId: string, group: string) => ({ ...connection(clientId, group, ''), waiting: {} });
+    const waiting = (clientId: string, group: string) => ({ ...connection(clientId, group, ''), waiting: { kind: 'delayed' as const } });
     const live = [waiting('alice', 'web'), waiting('alice', 'db'), waiting('bob', 'db'), connection('bob', 'db', '10.0.0.5:5432')];
     assert.partialDeepStrictEqual(blastRadius(BEFORE, after, live), {
       connectionsDraining: 0,
@@ -253,6 +253,18 @@ describe('the blast radius of a change', () => {
         { clientId: 'bob', targetGroup: undefined, connections: 2 },
       ],
     });
+  });
+
+  test('counts who waits in a queue that goes, and nobody else of that group', () => {
+    const servers = [upstream('10.0.0.1:80')];
+    const withQueue = (queue: TargetGroup['queue']) =>
+      stateOf({ targetGroups: [targetGroup('web', { servers, queue })], clients: [client('alice', ['web'])] });
+    const queued = withQueue({ maxLength: 5, timeoutMs: 1000 });
+    const waiting = (kind: 'delayed' | 'queued') => ({ ...connection('alice', 'web', ''), waiting: { kind } });
+    const live = [waiting('queued'), waiting('queued'), waiting('delayed'), connection('alice', 'web', '10.0.0.1:80')];
+    const nobody = { connectionsDraining: 0, connectionsClosing: 0, waitingRefused: 0, lostAccess: [], revoked: [] };
+    assert.deepEqual(blastRadius(queued, withQueue(undefined), live), { ...nobody, connectionsClosing: 2, waitingRefused: 2 });
+    assert.deepEqual(blastRadius(queued, queued, live), nobody);
   });
 
   test('is nothing when nothing changes', () => {

@@ -1777,7 +1777,10 @@ export interface BlastRadius {
   lostAccess: LostAccess[];
   /** Those of connections_closing whose certificates would be revoked. */
   revoked: RevokedConnections[];
-  /** Those of connections_closing that wait for their turn or for a server: refused at once, whatever the mode. */
+  /**
+   * Those of connections_closing that wait for their turn or for a server: refused at once, whatever the mode. Also those whose queue
+   * would be taken away.
+   */
   waitingRefused: bigint;
 }
 
@@ -1814,7 +1817,10 @@ export interface ApplyConfigResponse {
   alreadyApplied: boolean;
   /** Live connections to servers or on listeners that are gone: they go on until they end. */
   connectionsDraining: bigint;
-  /** Those of connections_closed that waited for their turn or for a server: refused at once, whatever the mode. */
+  /**
+   * Those of connections_closed that waited for their turn or for a server: refused at once, whatever the mode. Also those whose queue
+   * was taken away.
+   */
   waitingRefused: bigint;
 }
 
@@ -1837,7 +1843,10 @@ export interface RollbackConfigResponse {
   alreadyApplied: boolean;
   /** Live connections to servers or on listeners that are gone: they go on until they end. */
   connectionsDraining: bigint;
-  /** Those of connections_closed that waited for their turn or for a server: refused at once, whatever the mode. */
+  /**
+   * Those of connections_closed that waited for their turn or for a server: refused at once, whatever the mode. Also those whose queue
+   * was taken away.
+   */
   waitingRefused: bigint;
 }
 
