@@ -50,7 +50,7 @@ export class LimiterCells {
       this.release(clientId);
       return undefined;
     }
-    const limit = limitAt(revision, ruleOf(limits.connectionRate));
+    const limit = limitAt(revision, ruleOf(limits.connectionRate), limits.shadow);
     const used = this.#used.get(clientId);
     const removed = this.#removed.get(clientId);
     let limiter: Limiter;

@@ -152,7 +152,7 @@ export class Stats {
     const lock = this.#slots.limiterLock(clientId);
     if (limits.connectionRate === undefined || lock === undefined) return undefined;
     // The authority's state is the newest there is, whatever the workers have taken over so far.
-    const limit = limitAt(Number.POSITIVE_INFINITY, ruleOf(limits.connectionRate));
+    const limit = limitAt(Number.POSITIVE_INFINITY, ruleOf(limits.connectionRate), limits.shadow);
     const verdict = lock.glance((state) => peekLimit(state, limit, monotonicMs()));
     return verdict.admitted ? verdict.remaining : 0;
   }

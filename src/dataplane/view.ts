@@ -133,7 +133,7 @@ export class View {
     if (limits.connectionRate === undefined) return undefined;
     const buffer = this.slots.limiters.get(clientId);
     if (buffer === undefined) throw new Error(`client ${clientId} was published without limiter cells`);
-    const limit = limitAt(this.snapshot.revision, ruleOf(limits.connectionRate));
+    const limit = limitAt(this.snapshot.revision, ruleOf(limits.connectionRate), limits.shadow);
     return { policy: limits.connectionRate, limit, cells: new CellLock(buffer) };
   }
 }

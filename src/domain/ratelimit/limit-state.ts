@@ -17,11 +17,13 @@ export interface LimitState {
 export interface RevisedLimit {
   readonly revision: number;
   readonly rule: RateRule;
+  /** It only looks on: who is given a departure goes at once. */
+  readonly inShadow: boolean;
   readonly limiter: RateLimiter;
 }
 
 /** How many words the terms take. */
-export const TERMS_WORDS = 6;
+export const TERMS_WORDS = 7;
 
 /** Enough for every rule but a log, so that an edit among the others finds room. */
 const FEWEST_CELLS = 3;
@@ -34,10 +36,12 @@ const BURST = 4;
 /** Not of the rule: the latest departure that was given ahead of time (departure.ts). */
 export const LATEST_DEPARTURE = 5;
 const NO_DEPARTURE = 0;
+/** Nor this: 1 while the limit only looks on. */
+const IN_SHADOW = 6;
 
 /** The limit that `rule` makes, known from `revision` on. */
-export function limitAt(revision: number, rule: RateRule): RevisedLimit {
-  return { revision, rule, limiter: limiterFor(rule) };
+export function limitAt(revision: number, rule: RateRule, inShadow: boolean): RevisedLimit {
+  return { revision, rule, inShadow, limiter: limiterFor(rule) };
 }
 
 /** The state of a limit that nobody has used yet, with as many cells as it needs. */
@@ -50,15 +54,14 @@ export function unusedState(limit: RevisedLimit): LimitState {
  * that has them is returned: the count goes on there, and nobody may decide by this one any more.
  */
 export function edit(state: LimitState, limit: RevisedLimit, nowMs: number): LimitState | undefined {
-  if (!isSame(ruleIn(state.terms), limit.rule)) return carriedInto(state, limit, nowMs);
+  if (!isSame(ruleIn(state.terms), limit.rule) || hasForsaken(state, limit, nowMs)) return carriedInto(state, limit, nowMs);
   writeTerms(state.terms, limit);
   return undefined;
 }
 
 /** {@link edit} of a limit that nobody has had since `removedMs`: who waited by it for a departure went then, and is counted as of then. */
 export function setAgain(state: LimitState, limit: RevisedLimit, removedMs: number): LimitState | undefined {
-  const hadWaiting = (state.terms[LATEST_DEPARTURE] ?? NO_DEPARTURE) > removedMs;
-  return hadWaiting ? carriedInto(state, limit, removedMs) : edit(state, limit, removedMs);
+  return isAhead(state, removedMs) ? carriedInto(state, limit, removedMs) : edit(state, limit, removedMs);
 }
 
 /**
@@ -132,6 +135,16 @@ function isSame(one: RateRule, other: RateRule): boolean {
   return one.algorithm === other.algorithm && one.limit === other.limit && one.windowMs === other.windowMs && one.burst === other.burst;
 }
 
+/** Whether departures are still to come for which nobody waits any more: who had them goes at once when a limit is put into shadow, and while it is. */
+function hasForsaken(state: LimitState, { inShadow }: RevisedLimit, nowMs: number): boolean {
+  return (state.terms[IN_SHADOW] === 1) !== inShadow && isAhead(state, nowMs);
+}
+
+/** Whether a departure has been given for later. */
+function isAhead({ terms }: LimitState, nowMs: number): boolean {
+  return (terms[LATEST_DEPARTURE] ?? NO_DEPARTURE) > nowMs;
+}
+
 /** By another rule nobody waits for departures that are still to come. */
 function latestDeparture(terms: Cells, nowMs: number): number {
   return Math.min(terms[LATEST_DEPARTURE] ?? NO_DEPARTURE, nowMs);
@@ -150,10 +163,11 @@ function fill(cells: Cells, carried: Float64Array): void {
   });
 }
 
-function writeTerms(terms: Cells, { revision, rule }: RevisedLimit): void {
+function writeTerms(terms: Cells, { revision, rule, inShadow }: RevisedLimit): void {
   terms[REVISION] = revision;
   terms[ALGORITHM] = RATE_ALGORITHMS.indexOf(rule.algorithm);
   terms[LIMIT] = rule.limit;
   terms[WINDOW_MS] = rule.windowMs;
   terms[BURST] = rule.burst;
+  terms[IN_SHADOW] = inShadow ? 1 : 0;
 }

@@ -36,7 +36,7 @@ const clientWith = (clientId: string, connectionRate: ConnectionRate | undefined
 /** What a worker does that knows the limit from `revision` on. */
 function use(cells: SharedMemory, rate: ConnectionRate, revision: number, arrivals: number, nowMs = monotonicMs()): number {
   const lock = new CellLock(cells);
-  const limit = limitAt(revision, ruleOf(rate));
+  const limit = limitAt(revision, ruleOf(rate), false);
   const admit = () => lock.withLock(0, (state) => limiterInForce(state, limit, nowMs).admit(state.cells, nowMs).admitted) ?? false;
   return Array.from({ length: arrivals }, admit).filter(Boolean).length;
 }
@@ -144,7 +144,7 @@ for (const algorithm of RATE_ALGORITHMS) {
     const rate: ConnectionRate = { algorithm, limit: 10, windowMs: 1_000, burst: 10, action: 'delay', maxDelayMs: 60_000 };
     const come = (cells: SharedMemory, revision: number) =>
       new CellLock(cells).withLock(0, (state) =>
-        takeDeparture(state, limitAt(revision, ruleOf(rate)), { maxDelayMs: rate.maxDelayMs, mostWaiting: undefined }, nowMs),
+        takeDeparture(state, limitAt(revision, ruleOf(rate), false), { maxDelayMs: rate.maxDelayMs, mostWaiting: undefined }, nowMs),
       );
     const cells = limiters.follow(clientWith('a', rate), 1) ?? assert.fail();
     const departures = Array.from({ length: 100 }, () => Number(come(cells, 1)));
@@ -161,6 +161,34 @@ for (const algorithm of RATE_ALGORITHMS) {
     nowMs += 3 * rate.windowMs;
     assert.equal(come(limiters.follow(clientWith('a', rate), 5) ?? assert.fail(), 5), nowMs);
   });
+}
+
+for (const algorithm of RATE_ALGORITHMS) {
+  for (const shadow of [true, false]) {
+    test(`a limit makes nobody wait for departures that nobody waits for when its shadow ${shadow ? 'ends' : 'begins'}: ${algorithm}`, () => {
+      let nowMs = 1_000_000;
+      const limiters = new LimiterCells(() => nowMs);
+      const rate: ConnectionRate = { algorithm, limit: 10, windowMs: 1_000, burst: 10, action: 'delay', maxDelayMs: 60_000 };
+      const state = (revision: number, shadow: boolean) => {
+        const limit = limitAt(revision, ruleOf(rate), shadow);
+        const fresh = limiters.follow(sampleClient('a', ['web'], { limits: { ...NO_LIMITS, connectionRate: rate, shadow } }), revision);
+        const lock = fresh === undefined ? limiters.lockOf('a') : new CellLock(fresh);
+        return () =>
+          Number(lock?.withLock(0, (state) => takeDeparture(state, limit, { maxDelayMs: rate.maxDelayMs, mostWaiting: undefined }, nowMs)));
+      };
+      const before = state(1, shadow);
+      const departures = Array.from({ length: 100 }, before);
+      assert.ok(Number(departures.at(-1)) > nowMs + 7_000);
+      nowMs += 100;
+      const after = state(2, !shadow);
+      const next = after();
+      assert.ok(next > nowMs, 'what was used stays used');
+      assert.ok(next <= nowMs + 2 * rate.windowMs, `${next - nowMs} ms`);
+      assert.ok(before() <= nowMs + 3 * rate.windowMs, 'nor does a worker that has not heard of it');
+      nowMs += 5 * rate.windowMs;
+      assert.equal(after(), nowMs);
+    });
+  }
 }
 
 test('ten thousand limited clients take next to no memory mappings', { skip: process.platform !== 'linux' }, () => {

@@ -41,7 +41,7 @@ function edited(before: ConnectionRate, after: ConnectionRate) {
     return {
       client,
       slot: 0,
-      rate: { policy: connectionRate, limit: limitAt(revision, ruleOf(connectionRate)), cells: new CellLock(cells) },
+      rate: { policy: connectionRate, limit: limitAt(revision, ruleOf(connectionRate), false), cells: new CellLock(cells) },
     };
   };
   const old = viewOf(before, 1);

@@ -17,7 +17,7 @@ describe('departures', () => {
         ([rate, times]) => {
           const rule = ruleOf({ ...rate, action: 'delay' });
           // Two who know the rule as it was at different revisions.
-          const [older, newer] = [limitAt(1, rule), limitAt(2, rule)];
+          const [older, newer] = [limitAt(1, rule, false), limitAt(2, rule, false)];
           const workers = [older, newer];
           const state = unusedState(older);
           const intervalMs = rate.windowMs / rate.limit;
@@ -37,8 +37,8 @@ describe('departures', () => {
 
   for (const algorithm of RATE_ALGORITHMS) {
     test(`that are still to come do not keep anybody waiting once the rule is another ${algorithm}`, () => {
-      const slow = limitAt(1, ruleOf({ ...rateOf('leakyBucket', 1, 8_000, 10), action: 'delay' }));
-      const quick = limitAt(2, ruleOf({ ...rateOf(algorithm, 10, 1_000, 20), action: 'delay' }));
+      const slow = limitAt(1, ruleOf({ ...rateOf('leakyBucket', 1, 8_000, 10), action: 'delay' }), false);
+      const quick = limitAt(2, ruleOf({ ...rateOf(algorithm, 10, 1_000, 20), action: 'delay' }), false);
       const state = unusedState(slow);
       const nowMs = 1_000_000;
       for (let count = 0; count < 8; count++) takeDeparture(state, slow, UNBOUNDED, nowMs);
@@ -58,7 +58,7 @@ describe('departures', () => {
           ([rate, times]) => {
             // Whole numbers of milliseconds between admissions, which the naive reading needs to be exact.
             const whole = { ...rate, windowMs: rate.windowMs * rate.limit };
-            const limit = limitAt(1, ruleOf({ ...whole, action: 'reset' }));
+            const limit = limitAt(1, ruleOf({ ...whole, action: 'reset' }), false);
             const state = unusedState(limit);
             const taken: number[] = [];
             for (const nowMs of times.slice(0, 20)) {
@@ -78,7 +78,7 @@ describe('departures', () => {
   }
 
   test('are not given beyond the bounds, and then nothing is taken', () => {
-    const limit = limitAt(1, ruleOf({ ...rateOf('leakyBucket', 3, 1000, 2), action: 'delay' }));
+    const limit = limitAt(1, ruleOf({ ...rateOf('leakyBucket', 3, 1000, 2), action: 'delay' }), false);
     const state = unusedState(limit);
     const take = (maxDelayMs: number, mostWaiting: number) => takeDeparture(state, limit, { maxDelayMs, mostWaiting }, 1000);
     assert.equal(take(1000, 2), 1000);

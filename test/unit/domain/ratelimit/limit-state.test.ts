@@ -19,7 +19,7 @@ const HOUR_MS = 3_600_000;
 const NOW_MS = 50.5 * HOUR_MS;
 
 const hourly = (revision: number, algorithm: (typeof RATE_ALGORITHMS)[number], limit: number) =>
-  limitAt(revision, ruleOf(rateOf(algorithm, limit, HOUR_MS)));
+  limitAt(revision, ruleOf(rateOf(algorithm, limit, HOUR_MS)), false);
 
 type Limit = ReturnType<typeof hourly>;
 
