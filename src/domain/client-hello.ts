@@ -53,47 +53,51 @@ export function notTls(bytes: Uint8Array): NotTls | undefined {
 export function readClientHello(bytes: Uint8Array): ReadHello {
   if (bytes.length > 0 && bytes[0] !== HANDSHAKE_RECORD) return OTHER;
   if (bytes.length < RECORD_HEADER + MESSAGE_HEADER) return MORE;
-  const length = MESSAGE_HEADER + number(bytes.subarray(RECORD_HEADER + 1, RECORD_HEADER + MESSAGE_HEADER));
+  const length = MESSAGE_HEADER + numberAt(bytes, RECORD_HEADER + 1, 3);
   if (length > LONGEST_HELLO || bytes[RECORD_HEADER] !== CLIENT_HELLO) return OTHER;
   // Nothing is put together before there is enough, and only a few times then, however small the pieces are.
   if (bytes.length < RECORD_HEADER + length) return MORE;
   if (bytes.length > MOST_RECORDS * RECORD_HEADER + length) return OTHER;
-  const message: Uint8Array[] = [];
-  for (let at = 0, missing = length; ; ) {
+  const message = new Uint8Array(length);
+  for (let at = 0, written = 0; ; ) {
     if (at + RECORD_HEADER > bytes.length) return MORE;
     if (bytes[at] !== HANDSHAKE_RECORD) return OTHER;
-    const content = bytes.subarray(at + RECORD_HEADER, at + RECORD_HEADER + number(bytes.subarray(at + 3, at + RECORD_HEADER)));
-    message.push(content);
-    missing -= content.length;
-    if (missing <= 0)
-      return { state: 'whole', serverName: serverNameIn(message.flatMap((part) => [...part]).slice(MESSAGE_HEADER, length)) };
-    at += RECORD_HEADER + content.length;
+    const begin = at + RECORD_HEADER;
+    const end = begin + numberAt(bytes, at + 3, 2);
+    const content = bytes.subarray(begin, Math.min(end, begin + length - written));
+    message.set(content, written);
+    written += content.length;
+    if (written === length) return { state: 'whole', serverName: serverNameIn(message.subarray(MESSAGE_HEADER)) };
+    at = end;
   }
 }
 
 /** undefined: it names none, or is malformed. Lower-case. */
-function serverNameIn(hello: readonly number[]): string | undefined {
+function serverNameIn(hello: Uint8Array): string | undefined {
   const random = 34;
   const afterSession = skip(hello, random, 1);
   const afterSuites = skip(hello, afterSession, 2);
   const extensions = skip(hello, afterSuites, 1) + 2;
   for (let at = extensions; at + 4 <= hello.length; at = skip(hello, at + 2, 2)) {
-    if (number(hello.slice(at, at + 2)) !== SERVER_NAME) continue;
+    if (numberAt(hello, at, 2) !== SERVER_NAME) continue;
     const list = at + 6;
-    const length = number(hello.slice(list + 1, list + 3));
-    const name = hello.slice(list + 3, list + 3 + length);
+    const length = numberAt(hello, list + 1, 2);
+    const name = hello.subarray(list + 3, list + 3 + length);
     return hello[list] === HOST_NAME && name.length === length && length > 0 ? String.fromCharCode(...name).toLowerCase() : undefined;
   }
   return undefined;
 }
 
 /** Where that ends which begins with its length, in so many bytes. */
-function skip(bytes: readonly number[], at: number, width: number): number {
-  return at + width + number(bytes.slice(at, at + width));
+function skip(bytes: Uint8Array, at: number, width: number): number {
+  return at + width + numberAt(bytes, at, width);
 }
 
-function number(bytes: Iterable<number>): number {
-  return [...bytes].reduce((sum, byte) => sum * 256 + byte, 0);
+/** Bytes that are not there count as zeros. */
+function numberAt(bytes: Uint8Array, at: number, width: number): number {
+  let number = 0;
+  for (let index = at; index < at + width; index++) number = number * 256 + (bytes[index] ?? 0);
+  return number;
 }
 
 function beginsWith(bytes: Uint8Array, word: Uint8Array): boolean {
