@@ -2,12 +2,17 @@
  * What a program gives the library, where it has no types that would have stopped it: each refused in one sentence that says what to give.
  * The bounds of numbers and what a name refers to are the state's matter.
  */
+import { X509Certificate } from 'node:crypto';
 import type { LoadBalancerOptions } from './balancer-parts.ts';
+import type { WatchFilter } from './controlplane/connection-watch.ts';
 import { decodeCommand, encodeCommand } from './controlplane/store/codec.ts';
 import { DecodeError } from './controlplane/store/decode.ts';
 import { DomainError } from './domain/errors.ts';
 import { ALGORITHMS, LOG_LEVELS, SERVER_MODES, type UpstreamServer } from './domain/model.ts';
+import { CLOSE_REASONS, REASONS } from './domain/reasons.ts';
 import type { Command } from './domain/state.ts';
+import type { ExplainQuestion } from './shared/explain.ts';
+import type { CloseMode, ConnectionSelector } from './shared/messages.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -23,6 +28,14 @@ const OPTIONS: Fields<LoadBalancerOptions> = {
 };
 
 const SETTINGS: Fields<Omit<UpstreamServer, 'address'>> = { weight: true, maxConnections: true, backup: true, mode: true };
+
+const SELECTORS: Fields<ConnectionSelector> = { id: true, clientId: true, fingerprint: true, group: true, server: true };
+
+const CLOSE_MODES: readonly CloseMode[] = ['reset', 'drain'];
+
+const WATCH_FILTER: Fields<WatchFilter> = { selector: true, reason: true };
+
+const QUESTION: Fields<ExplainQuestion> = { peer: true, source: true, listener: true, sni: true, alpn: true };
 
 /** @throws TypeError unless each is an option of createLoadBalancer */
 export function checkOptions(options: unknown): void {
@@ -65,9 +78,82 @@ export function checkLogLevel(level: unknown): void {
 }
 
 /** @throws TypeError unless it is a time in milliseconds, of a day at most: timers know no longer ones */
-export function checkDeadline(deadlineMs: unknown): void {
+export function checkDeadline(method: string, deadlineMs: unknown): void {
   if (typeof deadlineMs === 'number' && deadlineMs >= 0 && deadlineMs <= DAY_MS) return;
-  throw new TypeError(`stop takes a number of milliseconds from 0 to ${DAY_MS}, not ${shown(deadlineMs)}`);
+  throw new TypeError(`${method} takes a number of milliseconds from 0 to ${DAY_MS}, not ${shown(deadlineMs)}`);
+}
+
+/** @throws TypeError unless each of them is one that `method` can choose connections by: what it does not know would choose all */
+export function checkSelector(method: string, selector: unknown): void {
+  checkOptionalTexts(method, checkKeys(method, selector, SELECTORS, 'selector'));
+}
+
+/** @throws TypeError unless connections can be closed for it */
+export function checkCloseReason(reason: unknown): void {
+  checkOneOf('closeConnections', 'a reason', reason, CLOSE_REASONS);
+}
+
+/** @throws TypeError unless connections can end so */
+export function checkCloseMode(mode: unknown): void {
+  checkOneOf('enforce', 'a mode', mode, CLOSE_MODES);
+}
+
+/** @throws TypeError unless connections can be watched by it */
+export function checkWatchFilter(filter: unknown): void {
+  const { selector, reason } = checkKeys('watchConnections', filter, WATCH_FILTER);
+  checkSelector('watchConnections', selector);
+  if (reason !== undefined) checkOneOf('watchConnections', 'a reason', reason, REASONS);
+}
+
+/** @throws TypeError unless a list can go on there, with so many connections */
+export function checkPage(after: unknown, limit: unknown): void {
+  if (!Array.isArray(after) || !after.every((number) => isWhole(number, 0)))
+    throw new TypeError(`listConnections takes after as a list of whole numbers, [] to begin with, not ${shown(after)}`);
+  if (!isWhole(limit, 1)) throw new TypeError(`listConnections takes limit as a whole number from 1, not ${shown(limit)}`);
+}
+
+/** What a worker could not read would end it. @throws TypeError unless it can be asked, of whichever listener */
+export function checkQuestion(question: unknown): void {
+  const { peer, source, listener, sni, alpn } = checkKeys('explain', question, QUESTION);
+  checkPeer(peer);
+  if (source !== undefined && !(typeof source === 'bigint' && source >= 0n && source < 1n << 128n))
+    throw new TypeError(`explain takes source as the 128 bits of an address in a bigint, not ${shown(source)}`);
+  checkTexts('explain', { listener });
+  checkOptionalTexts('explain', { sni, alpn });
+}
+
+function checkPeer(peer: unknown): void {
+  const { kind, chainPem, identity }: Readonly<Record<string, unknown>> = isObject(peer) ? { ...peer } : {};
+  if (kind === 'certificate') checkChain(chainPem);
+  else if (kind === 'identity') checkIdentity(identity);
+  else if (kind !== 'nobody')
+    throw new TypeError(
+      `explain takes peer as { kind: 'certificate', chainPem }, { kind: 'identity', identity } or { kind: 'nobody' }, not ${shown(kind ?? peer)}`,
+    );
+}
+
+function checkChain(chain: unknown): void {
+  if (!Array.isArray(chain) || chain.length === 0 || !chain.every(isCertificate))
+    throw new TypeError("explain takes peer.chainPem as a list of certificates in PEM, the client's own first");
+}
+
+function isCertificate(pem: unknown): boolean {
+  try {
+    return typeof pem === 'string' && new X509Certificate(pem).raw.length > 0;
+  } catch {
+    return false;
+  }
+}
+
+function checkIdentity(identity: unknown): void {
+  if (!isObject(identity)) throw new TypeError(`explain takes peer.identity as an object, not ${shown(identity)}`);
+  const { commonName, dnsNames, uriNames, organizationalUnits, fingerprint }: Readonly<Record<string, unknown>> = { ...identity };
+  checkOptionalTexts('explain', { commonName });
+  checkTexts('explain', { fingerprint });
+  for (const [name, texts] of Object.entries({ dnsNames, uriNames, organizationalUnits })) {
+    if (!Array.isArray(texts) || !texts.every((text) => typeof text === 'string'))
+      throw new TypeError(`explain takes ${name} as a list of texts, not ${shown(texts)}`);
+  }
 }
 
 /** @throws DomainError `invalid` unless it could be stored and read again, whatever the state is */
@@ -80,13 +166,17 @@ export function checkCommand(command: Command): void {
   }
 }
 
-function checkKeys(method: string, given: unknown, known: object): Readonly<Record<string, unknown>> {
+function checkKeys(method: string, given: unknown, known: object, word = 'option'): Readonly<Record<string, unknown>> {
   const names = Object.keys(known).join(', ');
-  if (!isObject(given)) throw new TypeError(`${method} takes its options as an object with any of ${names}, not ${shown(given)}`);
+  if (!isObject(given)) throw new TypeError(`${method} takes its ${word}s as an object with any of ${names}, not ${shown(given)}`);
   for (const key of Object.keys(given)) {
-    if (!Object.hasOwn(known, key)) throw new TypeError(`${method} has no option ${shown(key)}; there are: ${names}`);
+    if (!Object.hasOwn(known, key)) throw new TypeError(`${method} has no ${word} ${shown(key)}; there are: ${names}`);
   }
   return { ...given };
+}
+
+function checkOptionalTexts(method: string, texts: Readonly<Record<string, unknown>>): void {
+  checkTexts(method, Object.fromEntries(Object.entries(texts).filter(([, text]) => text !== undefined)));
 }
 
 function check(method: string, name: string, value: unknown, type: 'number' | 'boolean' | 'function'): void {
@@ -96,6 +186,10 @@ function check(method: string, name: string, value: unknown, type: 'number' | 'b
 function checkOneOf(method: string, what: string, value: unknown, names: readonly string[]): void {
   if (names.some((name) => name === value)) return;
   throw new TypeError(`${method} takes ${what}, one of ${names.join(', ')}, not ${shown(value)}`);
+}
+
+function isWhole(value: unknown, least: number): boolean {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= least;
 }
 
 function isObject(value: unknown): value is object {

@@ -17,6 +17,7 @@ import type { Rebalancer } from './controlplane/rebalancer.ts';
 import type { Stats } from './controlplane/stats.ts';
 import { type Store, StoreUnavailableError } from './controlplane/store/store.ts';
 import type { Workers } from './controlplane/workers.ts';
+import { DomainError } from './domain/errors.ts';
 import { mayForbid } from './domain/may-forbid.ts';
 import { type BoundListener, formatAddress, type LogLevel, type Snapshot, type UpstreamServer } from './domain/model.ts';
 import type { CloseReason } from './domain/reasons.ts';
@@ -24,7 +25,20 @@ import { SESSION_LIFETIME_MS } from './domain/session-tickets.ts';
 import type { Command } from './domain/state.ts';
 import type { TlsEnd } from './domain/tls-ends.ts';
 import type { TlsMaterial } from './domain/tls-material.ts';
-import { checkClientDocument, checkCommand, checkDeadline, checkLogLevel, checkServerSettings, checkTexts } from './library-arguments.ts';
+import {
+  checkClientDocument,
+  checkCloseMode,
+  checkCloseReason,
+  checkCommand,
+  checkDeadline,
+  checkLogLevel,
+  checkPage,
+  checkQuestion,
+  checkSelector,
+  checkServerSettings,
+  checkTexts,
+  checkWatchFilter,
+} from './library-arguments.ts';
 import type { ListenerTlsFiles } from './listener-tls.ts';
 import type { ServerWatch } from './server-watch.ts';
 import type { ExplainQuestion, Explanation } from './shared/explain.ts';
@@ -158,8 +172,14 @@ export class LoadBalancer {
     return { ...accepted, connectionsClosed: countOf(await this.enforce('reset')) };
   }
 
-  /** What would become of a connection that came now; nothing is used up. undefined: no worker answered. */
-  explain(question: ExplainQuestion): Promise<Explanation | undefined> {
+  /**
+   * What would become of a connection that came now; nothing is used up. undefined: no worker answered.
+   * @throws TypeError, and DomainError `not_found` for a listener that there is not
+   */
+  async explain(question: ExplainQuestion): Promise<Explanation | undefined> {
+    checkQuestion(question);
+    if (!this.snapshot.listeners.some(({ name }) => name === question.listener))
+      throw new DomainError('not_found', 'listener', `there is no listener "${question.listener}"`);
     return this.#workers.explain(question);
   }
 
@@ -168,26 +188,35 @@ export class LoadBalancer {
     return this.health.list();
   }
 
-  /** Ends the live connections that every given field fits, and refuses those that wait; resolves with how many they were. */
-  closeConnections(selector: ConnectionSelector, reason: CloseReason): Promise<Ended> {
+  /** Ends the live connections that every given field fits, and refuses those that wait; resolves with how many they were. @throws TypeError */
+  async closeConnections(selector: ConnectionSelector, reason: CloseReason): Promise<Ended> {
+    checkSelector('closeConnections', selector);
+    checkCloseReason(reason);
     return this.#workers.close(selector, reason);
   }
 
   /**
    * Ends the live connections that the state of now does not allow; resolves with how many, and how many waited and were refused by the
    * change before. With `drain` live ones may go on until the deadline, and those that are allowed again by then for good. Who has a deadline already keeps it, unless `anew` fits it.
+   * @throws TypeError
    */
-  enforce(mode: CloseMode, deadlineMs = 0, anew?: ConnectionSelector): Promise<Ended> {
+  async enforce(mode: CloseMode, deadlineMs = 0, anew?: ConnectionSelector): Promise<Ended> {
+    checkCloseMode(mode);
+    checkDeadline('enforce', deadlineMs);
+    if (anew !== undefined) checkSelector('enforce', anew);
     return this.#workers.enforce(mode, deadlineMs, anew);
   }
 
-  /** At most `limit` live connections that every given field fits, oldest first; go on after what `next` of the answer says. */
-  listConnections(selector: ConnectionSelector, after: readonly number[], limit: number): Promise<ConnectionListing> {
+  /** At most `limit` live connections that every given field fits, oldest first; go on after what `next` of the answer says. @throws TypeError */
+  async listConnections(selector: ConnectionSelector, after: readonly number[], limit: number): Promise<ConnectionListing> {
+    checkSelector('listConnections', selector);
+    checkPage(after, limit);
     return listConnections(this.#workers, selector, after, limit);
   }
 
-  /** The live connections as they are, then what happens to them; close the reader at the end. */
+  /** The live connections as they are, then what happens to them; close the reader at the end. @throws TypeError */
   watchConnections(filter: WatchFilter): ConnectionReader {
+    checkWatchFilter(filter);
     return this.#connectionWatch.open(filter);
   }
 
@@ -226,7 +255,7 @@ export class LoadBalancer {
    * @throws TypeError for another deadline than 0 to a day
    */
   stop(deadlineMs: number = this.config.timeouts.drainMs): Promise<number> {
-    checkDeadline(deadlineMs);
+    checkDeadline('stop', deadlineMs);
     if (this.#stopped === undefined) this.#stopped = this.#stop(deadlineMs);
     else void this.#workers.drain(deadlineMs);
     return this.#stopped;

@@ -90,7 +90,11 @@ export class HealthJournal {
     return Array.from({ length }, (_, back) => this.#events[this.#indexOf(this.#revision - back)]).filter((event) => event !== undefined);
   }
 
+  /** Tells the listener of every event from now on, until what is returned is called. @throws TypeError for what is no function */
   subscribe(listener: (event: HealthEvent) => void): () => void {
+    // Else whoever tells of the next event would fail of it.
+    if (typeof listener !== 'function')
+      throw new TypeError(`subscribe takes a function that is told of each event, not ${typeof listener}`);
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }

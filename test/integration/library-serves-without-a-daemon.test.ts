@@ -130,6 +130,7 @@ test('what callers without types give wrongly is refused with what to give', asy
     (method: object, ...given: readonly unknown[]) =>
     async (): Promise<unknown> =>
       Reflect.apply(Object(method), lb, given);
+  const ask = (peer: object, others: object = {}) => call(lb.explain, { peer, listener: 'default', ...others });
   const cases: readonly (readonly [() => Promise<unknown>, RegExp])[] = [
     [call(createLoadBalancer, lb.config, null), /^createLoadBalancer takes its options as an object with any of log, .*, not null$/],
     [call(createLoadBalancer, lb.config, { stroe: 1 }), /^createLoadBalancer has no option "stroe"; there are: log, .*store/],
@@ -154,10 +155,60 @@ test('what callers without types give wrongly is refused with what to give', asy
     [call(lb.removeClient), /^removeClient takes clientId as a text, not undefined$/],
     [call(lb.execute, { kind: 'addEverything' }), /^this is no command: command\.kind: expected one of replaceAll, /],
     [call(lb.setLogLevel, 'loud'), /^setLogLevel takes a level, one of trace, .*, not "loud"$/],
+    [call(lb.explain), /^explain takes its options as an object with any of peer, source, listener, sni, alpn, not undefined$/],
+    [ask({ kind: 'somebody' }), /^explain takes peer as \{ kind: 'certificate', chainPem \}, .*, not "somebody"$/],
+    [ask({ kind: 'certificate', chainPem: ['garbage'] }), /^explain takes peer\.chainPem as a list of certificates in PEM/],
+    [ask({ kind: 'certificate', chainPem: clientA.certPem }), /^explain takes peer\.chainPem as a list of certificates in PEM/],
+    [
+      ask({ kind: 'identity', identity: { commonName: 'clientA', fingerprint: '' } }),
+      /^explain takes dnsNames as a list of texts, not undef/,
+    ],
+    [ask({ kind: 'identity' }), /^explain takes peer\.identity as an object, not undefined$/],
+    [ask({ kind: 'nobody' }, { source: '10.0.0.1' }), /^explain takes source as the 128 bits of an address in a bigint, not "10/],
+    [ask({ kind: 'nobody' }, { source: 1n << 128n }), /^explain takes source as the 128 bits of an address in a bigint, not 3402/],
+    [ask({ kind: 'nobody' }, { sni: 5 }), /^explain takes sni as a text, not 5$/],
+    [ask({ kind: 'nobody' }, { listener: 'nowhere' }), /^there is no listener "nowhere"$/],
+    [call(lb.closeConnections), /^closeConnections takes its selectors as an object with any of id, clientId, .*, not undefined$/],
+    [call(lb.closeConnections, { client: 'clientA' }, 'killed_by_admin'), /^closeConnections has no selector "client"; there are: id, /],
+    [call(lb.closeConnections, { clientId: 5 }, 'killed_by_admin'), /^closeConnections takes clientId as a text, not 5$/],
+    [call(lb.closeConnections, {}), /^closeConnections takes a reason, one of client_closed, .*, not undefined$/],
+    [call(lb.closeConnections, {}, 'rate_limited'), /^closeConnections takes a reason, one of client_closed, .*, not "rate_limited"$/],
+    [call(lb.listConnections, 'clientA', [], 10), /^listConnections takes its selectors as an object with .*, not "clientA"$/],
+    [call(lb.listConnections, {}, 0, 10), /^listConnections takes after as a list of whole numbers, \[\] to begin with, not 0$/],
+    [call(lb.listConnections, {}, [-1], 10), /^listConnections takes after as a list of whole numbers, .*, not a list$/],
+    [call(lb.listConnections, {}, []), /^listConnections takes limit as a whole number from 1, not undefined$/],
+    [call(lb.listConnections, {}, [], 0), /^listConnections takes limit as a whole number from 1, not 0$/],
+    [call(lb.watchConnections, {}), /^watchConnections takes its selectors as an object with any of id, .*, not undefined$/],
+    [call(lb.watchConnections, { selector: {}, reason: 'bored' }), /^watchConnections takes a reason, one of .*, not "bored"$/],
+    [call(lb.enforce, 'kindly'), /^enforce takes a mode, one of reset, drain, not "kindly"$/],
+    [call(lb.enforce, 'drain', -1), /^enforce takes a number of milliseconds from 0 to 86400000, not -1$/],
+    [call(lb.enforce, 'drain', 0, { clientID: 'a' }), /^enforce has no selector "clientID"; there are: id, clientId, /],
     [call(lb.stop, 'soon'), /^stop takes a number of milliseconds from 0 to 86400000, not "soon"$/],
   ];
   for (const [refused, message] of cases) await assert.rejects(refused, { message });
+  assert.throws(() => Reflect.apply(lb.journal.subscribe, lb.journal, []), {
+    name: 'TypeError',
+    message: 'subscribe takes a function that is told of each event, not undefined',
+  });
   assert.equal(lb.snapshot.revision, 1);
+});
+
+test('its connections are listed, explained and closed', async (t) => {
+  const echo = await echoServer(t);
+  const lb = await startLibrary(t, [echo.address]);
+  const client = connect(t, lb);
+  await roundTrip(client, 'hello');
+  const { connections, next } = await lb.listConnections({ clientId: 'clientA' }, [], 10);
+  assert.deepEqual([connections.map(({ server }) => server), next], [[echo.address], undefined]);
+  assert.deepEqual((await lb.listConnections({ clientId: 'clientB' }, [], 10)).connections, []);
+  const question = { listener: 'default', sni: undefined, alpn: undefined } as const;
+  const ofCertificate = await lb.explain({ ...question, peer: { kind: 'certificate', chainPem: [clientB.certPem] } });
+  assert.equal(ofCertificate?.refusal, 'unknown_client');
+  const identity = { commonName: 'clientA', dnsNames: [], uriNames: [], organizationalUnits: [], fingerprint: '' };
+  const ofIdentity = await lb.explain({ ...question, peer: { kind: 'identity', identity } });
+  assert.deepEqual([ofIdentity?.refusal, ofIdentity?.pick], [undefined, echo.address]);
+  assert.deepEqual(await lb.closeConnections({ clientId: 'clientA' }, 'killed_by_admin'), { served: 1, waiting: 0 });
+  assert.deepEqual(await client.ending, { how: 'reset' });
 });
 
 test('nothing can be changed once it has stopped', async (t) => {
