@@ -1,6 +1,6 @@
 /** A worker's listeners: their ports, opened and closed while connections go on, and what a connection passes first on each. */
 import { createServer, type Server, type Socket } from 'node:net';
-import { formatAddress, type Listener } from '../domain/model.ts';
+import type { Listener } from '../domain/model.ts';
 import type { TlsMaterial } from '../domain/tls-material.ts';
 import { type OpenFailure, type Ports, placeOf } from '../shared/messages.ts';
 import { Gate } from './gate.ts';
@@ -79,7 +79,7 @@ export class Doors {
       } catch (error) {
         for (const each of fresh) this.#close(each);
         const { code = 'UNKNOWN', message } = error as NodeJS.ErrnoException;
-        return { listener: listener.name, code, message: `${formatAddress(listener.address)}: ${message}` };
+        return { listener: listener.name, code, message };
       }
     }
     return opened;

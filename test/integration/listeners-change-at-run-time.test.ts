@@ -112,6 +112,26 @@ test('a port that is taken refuses the whole change, and nothing of it is left',
   await served(port);
 });
 
+test('an address that this machine does not have refuses the whole change, and nothing of it is left', async (t) => {
+  const { daemon, admin, main, listeners, served, port } = await start(t);
+  const free = await freePort();
+  const added = [
+    { name: 'free', address: `127.0.0.1:${free}` },
+    // TEST-NET-1 of RFC 5737: nobody's.
+    { name: 'elsewhere', address: '192.0.2.1:8080' },
+  ];
+  const { fields, message } = await refused(applyConfig(admin, configWith(daemon, { listeners: [main, ...added] })));
+  assert.deepEqual(fields, ['listeners.elsewhere.address']);
+  assert.match(
+    message,
+    /listener "elsewhere" cannot listen on 192\.0\.2\.1:8080: listen EADDRNOTAVAIL: address not available 192\.0\.2\.1:8080/,
+  );
+  assert.deepEqual(await listeners(), [`main 127.0.0.1:${port}`]);
+  // The worker had opened it, and closes it in a turn in which nobody comes.
+  while ((await knock(free)) === 'open');
+  await served(port);
+});
+
 test('a TLS file that cannot be served refuses the whole change', async (t) => {
   const { daemon, admin, main, port, served } = await start(t);
   const foreign = await createTestCa({ name: 'foreign' });

@@ -44,8 +44,13 @@ test('a port that another program has', async (t) => {
 
 test('a port that another lbd has, which would share it', async (t) => {
   const other = await startDaemon(t, { ca, config: { workers: 2 } });
-  const { config } = await prepared(t, { listenAddress: `127.0.0.1:${other.port}` });
-  assert.match(await refusal(config), /^lbd: listener "default": listen EADDRINUSE: .*; stop the process that has the port/);
+  for (const host of ['127.0.0.1', '0.0.0.0']) {
+    const { config } = await prepared(t, { listenAddress: `${host}:${other.port}` });
+    assert.match(
+      await refusal(config),
+      /^lbd: listener "default": listen EADDRINUSE: address already in use [\d.]+:\d+; stop the process that has the port/,
+    );
+  }
 });
 
 test('an admin port that is taken', async (t) => {
@@ -62,7 +67,10 @@ test('an admin port that is taken', async (t) => {
 test('an address that this machine does not have', async (t) => {
   // TEST-NET-1 of RFC 5737: nobody's.
   const { config } = await prepared(t, { listenAddress: '192.0.2.1:8080' });
-  assert.match(await refusal(config), /^lbd: listener "default": .*EADDRNOTAVAIL.*; this machine does not have the address; change /);
+  assert.equal(
+    await refusal(config),
+    'lbd: listener "default": listen EADDRNOTAVAIL: address not available 192.0.2.1:8080; this machine does not have the address; change its address in the config file',
+  );
 });
 
 test('a configuration that is not there', async (t) => {
