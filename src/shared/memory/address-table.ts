@@ -1,4 +1,5 @@
 import type { AddressGuard } from '../../domain/model.ts';
+import type { RateLimiter } from '../../domain/ratelimit/limiter.ts';
 import { tokenBucket } from '../../domain/ratelimit/token-bucket.ts';
 import type { SharedMemory } from './layout.ts';
 import { releaseIfHeldBy, withSpinLock } from './spin-lock.ts';
@@ -156,14 +157,13 @@ export class AddressTable {
   }
 
   #reached(entry: number, bounds: AddressGuard, nowMs: number, ask: 'admit' | 'peek'): AddressBound | undefined {
-    const { connectionsPerSecond, burst, pendingHandshakes, concurrentConnections } = bounds;
+    const { connectionsPerSecond, pendingHandshakes, concurrentConnections } = bounds;
     const { pending, held } = this.#use(entry);
     if (pendingHandshakes !== undefined && pending >= pendingHandshakes) return 'pendingHandshakes';
     if (concurrentConnections !== undefined && held >= concurrentConnections) return 'concurrentConnections';
     if (connectionsPerSecond === undefined) return undefined;
-    const bucket = tokenBucket({ limit: connectionsPerSecond, windowMs: 1000, burst });
     const tokens = this.#words.subarray(entry * WORDS, entry * WORDS + SEEN_AT);
-    return bucket[ask](tokens, nowMs).admitted ? undefined : 'connectionsPerSecond';
+    return bucketOf(bounds, connectionsPerSecond)[ask](tokens, nowMs).admitted ? undefined : 'connectionsPerSecond';
   }
 
   #use(entry: number): AddressUse {
@@ -175,16 +175,21 @@ export class AddressTable {
     return { pending, held };
   }
 
-  #known(row: number, key: Int32Array): number | undefined {
+  #known(row: number, key: Key): number | undefined {
     for (let entry = row * WAYS; entry < (row + 1) * WAYS; entry++) {
       const at = KEYS_AT + entry * KEY_CELLS;
-      if (this.#cells[at + IN_USE] === 1 && key.every((word, index) => this.#cells[at + index] === word)) return entry;
+      if (this.#cells[at + IN_USE] === 1 && this.#holds(at, key)) return entry;
     }
     return undefined;
   }
 
+  #holds(at: number, key: Key): boolean {
+    for (let index = 0; index < key.length; index++) if (this.#cells[at + index] !== key[index]) return false;
+    return true;
+  }
+
   /** The entry of the key, or one made ready for it; undefined: all of the row hold connections. */
-  #entryOf(row: number, key: Int32Array, nowMs: number): number | undefined {
+  #entryOf(row: number, key: Key, nowMs: number): number | undefined {
     const known = this.#known(row, key);
     if (known !== undefined) return known;
     const oldest = this.#oldestIdle(row);
@@ -233,7 +238,7 @@ export class AddressTable {
   }
 
   /** While nobody else is in the row of the address at the listener. */
-  #inRow<T>(listener: string, address: bigint, decide: (row: number, key: Int32Array) => T): T {
+  #inRow<T>(listener: string, address: bigint, decide: (row: number, key: Key) => T): T {
     const key = keyOf(listener, address);
     const row = rowOf(key, this.#cells[SEED_CELL] ?? 0);
     return withSpinLock(this.#cells, LOCKS_AT + row, this.#lane, () => decide(row, key));
@@ -252,14 +257,35 @@ function gauge(lane: number, entry: number, which: keyof AddressUse): number {
   return GAUGES_AT + lane * LANE_CELLS + entry * GAUGES + (which === 'pending' ? 0 : 1);
 }
 
-function keyOf(listener: string, address: bigint): Int32Array {
-  let hash = 0x811c9dc5;
+/** The four words of an address and its listener's hash: 32 bits with a sign each. */
+type Key = readonly number[];
+
+function keyOf(listener: string, address: bigint): Key {
+  let hash = 0x811c9dc5 | 0;
   for (let index = 0; index < listener.length; index++) hash = Math.imul(hash ^ listener.charCodeAt(index), 0x01000193);
-  return Int32Array.of(...[96n, 64n, 32n, 0n].map((shift) => Number(BigInt.asIntN(32, address >> shift))), hash);
+  const low = wordsOf(BigInt.asUintN(64, address));
+  const high = wordsOf(address >> 64n);
+  return [high[0], high[1], low[0], low[1], hash];
+}
+
+/** Of 64 bits. */
+function wordsOf(half: bigint): readonly [number, number] {
+  return [Number(half >> 32n) | 0, Number(half & 0xffff_ffffn) | 0];
+}
+
+/** Bounds are never changed; others take their place. */
+const buckets = new WeakMap<AddressGuard, RateLimiter>();
+
+function bucketOf(bounds: AddressGuard, limit: number): RateLimiter {
+  const known = buckets.get(bounds);
+  if (known !== undefined) return known;
+  const bucket = tokenBucket({ limit, windowMs: 1000, burst: bounds.burst });
+  buckets.set(bounds, bucket);
+  return bucket;
 }
 
 /** Mixes as MurmurHash3 does. */
-function rowOf(key: Int32Array, seed: number): number {
+function rowOf(key: Key, seed: number): number {
   let hash = seed;
   for (const word of key) {
     const mixed = Math.imul(rotated(Math.imul(word, 0xcc9e2d51), 15), 0x1b873593);
