@@ -95,8 +95,10 @@ export function connectionFacts(
 
 /** One line a connection. Names come from certificates and clients: they are bounded, and JSON escapes what could steer a terminal. */
 export function report(reason: Reason, facts: Facts, durationMs: number, log: Logger): void {
+  const isRefused = isRefusal(reason);
+  if (!log.isLevelEnabled(isRefused ? 'warn' : 'info')) return;
   const line = { reason, ...facts, durationMs: roundMs(durationMs) };
-  if (isRefusal(reason)) log.warn(line, 'connection refused');
+  if (isRefused) log.warn(line, 'connection refused');
   else log.info(line, 'connection closed');
 }
 

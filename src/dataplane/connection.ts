@@ -26,7 +26,7 @@ import { clientRefused } from './refused-client.ts';
 import { requestedOf } from './requested.ts';
 import { reset } from './reset.ts';
 import { ServedConnection, type Serving, type ServingContext, tellRefused } from './serve.ts';
-import { type HeaderBounds, sourceOf } from './source.ts';
+import { accepts, announcedSource, directSource, type HeaderBounds } from './source.ts';
 import { type Ground, objectionTo } from './standing.ts';
 import type { Tarpit } from './tarpit.ts';
 import { connectUpstream, type Dial, type Reservation, type Upstream } from './upstream.ts';
@@ -112,14 +112,17 @@ async function letIn(
   const { nowMs } = context;
   const { listener } = facts;
   // No View may stay in a variable here: a connection that waits for long would keep its whole revision in memory.
-  const source = await sourceOf(raw, listenerNamed(listener, context.view()), context.headers);
+  const direct = directSource(raw);
+  const isAnnounced = accepts(listenerNamed(listener, context.view()), direct.bits);
+  const source = isAnnounced ? await announcedSource(raw, direct, context.headers) : direct;
   visit.source = source.bits;
   noteSource(source, facts);
   const fromAddress = enterAddress(listenerNamed(listener, context.view()), source.bits, context.addresses, nowMs());
   visit.fromAddress = fromAddress;
   const trustedAsOf = context.trust.epoch(listener);
-  const downstream = await handshake(raw, front, acceptedMs, facts, context);
+  const downstream = await front.handshake(raw);
   visit.downstream = downstream;
+  noteHandshake(downstream, nowMs() - acceptedMs, facts, context);
   fromAddress.shaken();
   const watch = new ClientWatch(downstream);
 
@@ -150,13 +153,10 @@ async function letIn(
   return { raw, downstream, upstream, client, ground };
 }
 
-/** What the client and the balancer speak through: TLS, or the socket itself on a plain listener. @throws Refusal */
-async function handshake(raw: Socket, front: Front, acceptedMs: number, facts: Facts, { lane, nowMs }: ConnectionContext): Promise<Socket> {
-  const downstream = await front.handshake(raw);
-  const handshakeMs = nowMs() - acceptedMs;
-  facts.handshakeMs = roundMs(handshakeMs);
-  if (downstream !== raw) lane.countHandshake(handshakeMs / 1000);
-  return downstream;
+/** On a plain listener there was none to count. */
+function noteHandshake(downstream: Socket, tookMs: number, facts: Facts, { lane }: ConnectionContext): void {
+  facts.handshakeMs = roundMs(tookMs);
+  if (downstream instanceof TLSSocket) lane.countHandshake(tookMs / 1000);
 }
 
 /** What the certificate proves; undefined on a plain listener. @throws Refusal */

@@ -34,19 +34,19 @@ export class Openings {
 
   /** @throws Refusal `upstream_tls_failed` when the group's material is not here */
   of({ name, sendProxyProtocol, upstreamTls }: TargetGroup, client: Presented): Opening {
-    const { source, requested } = client;
-    const ends = { source: source.address, destination: source.destination };
-    const header =
-      sendProxyProtocol === undefined
-        ? undefined
-        : sendProxyProtocol === 'v1'
-          ? proxyHeaderV1(ends)
-          : proxyHeaderV2(ends, extensionsFor(client));
+    const { requested } = client;
+    const header = sendProxyProtocol === undefined ? undefined : headerFor(client, sendProxyProtocol);
     if (upstreamTls === undefined) return { header, tls: undefined, lends: true };
     const context = this.#contexts.get(name);
     if (context === undefined) throw new Refusal('upstream_tls_failed', `${name} has no TLS material in this worker`);
     return { header, tls: { group: name, settings: upstreamTls, context, alpn: requested.alpn } };
   }
+}
+
+function headerFor(client: Presented, version: NonNullable<TargetGroup['sendProxyProtocol']>): Uint8Array {
+  const { address, destination } = client.source;
+  const ends = { source: address, destination: destination() };
+  return version === 'v1' ? proxyHeaderV1(ends) : proxyHeaderV2(ends, extensionsFor(client));
 }
 
 function extensionsFor({ identity, requested: { sni, alpn }, downstream, id }: Presented): readonly Tlv[] {

@@ -9,8 +9,8 @@ import type { HandshakeBudget } from './tls.ts';
 export interface Source {
   /** The client's own end. */
   readonly address: Address;
-  /** The end that it connected to. */
-  readonly destination: Address;
+  /** The end that it connected to, for who tells it: the system is asked only then. */
+  readonly destination: () => Address;
   /** The client's address, as of cidr.ts. */
   readonly bits: bigint;
   /** host:port of the proxy that spoke for the client; undefined: it came by itself. */
@@ -29,22 +29,24 @@ export function remoteOf({ remoteAddress, remotePort }: Socket): string {
   return remoteAddress === undefined ? 'unknown' : `${remoteAddress}:${remotePort}`;
 }
 
-/** The two ends of the connection as the system knows them. */
+/** The two ends of the connection as the system knows them. @throws Refusal `client_gone` when it knows it no longer */
 export function directSource(raw: Socket): Source {
-  const address = { host: raw.remoteAddress ?? '', port: raw.remotePort ?? 0 };
-  const destination = { host: raw.localAddress ?? '', port: raw.localPort ?? 0 };
-  return { address, destination, bits: addressBits(address.host) ?? 0n, via: undefined };
+  const { remoteAddress, remotePort = 0 } = raw;
+  if (remoteAddress === undefined) throw new Refusal('client_gone', 'the client left before it was looked at');
+  return {
+    address: { host: remoteAddress, port: remotePort },
+    destination: () => ({ host: raw.localAddress ?? '', port: raw.localPort ?? 0 }),
+    bits: addressBits(remoteAddress) ?? 0n,
+    via: undefined,
+  };
 }
 
 /**
- * Reads the header that a connection from a network of `acceptProxyProtocol` must begin with; what follows the header stays to be
- * read. Those of others are not looked at here.
- * @throws Refusal `proxy_protocol_invalid` when it is none or does not come in time, `too_many_handshakes`, `client_gone`
+ * Reads the header that a connection from a network of `acceptProxyProtocol` must begin with, which came as `direct`; what follows the
+ * header stays to be read.
+ * @throws Refusal `proxy_protocol_invalid` when it is none or does not come in time, `too_many_handshakes`
  */
-export async function sourceOf(raw: Socket, listener: Listener, bounds: HeaderBounds): Promise<Source> {
-  if (raw.remoteAddress === undefined) throw new Refusal('client_gone', 'the client left before it was looked at');
-  const direct = directSource(raw);
-  if (!accepts(listener, direct.bits)) return direct;
+export async function announcedSource(raw: Socket, direct: Source, bounds: HeaderBounds): Promise<Source> {
   bounds.budget.take();
   try {
     const ends = await headerEnds(raw, bounds.timeoutMs);
@@ -52,7 +54,7 @@ export async function sourceOf(raw: Socket, listener: Listener, bounds: HeaderBo
     if (ends === undefined) return direct;
     return {
       address: ends.source,
-      destination: ends.destination,
+      destination: () => ends.destination,
       bits: addressBits(ends.source.host) ?? 0n,
       via: formatAddress(direct.address),
     };
