@@ -2,8 +2,9 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Listener } from '../domain/model.ts';
 import type { TlsMaterial } from '../domain/tls-material.ts';
+import { askOnlyWhile } from '../shared/hidden-node.ts';
 import { type OpenFailure, type Ports, placeOf } from '../shared/messages.ts';
-import { Gate } from './gate.ts';
+import { type AddressGate, Gate } from './gate.ts';
 import { type Front, plainFront } from './plain-front.ts';
 import { offeredAlpn, type TlsFront } from './tls.ts';
 
@@ -14,8 +15,8 @@ export interface DoorsOptions {
   readonly ports: Ports;
   /** Takes whoever came on a listener that is served. */
   readonly accept: (socket: Socket, listener: string, front: Front) => void;
-  /** Whether who comes to this listener from this address is disconnected before it is accepted. */
-  readonly isClosedTo: (address: string, listener: string) => boolean;
+  /** Says who is disconnected before it is accepted. */
+  readonly gate: Pick<AddressGate, 'isOpen' | 'isClosedTo'>;
   readonly createFront: (listener: Listener, material: TlsMaterial) => TlsFront;
   readonly log: { error(facts: object, message: string): void };
 }
@@ -137,8 +138,8 @@ export class Doors {
   }
 
   #openDoor(place: string, listener: Listener): Promise<Door> {
-    const { isClosedTo } = this.#options;
-    return openDoor(listener, this.#ports.get(place) ?? listener.address.port, { arrive: this.#arrive, isClosedTo });
+    const { gate } = this.#options;
+    return openDoor(listener, this.#ports.get(place) ?? listener.address.port, { arrive: this.#arrive, gate });
   }
 
   #serve(place: string, listener: Listener): void {
@@ -184,15 +185,16 @@ export class Doors {
   }
 }
 
-interface Doorkeeper extends Pick<DoorsOptions, 'isClosedTo'> {
+interface Doorkeeper extends Pick<DoorsOptions, 'gate'> {
   readonly arrive: (door: Door, socket: Socket) => void;
 }
 
-function openDoor(listener: Listener, port: number, { arrive, isClosedTo }: Doorkeeper): Promise<Door> {
+function openDoor(listener: Listener, port: number, { arrive, gate }: Doorkeeper): Promise<Door> {
   const { promise, resolve, reject } = Promise.withResolvers<Door>();
   let door: Door | undefined;
-  const gate = new Gate((address) => door?.listener !== undefined && isClosedTo(address, door.listener));
-  const server = createServer({ noDelay: true, keepAlive: true, blockList: gate });
+  const closed = new Gate((address) => door?.listener !== undefined && gate.isClosedTo(address, door.listener));
+  const server = createServer({ noDelay: true, keepAlive: true, blockList: closed });
+  askOnlyWhile(() => !gate.isOpen, closed, server);
   server.once('error', reject);
   // Workers share the port.
   server.listen({ host: listener.address.host, port, reusePort: true }, () => {

@@ -43,10 +43,15 @@ export class AddressGate {
     this.#options = options;
   }
 
+  /** To everybody, whatever their bounds. */
+  get isOpen(): boolean {
+    return !this.#options.tarpit.isFull;
+  }
+
   /** True: it has been told of, and is to be disconnected. */
   isClosedTo(address: string, listenerName: string): boolean {
-    const { addresses, tarpit, nowMs, listenerNamed, tell } = this.#options;
-    if (!tarpit.isFull) return false;
+    const { addresses, nowMs, listenerNamed, tell } = this.#options;
+    if (this.isOpen) return false;
     const listener = listenerNamed(listenerName);
     const bits = addressBits(address);
     // Whose connection it is that a proxy passes on, only its header says.

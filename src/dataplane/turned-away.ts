@@ -41,12 +41,13 @@ export function tellTurnedAway({ reason, listener, remote, detail }: TurnedAway,
   lane.countReason(reason);
   lane.listeners.countRefused(view().slots.listeners.get(listener));
   const number = lane.nextNumber();
-  const facts = { id: connectionId(lane.lane, number), listener, remote };
+  // Of most of a flood nobody asks for more than its number.
+  const facts = () => ({ id: connectionId(lane.lane, number), listener, remote });
   if (log.isLevelEnabled('warn')) {
-    log.warn({ reason, ...facts, bytesUp: 0, bytesDown: 0, detail: detail(), durationMs: 0 }, 'connection refused');
+    log.warn({ reason, ...facts(), bytesUp: 0, bytesDown: 0, detail: detail(), durationMs: 0 }, 'connection refused');
   }
   events.add(() => {
-    const connection = { ...facts, number, ...UNKNOWN, bytesFromClient: 0, bytesToClient: 0 };
+    const connection = { ...facts(), number, ...UNKNOWN, bytesFromClient: 0, bytesToClient: 0 };
     return { kind: 'refused', atMs: wallMs(), connection, reason, detail: detail() };
   });
 }

@@ -103,7 +103,7 @@ export function createWorkerParts(birth: WorkerBirth, { lane, view, send, accept
     material: birth.tls,
     ports: birth.ports,
     accept,
-    isClosedTo: (address, listener) => gate.isClosedTo(address, listener),
+    gate,
     createFront: (listener, material) => new TlsFront({ material, alpn: offeredAlpn(listener), ...headers }),
     log,
   });

@@ -2,7 +2,7 @@
  * All that the balancer uses of Node.js beyond its documentation. Each function finds out whether this Node.js has what it looks for, and
  * says so where it has not; its callers do without, or say what cannot be had.
  */
-import { Socket } from 'node:net';
+import { type BlockList, type Server as NetServer, Socket } from 'node:net';
 import type { Server, TLSSocket } from 'node:tls';
 
 /** Where a socket has what net.connect() was given as `onread`; to a server's sockets it cannot be given. */
@@ -32,6 +32,14 @@ export function unsentBytes(socket: Socket): number | undefined {
   const handle: unknown = Reflect.get(socket, '_handle');
   const bytes: unknown = typeof handle === 'object' && handle !== null ? Reflect.get(handle, 'writeQueueSize') : undefined;
   return typeof bytes === 'number' ? bytes : undefined;
+}
+
+/**
+ * Has a server that was given this list as `blockList` ask it only while it is needed: to ask, Node.js has the system say the address, again for
+ * each socket, and whose list has nothing to say goes without. Where it cannot be had, it is always asked.
+ */
+export function askOnlyWhile(isNeeded: () => boolean, list: BlockList, server: NetServer): void {
+  if (Reflect.get(server, 'blockList') === list) Object.defineProperty(server, 'blockList', { get: () => (isNeeded() ? list : undefined) });
 }
 
 /** Asked by OpenSSL for the key of a session ticket: of a new one, or of the one with this name. */

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { connect, createServer } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { describe, it } from 'node:test';
 import { AddressGate, Gate } from '../../../src/dataplane/gate.ts';
 import type { TurnedAway } from '../../../src/dataplane/turned-away.ts';
 import { addressBits } from '../../../src/domain/cidr.ts';
+import { askOnlyWhile } from '../../../src/shared/hidden-node.ts';
 import { AddressTable, createAddressMemory } from '../../../src/shared/memory/address-table.ts';
 import { sampleListener } from '../../support/sample-state.ts';
 
@@ -31,6 +32,31 @@ describe('the gate', () => {
       await new Promise((resolve) => socket.once('close', resolve));
     }
     assert.deepEqual([asked, accepted], [['127.0.0.2', '127.0.0.3'], ['127.0.0.3']]);
+  });
+
+  it('is asked only while it is needed', async (t) => {
+    let isNeeded = false;
+    let asked = 0;
+    const gate = new Gate(() => {
+      asked++;
+      return false;
+    });
+    const server = createServer({ blockList: gate }).listen(0, '127.0.0.1');
+    t.after(() => server.close());
+    askOnlyWhile(() => isNeeded, gate, server);
+    await once(server, 'listening');
+    const address = server.address();
+    assert.ok(address !== null && typeof address === 'object');
+    for (const needed of [false, true, false]) {
+      isNeeded = needed;
+      const accepted = once(server, 'connection');
+      const socket = connect(address.port, '127.0.0.1').on('error', () => undefined);
+      const [arrived]: Socket[] = await accepted;
+      arrived?.destroy();
+      socket.destroy();
+      assert.equal(asked, needed ? 1 : 0);
+      asked = 0;
+    }
   });
 });
 
