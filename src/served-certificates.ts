@@ -2,11 +2,13 @@ import type { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import type { Logger } from 'pino';
 import { certificatesInUse } from './config/certificates-in-use.ts';
+import { type FileList, listsInUse } from './config/lists-in-use.ts';
 import { type FileEnd, tlsEnds } from './config/tls-ends.ts';
 import { loadTlsMaterial, TlsFileError } from './config/tls-files.ts';
 import { type CertificateChain, presentedChain } from './dataplane/certificate-chain.ts';
 import { certificateJudge, certificateVerdict } from './dataplane/certificate-verdict.ts';
 import type { Refusal } from './dataplane/refusal.ts';
+import type { ListInUse } from './domain/list-in-use.ts';
 import type { ServedChain } from './domain/served-chain.ts';
 import type { TlsEnd } from './domain/tls-ends.ts';
 import type { TlsMaterial, TlsParams } from './domain/tls-material.ts';
@@ -30,12 +32,20 @@ interface ReloadRefusal {
   readonly shutsOut: boolean;
 }
 
+/** TLS settings, who uses them, and what their files held when they were read. */
+interface InForce {
+  readonly usedBy: string;
+  readonly params: TlsParams;
+  readonly material: TlsMaterial;
+}
+
 /** What the listeners and the admin server serve; all of it is reloaded together, or nothing. */
 export class ServedCertificates {
   readonly #balancer: LoadBalancer;
   readonly #options: { readonly log: Logger; readonly allowInsecureKeyPermissions: boolean };
   /** Read once for each material: whoever scrapes asks for them all. */
   readonly #ends = new WeakMap<TlsMaterial, readonly FileEnd[]>();
+  readonly #lists = new WeakMap<TlsMaterial, readonly FileList[]>();
   #admin: TlsMaterial;
   #admins: AdminSide = { serve: async () => 0, known: () => [] };
 
@@ -78,28 +88,39 @@ export class ServedCertificates {
 
   /** When what is in force ends. */
   ends(): readonly TlsEnd[] {
-    const { config, snapshot, tlsMaterial, upstreamTlsEnds } = this.#balancer;
-    const ofListeners = snapshot.listeners.flatMap(({ name, tls }) => {
-      const material = tlsMaterial.get(name);
-      return tls === undefined || material === undefined ? [] : this.#endsOf(name, tls, material);
-    });
-    return [...ofListeners, ...this.#endsOf('admin', config.admin.tls, this.#admin), ...upstreamTlsEnds];
+    return [...this.#inForce().flatMap((each) => this.#endsOf(each)), ...this.#balancer.upstreamTlsEnds];
+  }
+
+  /** The revocation lists in force; those of the admin server are last. */
+  lists(): readonly ListInUse[] {
+    return this.#inForce().flatMap((each) => this.#listsOf(each));
   }
 
   /** Every certificate that is loaded: what is served, and the CAs that clients and administrators are held against. */
   inUse(): readonly CertificateInUse[] {
+    return this.#inForce().flatMap(({ usedBy, params, material }) => certificatesInUse(usedBy, params, material));
+  }
+
+  /** Of each listener with TLS, then of the admin server. */
+  #inForce(): readonly InForce[] {
     const { config, snapshot, tlsMaterial } = this.#balancer;
     const ofListeners = snapshot.listeners.flatMap(({ name, tls }) => {
       const material = tlsMaterial.get(name);
-      return tls === undefined || material === undefined ? [] : certificatesInUse(name, tls, material);
+      return tls === undefined || material === undefined ? [] : [{ usedBy: name, params: tls, material }];
     });
-    return [...ofListeners, ...certificatesInUse('admin', config.admin.tls, this.#admin)];
+    return [...ofListeners, { usedBy: 'admin', params: config.admin.tls, material: this.#admin }];
   }
 
-  #endsOf(usedBy: string, params: TlsParams, material: TlsMaterial): readonly TlsEnd[] {
+  #endsOf({ usedBy, params, material }: InForce): readonly TlsEnd[] {
     const ends = this.#ends.get(material) ?? tlsEnds(params, material);
     this.#ends.set(material, ends);
     return ends.map((end) => ({ usedBy, ...end }));
+  }
+
+  #listsOf({ usedBy, params, material }: InForce): readonly ListInUse[] {
+    const lists = this.#lists.get(material) ?? listsInUse(params, material);
+    this.#lists.set(material, lists);
+    return lists.map((list) => ({ usedBy, ...list }));
   }
 
   /**

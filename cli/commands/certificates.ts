@@ -1,17 +1,11 @@
 /** The certificates that lbd serves, and those that it no longer takes. */
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import {
-  AdminServiceService,
-  type RevokeCertificateRequest,
-  type RevokedCertificate,
-  type ServedCertificate,
-} from '../../src/gen/lb/admin/v1/admin.ts';
-import { formatAge } from '../durations.ts';
+import { AdminServiceService, type RevokeCertificateRequest } from '../../src/gen/lb/admin/v1/admin.ts';
 import { fileProblem, usageError } from '../errors.ts';
 import type { Io } from '../io.ts';
-import { type Cell, type Paint, table } from '../render.ts';
 import { name } from '../values.ts';
+import { certificateTables } from './certificate-tables.ts';
 import { type CloseOptions, closedText, closeFields, closeOptions, connections } from './closing.ts';
 import { type ChangeOptions, changeFields, changeOptions, example, warn, withSession } from './session.ts';
 
@@ -25,9 +19,6 @@ interface CertificateOptions {
   readonly certificate?: string;
 }
 
-/** A certificate with less than this left is shown in yellow. */
-const SOON_MS = 30 * 86_400_000;
-
 export function addCertificateCommands(program: Command, io: Io): void {
   program.commandsGroup('Certificates:');
   listCommand(program, io);
@@ -37,7 +28,7 @@ export function addCertificateCommands(program: Command, io: Io): void {
 function listCommand(program: Command, io: Io): void {
   const command = program
     .command('certificates')
-    .description('the certificates that the listeners and the admin API serve, and the revoked ones')
+    .description('the certificates that the listeners and the admin API serve, the revocation lists in force, and the revoked certificates')
     .option('--reload', 'read certificates, keys, CAs and CRLs again from their files first: all of them, or none when one is bad')
     .option('--yes-lock-me-out', 'with --reload: even if they refuse the certificate that this call is made with');
   command.action(async ({ reload = false, yesLockMeOut = false }: { readonly reload?: boolean; readonly yesLockMeOut?: boolean }) => {
@@ -45,14 +36,10 @@ function listCommand(program: Command, io: Io): void {
       const reloaded = reload ? await connection.unary(AdminServiceService.reloadCertificates, { allowSelf: yesLockMeOut }) : undefined;
       warn(io, reloaded?.warnings ?? []);
       const reply = await connection.unary(AdminServiceService.listCertificates, {});
-      const { certificates, revoked } = reply;
       const { connectionsClosed = 0n } = reloaded ?? {};
       const sentence = reloaded === undefined ? '' : `reloaded, ${connections(connectionsClosed)} closed\n\n`;
       const answer = reloaded === undefined ? reply : { ...reply, connectionsClosed, warnings: reloaded.warnings };
-      printer.block(
-        answer,
-        `${sentence}${servedTable(certificates, io.nowMs(), printer.paint)}\n\n${revokedTable(revoked, printer.paint)}`,
-      );
+      printer.block(answer, `${sentence}${certificateTables(reply, io.nowMs(), printer.paint)}`);
     });
   });
   example(command, 'certificates', 'certificates --reload');
@@ -99,46 +86,4 @@ export function readCertificate(file: string): string {
   } catch (error) {
     throw usageError(`cannot read the certificate ${file}: ${fileProblem(error)}; give a PEM file with --certificate`);
   }
-}
-
-function servedTable(certificates: readonly ServedCertificate[], nowMs: number, paint: Paint): string {
-  if (certificates.length === 0) return 'no certificates are served';
-  // Few have one, and the lines are long.
-  const areStapled = certificates.some(({ ocsp }) => ocsp !== undefined);
-  return table(
-    ['USED BY', 'SUBJECT', 'ISSUER', 'EXPIRES', ...(areStapled ? ['OCSP'] : []), 'FILE', 'FINGERPRINT'],
-    certificates.map(({ usedBy, subject, issuer, notAfter, ocsp, file, fingerprint }) => [
-      usedBy,
-      subject.replaceAll('\n', ', '),
-      issuer.replaceAll('\n', ', '),
-      expiryCell(notAfter, nowMs),
-      ...(areStapled ? [stapleCell(ocsp)] : []),
-      file,
-      fingerprint,
-    ]),
-    paint,
-  );
-}
-
-function expiryCell(notAfter: Date | undefined, nowMs: number): Cell {
-  if (notAfter === undefined) return '';
-  const leftMs = notAfter.getTime() - nowMs;
-  const date = notAfter.toISOString().slice(0, 10);
-  if (leftMs <= 0) return { text: `${date} (expired)`, tone: 'bad' };
-  return { text: `${date} (in ${formatAge(leftMs)})`, tone: leftMs < SOON_MS ? 'unsure' : 'good' };
-}
-
-function stapleCell(ocsp: ServedCertificate['ocsp']): Cell {
-  if (ocsp === undefined) return '';
-  const until = ocsp.nextUpdate === undefined ? '' : ` until ${ocsp.nextUpdate.toISOString().slice(0, 16)}Z`;
-  return ocsp.stapled ? { text: `stapled${until}`, tone: 'good' } : { text: `ended${until.replace('until', 'at')}`, tone: 'bad' };
-}
-
-function revokedTable(revoked: readonly RevokedCertificate[], paint: Paint): string {
-  if (revoked.length === 0) return 'no certificates are revoked';
-  return table(
-    ['REVOKED', 'AT', 'COMMENT'],
-    revoked.map(({ fingerprint, revokedAt, comment }) => [fingerprint, revokedAt?.toISOString() ?? '', comment]),
-    paint,
-  );
 }

@@ -10,6 +10,7 @@ import type { EjectionStatus } from '../controlplane/outlier-detector.ts';
 import type { Planner } from '../controlplane/planner.ts';
 import type { Stats } from '../controlplane/stats.ts';
 import type { ExplainQuestion, Explanation } from '../controlplane/workers.ts';
+import type { ListInUse } from '../domain/list-in-use.ts';
 import type { BoundListener, LogLevel } from '../domain/model.ts';
 import type { CloseReason } from '../domain/reasons.ts';
 import type { ServedChain } from '../domain/served-chain.ts';
@@ -70,6 +71,8 @@ export interface Reloaded {
 export interface Certificates {
   /** What is served now, whatever the files say meanwhile. */
   served(): readonly ServedChain[];
+  /** The revocation lists in force. */
+  lists(): readonly ListInUse[];
   /** Every certificate that is loaded: what is served, and the CAs that clients and administrators are held against. */
   inUse(): readonly CertificateInUse[];
   /**

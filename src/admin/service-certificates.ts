@@ -1,11 +1,12 @@
-/** Which certificates are served, and taking them anew from their files. */
+/** Which certificates are served, which lists clients are held against, and taking them anew from their files. */
 import { X509Certificate } from 'node:crypto';
 import { status as Code } from '@grpc/grpc-js';
 import { plainFingerprint } from '../domain/fingerprint.ts';
+import type { ListInUse } from '../domain/list-in-use.ts';
 import type { Revocation } from '../domain/model.ts';
 import type { ServedChain } from '../domain/served-chain.ts';
 import type { OcspStaple } from '../domain/tls-material.ts';
-import type { AdminServiceServer, RevokedCertificate, ServedCertificate } from '../gen/lb/admin/v1/admin.ts';
+import type { AdminServiceServer, RevocationList, RevokedCertificate, ServedCertificate } from '../gen/lb/admin/v1/admin.ts';
 import type { Changes } from './changes.ts';
 import type { AdminConnections } from './connections.ts';
 import type { AdminContext } from './context.ts';
@@ -25,6 +26,7 @@ export function certificateMethods(
     listCertificates: unary(log, () => ({
       certificates: served(),
       revoked: [...authority.snapshot.revocations.values()].sort(newestFirst).map(revokedMessage),
+      revocationLists: certificates.lists().map(listMessage),
     })),
 
     reloadCertificates: unary(log, async ({ allowSelf }, caller) => {
@@ -67,6 +69,11 @@ function servedMessages({ usedBy, file, certificatePem, ocsp }: ServedChain): Se
 function stapleMessage({ endsAtMs }: OcspStaple): ServedCertificate['ocsp'] {
   if (endsAtMs === undefined) return { stapled: true, nextUpdate: undefined };
   return { stapled: Date.now() < endsAtMs, nextUpdate: new Date(endsAtMs) };
+}
+
+function listMessage({ usedBy, file, issuer, thisUpdateMs, nextUpdateMs, entries }: ListInUse): RevocationList {
+  const nextUpdate = nextUpdateMs === undefined ? undefined : new Date(nextUpdateMs);
+  return { usedBy, file, issuer, thisUpdate: new Date(thisUpdateMs), nextUpdate, entries: count(entries) };
 }
 
 function inOneLine(name: string): string {

@@ -1,7 +1,7 @@
 /** What a revocation list says of itself (RFC 5280, section 5). Node.js holds one against certificates but shows nothing of it. */
 import { createRequire } from 'node:module';
 import type * as x509 from '@peculiar/x509';
-import { bitsOf, DER_TAG, type DerValue, derValues, eitherTimeOf, explicitTag, valuesIn } from '../domain/der.ts';
+import { bitsOf, DER_TAG, type DerValue, derCount, derValues, eitherTimeOf, explicitTag, valuesIn } from '../domain/der.ts';
 import { type Extension, extension, extensionsIn, isTrue } from './certificate-fields.ts';
 import type { Signed } from './signature.ts';
 
@@ -13,6 +13,8 @@ export interface RevocationList extends Signed {
   readonly thisUpdate: Date;
   /** undefined: it has no end. */
   readonly nextUpdate: Date | undefined;
+  /** How many certificates it revokes. */
+  readonly entries: number;
   /** A delta list: what has changed since another one. */
   readonly isDelta: boolean;
   readonly issuerKey: IssuerKey;
@@ -61,7 +63,8 @@ export function readRevocationList(pem: string): RevocationList {
   if (issuer === undefined) throw new Error('damaged');
   const next = rest.find(({ tag }) => tag === DER_TAG.shortTime || tag === DER_TAG.time);
   const extensions = extensionsIn(rest.find(({ tag }) => tag === explicitTag(0)));
-  const foreign = criticalOfEntries(rest.find(({ tag }) => tag === DER_TAG.sequence));
+  const entries = rest.find(({ tag }) => tag === DER_TAG.sequence);
+  const foreign = criticalOfEntries(entries);
   const scope = scopeIn(extensions.find(({ oid }) => oid === ISSUING_DISTRIBUTION_POINT));
   return {
     signed: signed.whole,
@@ -71,6 +74,7 @@ export function readRevocationList(pem: string): RevocationList {
     issuerName: issuer.whole,
     thisUpdate: eitherTimeOf(thisUpdate),
     nextUpdate: next === undefined ? undefined : eitherTimeOf(next),
+    entries: entries === undefined ? 0 : derCount(entries.content),
     isDelta: extensions.some(({ oid }) => oid === DELTA_INDICATOR),
     issuerKey: issuerKeyIn(extensions.find(({ oid }) => oid === AUTHORITY_KEY_IDENTIFIER)),
     // An entry of another issuer makes the list an indirect one, whatever the list says.

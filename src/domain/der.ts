@@ -34,6 +34,13 @@ export function derValues(bytes: Buffer): readonly DerValue[] {
   return values;
 }
 
+/** How many values that is, without making them: there may be hundreds of thousands. @throws Error as derValues does */
+export function derCount(bytes: Buffer): number {
+  let count = 0;
+  for (let at = 0; at < bytes.length; at = boundsAt(bytes, at).end) count++;
+  return count;
+}
+
 /** What a sequence, or `[n]`, holds. @throws Error when it has another tag, or holds no DER */
 export function valuesIn(value: DerValue | undefined, tag: number = DER_TAG.sequence): readonly DerValue[] {
   return derValues(contentOf(value, tag));
@@ -72,6 +79,12 @@ function dateIn(text: string): Date {
 }
 
 function valueAt(bytes: Buffer, at: number): DerValue {
+  const { tag, begin, end } = boundsAt(bytes, at);
+  return { tag, content: bytes.subarray(begin, end), whole: bytes.subarray(at, end) };
+}
+
+/** Of the value that stands there: its tag byte, and where what it holds begins and ends. */
+function boundsAt(bytes: Buffer, at: number): { readonly tag: number; readonly begin: number; readonly end: number } {
   const [tag, first] = [bytes[at], bytes[at + 1]];
   if (tag === undefined || first === undefined || (tag & 0x1f) === 0x1f) throw new Error('damaged');
   const more = first < 0x80 ? 0 : first & 0x7f;
@@ -81,5 +94,5 @@ function valueAt(bytes: Buffer, at: number): DerValue {
   const length = more === 0 ? first : bytes.readUIntBE(at + 2, more);
   const end = begin + length;
   if (end > bytes.length) throw new Error('it ends too early');
-  return { tag, content: bytes.subarray(begin, end), whole: bytes.subarray(at, end) };
+  return { tag, begin, end };
 }

@@ -96,6 +96,45 @@ test('a reload says how many connections it closed', async (t) => {
   assert.equal((await reload()).connectionsClosed, 2n);
 });
 
+test('the revocation lists in force are listed: whose, with how many entries, and when they end', async (t) => {
+  const [ca, other] = [await createTestCa(), await createTestCa({ name: 'other CA' })];
+  const folder = await temporaryFolder(t);
+  const { caCert, lb } = await ca.writeTo(folder, { lb: await ca.issueServer() });
+  await writeFile(caCert, `${ca.caPem}\n${other.caPem}`);
+  const crl = path.join(folder, 'revoked.crl');
+  const lost = await Promise.all(['one', 'two'].map((cn) => ca.issue({ cn })));
+  await writeFile(crl, `${await ca.crl(lost)}\n${await other.crl([], { days: 7 })}`);
+  const own = await ca.writeTo(path.join(folder, 'own'), { lb: await ca.issueServer() });
+  const daemon = await startDaemon(t, {
+    ca,
+    config: { tlsParams: { ...lb, caCert, crl }, admin: { address: '127.0.0.1:0', tls: { ...own.lb, caCert: own.caCert } } },
+  });
+  const admin = adminOf(t, daemon);
+  const lists = async () => {
+    const { revocationLists } = await ask(admin, AdminServiceService.listCertificates, {});
+    return revocationLists.map(({ thisUpdate, nextUpdate, ...same }) => {
+      const days = Math.round(((nextUpdate?.getTime() ?? 0) - Date.now()) / 86_400_000);
+      assert.ok(thisUpdate !== undefined && thisUpdate.getTime() <= Date.now());
+      return { days, ...same };
+    });
+  };
+  const before = [
+    { usedBy: 'default', issuer: 'CN=test CA', entries: 2n, days: 1, file: crl },
+    { usedBy: 'default', issuer: 'CN=other CA', entries: 0n, days: 7, file: crl },
+  ];
+  assert.deepEqual(await lists(), before, 'the admin API has none');
+  await writeFile(crl, `${await ca.crl([...lost, await ca.issue({ cn: 'three' })], { days: 3 })}\n${await other.crl([])}`);
+  assert.deepEqual(await lists(), before, 'what is listed is what is in force, not what the file holds');
+  await ask(admin, AdminServiceService.reloadCertificates, { allowSelf: false });
+  assert.deepEqual(
+    (await lists()).map(({ entries, days }) => [entries, days]),
+    [
+      [3n, 3],
+      [0n, 1],
+    ],
+  );
+});
+
 test('a reload says what may not be meant of the files', async (t) => {
   const [ca, other] = [await createTestCa(), await createTestCa({ name: 'other CA' })];
   const folder = await temporaryFolder(t);

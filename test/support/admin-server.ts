@@ -213,7 +213,7 @@ export async function startAdmin(t: Pick<TestContext, 'after'>, options: AdminOp
       list: async () => ({ connections: admin.live, next: undefined }),
       watch: () => emptyWatch(),
     },
-    certificates: { served: () => [], inUse: () => [], reload: async () => ({ connectionsClosed: 0, warnings: [] }) },
+    certificates: { served: () => [], lists: () => [], inUse: () => [], reload: async () => ({ connectionsClosed: 0, warnings: [] }) },
     explain: async () => undefined,
     planner: {
       plan: async (goal, state) => {

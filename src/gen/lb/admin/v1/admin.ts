@@ -2241,6 +2241,8 @@ export interface ListCertificatesRequest {
 export interface ListCertificatesResponse {
   certificates: ServedCertificate[];
   revoked: RevokedCertificate[];
+  /** As they are in force, whatever their files say meanwhile. */
+  revocationLists: RevocationList[];
 }
 
 export interface ServedCertificate {
@@ -2266,6 +2268,26 @@ export interface OcspStaple {
   stapled: boolean;
   /** Left out: it says of no end. */
   nextUpdate: Date | undefined;
+}
+
+/** A list of a `crl` file; a file may hold those of several CAs. */
+export interface RevocationList {
+  /** A listener's name, or "admin". */
+  usedBy: string;
+  /** The CA whose list it is. */
+  issuer: string;
+  /** When it was made. One that begins later does not count yet. */
+  thisUpdate:
+    | Date
+    | undefined;
+  /** From then on everybody is refused whom that CA has certified. Left out: it says of no end. */
+  nextUpdate:
+    | Date
+    | undefined;
+  /** How many certificates it revokes. */
+  entries: bigint;
+  /** The file it was read from. */
+  file: string;
 }
 
 export interface RevokedCertificate {
@@ -16477,7 +16499,7 @@ export const ListCertificatesRequest: MessageFns<ListCertificatesRequest> = {
 };
 
 function createBaseListCertificatesResponse(): ListCertificatesResponse {
-  return { certificates: [], revoked: [] };
+  return { certificates: [], revoked: [], revocationLists: [] };
 }
 
 export const ListCertificatesResponse: MessageFns<ListCertificatesResponse> = {
@@ -16487,6 +16509,9 @@ export const ListCertificatesResponse: MessageFns<ListCertificatesResponse> = {
     }
     for (const v of message.revoked) {
       RevokedCertificate.encode(v!, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.revocationLists) {
+      RevocationList.encode(v!, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -16520,6 +16545,14 @@ export const ListCertificatesResponse: MessageFns<ListCertificatesResponse> = {
             message.revoked.push(RevokedCertificate.decode(reader, reader.uint32()));
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.revocationLists.push(RevocationList.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -16540,6 +16573,11 @@ export const ListCertificatesResponse: MessageFns<ListCertificatesResponse> = {
       revoked: globalThis.Array.isArray(object?.revoked)
         ? object.revoked.map((e: any) => RevokedCertificate.fromJSON(e))
         : [],
+      revocationLists: globalThis.Array.isArray(object?.revocationLists)
+        ? object.revocationLists.map((e: any) => RevocationList.fromJSON(e))
+        : globalThis.Array.isArray(object?.revocation_lists)
+        ? object.revocation_lists.map((e: any) => RevocationList.fromJSON(e))
+        : [],
     };
   },
 
@@ -16551,6 +16589,9 @@ export const ListCertificatesResponse: MessageFns<ListCertificatesResponse> = {
     if (message.revoked?.length) {
       obj.revoked = message.revoked.map((e) => RevokedCertificate.toJSON(e));
     }
+    if (message.revocationLists?.length) {
+      obj.revocationLists = message.revocationLists.map((e) => RevocationList.toJSON(e));
+    }
     return obj;
   },
 
@@ -16561,6 +16602,7 @@ export const ListCertificatesResponse: MessageFns<ListCertificatesResponse> = {
     const message = createBaseListCertificatesResponse();
     message.certificates = object.certificates?.map((e) => ServedCertificate.fromPartial(e)) || [];
     message.revoked = object.revoked?.map((e) => RevokedCertificate.fromPartial(e)) || [];
+    message.revocationLists = object.revocationLists?.map((e) => RevocationList.fromPartial(e)) || [];
     return message;
   },
 };
@@ -16875,6 +16917,170 @@ export const OcspStaple: MessageFns<OcspStaple> = {
     const message = createBaseOcspStaple();
     message.stapled = object.stapled ?? false;
     message.nextUpdate = object.nextUpdate ?? undefined;
+    return message;
+  },
+};
+
+function createBaseRevocationList(): RevocationList {
+  return { usedBy: "", issuer: "", thisUpdate: undefined, nextUpdate: undefined, entries: 0n, file: "" };
+}
+
+export const RevocationList: MessageFns<RevocationList> = {
+  encode(message: RevocationList, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.usedBy !== "") {
+      writer.uint32(10).string(message.usedBy);
+    }
+    if (message.issuer !== "") {
+      writer.uint32(18).string(message.issuer);
+    }
+    if (message.thisUpdate !== undefined) {
+      Timestamp.encode(toTimestamp(message.thisUpdate), writer.uint32(26).fork()).join();
+    }
+    if (message.nextUpdate !== undefined) {
+      Timestamp.encode(toTimestamp(message.nextUpdate), writer.uint32(34).fork()).join();
+    }
+    if (message.entries !== 0n) {
+      if (BigInt.asUintN(64, message.entries) !== message.entries) {
+        throw new globalThis.Error("value provided for field message.entries of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.entries);
+    }
+    if (message.file !== "") {
+      writer.uint32(50).string(message.file);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RevocationList {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRevocationList();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.usedBy = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.issuer = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.thisUpdate = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.nextUpdate = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.entries = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.file = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RevocationList {
+    return {
+      usedBy: isSet(object.usedBy)
+        ? globalThis.String(object.usedBy)
+        : isSet(object.used_by)
+        ? globalThis.String(object.used_by)
+        : "",
+      issuer: isSet(object.issuer) ? globalThis.String(object.issuer) : "",
+      thisUpdate: isSet(object.thisUpdate)
+        ? fromJsonTimestamp(object.thisUpdate)
+        : isSet(object.this_update)
+        ? fromJsonTimestamp(object.this_update)
+        : undefined,
+      nextUpdate: isSet(object.nextUpdate)
+        ? fromJsonTimestamp(object.nextUpdate)
+        : isSet(object.next_update)
+        ? fromJsonTimestamp(object.next_update)
+        : undefined,
+      entries: isSet(object.entries) ? BigInt(object.entries) : 0n,
+      file: isSet(object.file) ? globalThis.String(object.file) : "",
+    };
+  },
+
+  toJSON(message: RevocationList): unknown {
+    const obj: any = {};
+    if (message.usedBy !== "") {
+      obj.usedBy = message.usedBy;
+    }
+    if (message.issuer !== "") {
+      obj.issuer = message.issuer;
+    }
+    if (message.thisUpdate !== undefined) {
+      obj.thisUpdate = message.thisUpdate.toISOString();
+    }
+    if (message.nextUpdate !== undefined) {
+      obj.nextUpdate = message.nextUpdate.toISOString();
+    }
+    if (message.entries !== 0n) {
+      obj.entries = message.entries.toString();
+    }
+    if (message.file !== "") {
+      obj.file = message.file;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RevocationList>): RevocationList {
+    return RevocationList.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RevocationList>): RevocationList {
+    const message = createBaseRevocationList();
+    message.usedBy = object.usedBy ?? "";
+    message.issuer = object.issuer ?? "";
+    message.thisUpdate = object.thisUpdate ?? undefined;
+    message.nextUpdate = object.nextUpdate ?? undefined;
+    message.entries = (object.entries !== undefined && object.entries !== null) ? BigInt(object.entries) : 0n;
+    message.file = object.file ?? "";
     return message;
   },
 };
@@ -17704,7 +17910,10 @@ export const AdminServiceService = {
       Buffer.from(ReloadCertificatesResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ReloadCertificatesResponse => ReloadCertificatesResponse.decode(value),
   },
-  /** The certificates that the listeners and the admin API serve, and the revoked ones. Role: viewer. */
+  /**
+   * The certificates that the listeners and the admin API serve, the revocation lists that those of clients and administrators are held
+   * against, and the certificates that were revoked at run time. Role: viewer.
+   */
   listCertificates: {
     path: "/lb.admin.v1.AdminService/ListCertificates" as const,
     requestStream: false as const,
@@ -17840,7 +18049,10 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
    * is set. Role: operator.
    */
   reloadCertificates: handleUnaryCall<ReloadCertificatesRequest, ReloadCertificatesResponse>;
-  /** The certificates that the listeners and the admin API serve, and the revoked ones. Role: viewer. */
+  /**
+   * The certificates that the listeners and the admin API serve, the revocation lists that those of clients and administrators are held
+   * against, and the certificates that were revoked at run time. Role: viewer.
+   */
   listCertificates: handleUnaryCall<ListCertificatesRequest, ListCertificatesResponse>;
   /**
    * From now on nobody is admitted with this certificate, on any listener or on the admin API; its live connections are closed.
@@ -18316,7 +18528,10 @@ export interface AdminServiceClient extends Client1 {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ReloadCertificatesResponse) => void,
   ): ClientUnaryCall;
-  /** The certificates that the listeners and the admin API serve, and the revoked ones. Role: viewer. */
+  /**
+   * The certificates that the listeners and the admin API serve, the revocation lists that those of clients and administrators are held
+   * against, and the certificates that were revoked at run time. Role: viewer.
+   */
   listCertificates(
     request: ListCertificatesRequest,
     callback: (error: ServiceError | null, response: ListCertificatesResponse) => void,
