@@ -8,15 +8,20 @@ const nodeModule = require('module');
 const os = require('os');
 const path = require('path');
 const url = require('url');
+const { allocatorSettings, beginAgainWithSettings } = require('./allocator.cjs');
 
 const OLDEST_MAJOR = 24;
 const ROOT = path.join(__dirname, '..');
 
-/** `isShort`: the program is over so soon that most of its time would go into compiling it, so what is compiled is kept. */
-module.exports = (name, program, isShort) => {
+/**
+ * `isShort`: the program is over so soon that most of its time would go into compiling it, so what is compiled is kept.
+ * `holdsConnections`: it stays, and memory counts.
+ */
+module.exports = (name, program, { isShort, holdsConnections }) => {
   const entry = entryOf(program);
   const cache = isShort ? cacheFolder(name) : undefined;
   if (majorOf(process.versions.node) >= OLDEST_MAJOR) {
+    if (holdsConnections) beginAgainWithSettings();
     // The program sees itself named, as if it had been started without a launcher.
     process.argv[1] = entry;
     if (cache !== undefined) nodeModule.enableCompileCache(cache);
@@ -25,7 +30,8 @@ module.exports = (name, program, isShort) => {
   }
   const newer = findNewerNode();
   if (newer !== undefined) {
-    runOn(newer, entry, cache === undefined ? process.env : Object.assign({ NODE_COMPILE_CACHE: cache }, process.env));
+    const added = Object.assign({}, cache && { NODE_COMPILE_CACHE: cache }, holdsConnections && allocatorSettings());
+    runOn(newer, entry, Object.assign(added, process.env));
     return;
   }
   const remedy = `upgrade it, or run "npm install node@26.10.0 --allow-scripts=node" where ${name} is installed`;

@@ -1,4 +1,4 @@
 #!/usr/bin/env node
 'use strict';
 
-require('./launch.cjs')('lbctl', 'cli/main', true);
+require('./launch.cjs')('lbctl', 'cli/main', { isShort: true, holdsConnections: false });

@@ -1,4 +1,4 @@
-/** Portcullis: the real daemon, started as `lbd start` starts it. */
+/** Portcullis: the real daemon, started by the launcher that users start it by, on the Node.js that runs the benchmark. */
 import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -69,6 +69,6 @@ export async function startLbdWith(
 ): Promise<Child> {
   const file = path.join(folder, 'lb.yaml');
   await writeFile(file, JSON.stringify(config));
-  const args = [path.join(ROOT, 'src/main.ts'), 'start', '--config', file];
+  const args = [path.join(ROOT, 'bin/lbd.cjs'), 'start', '--config', file];
   return listening('lbd', children.start({ command: process.execPath, args, processors, cwd: folder }), port);
 }

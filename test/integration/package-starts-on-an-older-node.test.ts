@@ -1,30 +1,21 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, cp, mkdir, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { type TestContext, test } from 'node:test';
-import { temporaryFolder } from '../support/temp-dir.ts';
+import { installPackage } from '../support/installed-package.ts';
 
-const BIN = path.join(import.meta.dirname, '../../bin');
-
-/**
- * An installed package whose compiled `lbd` is `program`, in a project with a `node` package of version 26 that is a script
- * around this Node, and a way to start it on a Node that believes itself to be version 20.
- */
+/** {@link installPackage}, and a way to start it on a Node that believes itself to be version 20. */
 async function installed(t: TestContext, program: string) {
-  const project = await temporaryFolder(t);
-  const home = path.join(project, 'node_modules/portcullis');
-  await cp(BIN, path.join(home, 'bin'), { recursive: true });
-  await mkdir(path.join(home, 'dist/src'), { recursive: true });
-  await writeFile(path.join(home, 'package.json'), '{"type":"module"}');
-  await writeFile(path.join(home, 'dist/src/main.js'), program);
+  const { project, launcher } = await installPackage(t, program);
   const pretence = path.join(project, 'pretence.cjs');
   await writeFile(pretence, "Object.defineProperty(process.versions, 'node', { value: '20.1.0' });");
-  return { project, start: [process.execPath, '--require', pretence, path.join(home, 'bin/lbd.cjs')] as const };
+  return { project, start: [process.execPath, '--require', pretence, launcher] as const };
 }
 
+/** A `node` package of version 26 that is a script around this Node. */
 async function addNodePackage(project: string): Promise<void> {
   const home = path.join(project, 'node_modules/node');
   await mkdir(path.join(home, 'bin'), { recursive: true });
@@ -50,6 +41,13 @@ test('with the node package it runs on that, with the arguments, and ends with i
   const { project, start } = await installed(t, 'console.log(process.env.STARTED_BY, ...process.argv.slice(2)); process.exitCode = 7;');
   await addNodePackage(project);
   assert.deepEqual(await run(start, 'check', '--config', 'a b'), { code: 7, stdout: 'the-node-package check --config a b\n', stderr: '' });
+});
+
+test('the node package runs the daemon, and no other command, with the allocator settings', async (t) => {
+  const { project, start } = await installed(t, 'console.log(process.env.MALLOC_MMAP_THRESHOLD_, process.env.MALLOC_MMAP_MAX_);');
+  await addNodePackage(project);
+  assert.equal((await run(start, 'start')).stdout, '16384 32768\n');
+  assert.equal((await run(start, 'check')).stdout, 'undefined undefined\n');
 });
 
 test('on a new enough Node it runs in the same process', async (t) => {

@@ -23,6 +23,8 @@ export interface DaemonOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** More arguments for `lbd start`. */
   readonly args?: readonly string[];
+  /** What Node.js is given to run: the daemon's sources unless told. */
+  readonly program?: string;
   /** Shell commands that run in the folder before the daemon, in the process that becomes it: `ulimit -n 64`. */
   readonly before?: string;
 }
@@ -83,7 +85,15 @@ export async function startDaemon(t: Pick<TestContext, 'after'>, options: Daemon
 
 /** Starts the daemon and does not wait: for one that is to fail. */
 export async function launchDaemon(t: Pick<TestContext, 'after'>, options: DaemonOptions = {}): Promise<Daemon> {
-  const { config, ca = await createTestCa(), folder = await temporaryFolder(t), env = {}, args = [], before = ':' } = options;
+  const {
+    config,
+    ca = await createTestCa(),
+    folder = await temporaryFolder(t),
+    env = {},
+    args = [],
+    program = MAIN,
+    before = ':',
+  } = options;
   await mkdir(folder, { recursive: true });
   const files = await ca.writeTo(path.join(folder, 'certs'), {
     loadbalancer: await ca.issueServer(),
@@ -93,7 +103,7 @@ export async function launchDaemon(t: Pick<TestContext, 'after'>, options: Daemo
   // JSON is YAML.
   await writeFile(configFile, JSON.stringify({ ...defaultConfig(files.caCert, files.loadbalancer), ...config }, null, 2));
 
-  const command = [process.execPath, MAIN, 'start', '--config', configFile, ...args];
+  const command = [process.execPath, program, 'start', '--config', configFile, ...args];
   const child = spawn('/bin/sh', ['-c', `${before}; exec "$@"`, 'sh', ...command], {
     cwd: folder,
     env: { ...process.env, ...env },
