@@ -43,8 +43,7 @@ export function saysNotTls(reason: string | undefined): boolean {
  * with it.
  */
 export function notTls(bytes: Uint8Array): NotTls | undefined {
-  const [first = 0, major, third] = bytes;
-  if (major === MAJOR_VERSION || (first >= SSL2_HEADER && third === CLIENT_HELLO)) return undefined;
+  if (bytes[1] === MAJOR_VERSION || ((bytes[0] ?? 0) >= SSL2_HEADER && bytes[2] === CLIENT_HELLO)) return undefined;
   if (HTTP_METHODS.some((method) => beginsWith(bytes, method))) return 'http request';
   return beginsWith(bytes, HTTP_CONNECT) ? 'https proxy request' : 'wrong version number';
 }
@@ -101,7 +100,8 @@ function numberAt(bytes: Uint8Array, at: number, width: number): number {
 }
 
 function beginsWith(bytes: Uint8Array, word: Uint8Array): boolean {
-  return word.every((byte, at) => bytes[at] === byte);
+  for (let at = 0; at < word.length; at++) if (bytes[at] !== word[at]) return false;
+  return true;
 }
 
 function bytesOf(word: string): Uint8Array {
