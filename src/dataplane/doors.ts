@@ -193,7 +193,7 @@ function openDoor(listener: Listener, port: number, { arrive, gate }: Doorkeeper
   const { promise, resolve, reject } = Promise.withResolvers<Door>();
   let door: Door | undefined;
   const closed = new Gate((address) => door?.listener !== undefined && gate.isClosedTo(address, door.listener));
-  const server = createServer({ noDelay: true, keepAlive: true, blockList: closed });
+  const server = createServer({ noDelay: true, blockList: closed });
   askOnlyWhile(() => !gate.isOpen, closed, server);
   server.once('error', reject);
   // Workers share the port.

@@ -63,6 +63,8 @@ export class ServedConnection implements LiveConnection {
     this.#facts = facts;
     this.#context = context;
     this.#downstream = serving.downstream;
+    // From now on it may be silent for long, and nobody but the system can tell that the client is gone.
+    serving.raw.setKeepAlive(true);
     this.#splice = spliceOf(serving, facts, context);
     this.ground = serving.ground;
     this.server = serving.upstream.reservation.server.address;
