@@ -28,16 +28,16 @@ export interface Amounts {
 export const FULL: Amounts = {
   rounds: 5,
   memoryRounds: 3,
-  connections: 1_000,
-  roundTrips: 32_000,
-  megabytes: 512,
+  connections: 2_000,
+  roundTrips: 64_000,
+  megabytes: 1_024,
   idle: 1_000,
   handshakes: 300,
   refusals: 200,
   scale: 10_000,
   steps: true,
   stretch: 1,
-  roundsEndMs: 600_000,
+  roundsEndMs: 900_000,
 };
 
 export const QUICK: Amounts = {
