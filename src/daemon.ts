@@ -13,6 +13,7 @@ import { Dashboard } from './metrics/dashboard.ts';
 import { MetricsEndpoint } from './metrics/endpoint.ts';
 import { Metrics, type MetricsSources } from './metrics/metrics.ts';
 import { ServedCertificates } from './served-certificates.ts';
+import { stateFileOf } from './state-file.ts';
 
 export interface DaemonOptions {
   readonly log: Logger;
@@ -105,6 +106,15 @@ export class Daemon {
   async reload(): Promise<void> {
     // What went wrong is in the log, and a signal has nobody to tell it to.
     await this.#certificates.reload().catch(() => undefined);
+  }
+
+  /** Why the state may not be left behind for that of another file; undefined: it may. */
+  objectionTo(stateFile: string): string | undefined {
+    const { authority, config } = this.balancer;
+    if (config.store.kind === 'memory' || !authority.changedAtRunTime) return undefined;
+    // Where its file was deleted, it is lost whoever serves next.
+    if ([stateFile, 'none'].includes(stateFileOf(config.store))) return undefined;
+    return `its state was changed at run time and is in ${JSON.stringify(config.store.path)}, which is not your store.path, so these changes (revocations too) would not hold; name that file, or stop it and start without it`;
   }
 
   /** Gives the addresses of the admin API and the metrics, and the stored state, to another lbd. Connections are served as before. */

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { Config } from './config/config.ts';
 import { Daemon, type DaemonOptions } from './daemon.ts';
 import type { ServiceManager } from './service-manager.ts';
+import { stateFileOf } from './state-file.ts';
 import { awaitSuccessor, RunningLbd } from './takeover.ts';
 
 export interface ServiceOptions extends Omit<DaemonOptions, 'takesOver'> {
@@ -22,7 +23,7 @@ export interface Service {
 
 /** Resolves when it serves, and the lbd that it takes over from has begun to end. @throws TakeoverError, and as Daemon.start does */
 export async function startService(config: Config, { manager, takeover, retire, ...options }: ServiceOptions): Promise<Service> {
-  const predecessor = takeover === undefined ? undefined : await RunningLbd.find(takeover);
+  const predecessor = takeover === undefined ? undefined : await RunningLbd.find(takeover, stateFileOf(config.store));
   const daemon = await Daemon.start(config, { ...options, takesOver: predecessor !== undefined });
   await predecessor?.retire().catch((err: unknown) => options.log.error({ err }, 'the lbd before may still run: end it'));
   const waiting = takeover === undefined ? undefined : await waitForSuccessor(takeover, daemon, retire, options.log);
@@ -42,7 +43,12 @@ export async function startService(config: Config, { manager, takeover, retire, 
 }
 
 async function waitForSuccessor(path: string, daemon: Daemon, retire: () => void, log: Logger): Promise<{ close(): void }> {
-  const predecessor = { handOver: () => daemon.handOver(), takeBack: () => daemon.takeBack(), retire };
+  const predecessor = {
+    objectionTo: (stateFile: string) => daemon.objectionTo(stateFile),
+    handOver: () => daemon.handOver(),
+    takeBack: () => daemon.takeBack(),
+    retire,
+  };
   try {
     return await awaitSuccessor(path, predecessor, log);
   } catch (error) {

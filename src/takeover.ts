@@ -1,6 +1,6 @@
 /**
- * How one lbd takes over from another, over a Unix socket whose path both are told. The successor says `take over`; the predecessor
- * gives up its admin API, its metrics and its stored state, answers `handed over`, and goes on serving connections. The successor starts,
+ * How one lbd takes over from another, over a Unix socket whose path both are told. The successor says which state file it has (one of an
+ * earlier version does not), and `take over`; the predecessor gives up its admin API, its metrics and its stored state, answers `handed over`, and goes on serving connections. The successor starts,
  * shares the listeners' ports, and says `serving`; the predecessor answers `retiring` and drains.
  */
 import { accessSync, chmodSync, constants, lstatSync, rmSync, statSync } from 'node:fs';
@@ -10,6 +10,8 @@ import { createInterface, type Interface } from 'node:readline';
 
 /** What a running lbd does for one that takes over. */
 export interface Predecessor {
+  /** Why it does not hand over to one that has its state in this file; undefined: it does. */
+  objectionTo(stateFile: string): string | undefined;
   /** Gives up what only one of them can have. */
   handOver(): Promise<void>;
   /** Has it again: the successor has failed. */
@@ -31,6 +33,9 @@ type Log = { info(facts: object, message: string): void; error(facts: object, me
 /** Longer than an lbd takes to end the calls that are under way. */
 const ANSWER_WITHIN_MS = 30_000;
 
+const STATE_FILE = 'state file ';
+const REFUSED = 'refused: ';
+
 /** A running lbd that is about to be replaced. */
 export class RunningLbd {
   readonly #socket: Socket;
@@ -43,12 +48,13 @@ export class RunningLbd {
     this.#answers = this.#lines[Symbol.asyncIterator]();
   }
 
-  /** Has it hand over; undefined: no lbd listens at the path. @throws TakeoverError, also when none could wait there */
-  static async find(path: string): Promise<RunningLbd | undefined> {
+  /** Has it hand over to one with this state file; undefined: no lbd listens at the path. @throws TakeoverError, also when none could wait there */
+  static async find(path: string, stateFile: string): Promise<RunningLbd | undefined> {
     refuseUselessPath(path);
     const socket = await connected(path);
     if (socket === undefined) return undefined;
     const running = new RunningLbd(socket);
+    socket.write(`${STATE_FILE}${stateFile}\n`);
     await running.#ask('take over', 'handed over');
     return running;
   }
@@ -67,6 +73,7 @@ export class RunningLbd {
     clearTimeout(timer);
     if (done === true || value !== expected) {
       this.#socket.destroy();
+      if (value?.startsWith(REFUSED)) throw new TakeoverError(`the running lbd does not hand over: ${value.slice(REFUSED.length)}`);
       throw new TakeoverError(`the lbd to take over from did not answer "${question}": ${value ?? 'it closed, or took too long'}`);
     }
   }
@@ -116,6 +123,7 @@ async function converse(
   { log, withinMs }: { readonly log: Log; readonly withinMs: number },
 ): Promise<void> {
   let hasHandedOver = false;
+  let objection: string | undefined;
   const lines = createInterface({ input: socket });
   const deadline = setTimeout(() => {
     log.error({ withinMs }, 'the lbd that was to take over has not begun to serve in time: it is not waited for');
@@ -128,7 +136,12 @@ async function converse(
   socket.on('error', () => undefined);
   try {
     for await (const line of lines) {
-      if (line === 'take over' && !hasHandedOver) {
+      if (line.startsWith(STATE_FILE)) objection = predecessor.objectionTo(line.slice(STATE_FILE.length));
+      else if (line === 'take over' && objection !== undefined) {
+        log.error({ why: objection }, 'not handed over to another lbd');
+        socket.end(`${REFUSED}${objection}\n`);
+        return;
+      } else if (line === 'take over' && !hasHandedOver) {
         log.info({}, 'handing over to another lbd: the admin API and the metrics are its from now on');
         hasHandedOver = true;
         await predecessor.handOver();

@@ -190,6 +190,32 @@ test('a path at which lbd could not wait is refused before a port is open or the
   assert.equal(existsSync(path.join(folder, 'state.db')), false);
 });
 
+test('changes at run time are not left behind in another state file, and it takes no name for another', async (t) => {
+  const { options } = await setUp(t);
+  const folder = options.folder ?? assert.fail();
+  const running = await startDaemon(t, options);
+  await running.waitForLog(({ msg }) => msg === 'another lbd can take over');
+  const withStore = (store: object) => ({ ...options, config: { ...options.config, store } });
+  const other = withStore({ kind: 'sqlite', path: path.join(folder, 'other.db') });
+  const second = await startDaemon(t, other);
+  assert.deepEqual(await running.exited, { code: 0, signal: null }, 'nothing would be lost');
+  await ask(adminOf(t, second), rpc.removeClient, { clientId: 'gone', ...NOW });
+  for (const refusing of [options, withStore({ kind: 'memory' })]) {
+    const refused = await launchDaemon(t, refusing);
+    assert.equal((await refused.exited).code, 1);
+    assert.match(
+      refused.output.join('\n'),
+      /does not hand over: its state was changed at run time and is in "\S*other\.db", which is not your/,
+    );
+  }
+  const link = path.join(folder, 'link.db');
+  symlinkSync(path.join(folder, 'other.db'), link);
+  const third = await startDaemon(t, withStore({ kind: 'sqlite', path: link }));
+  assert.deepEqual(await second.exited, { code: 0, signal: null });
+  const { clients } = await ask(adminOf(t, third), rpc.listClients, { pageSize: 0, pageToken: '' });
+  assert.equal(clients.length, 1);
+});
+
 test('a running lbd does not hand over to one that could not wait for the next', async (t) => {
   const folder = await temporaryFolder(t);
   const link = path.join(folder, 'takeover.sock');

@@ -13,6 +13,7 @@ async function waiting(t: TestContext, withinMs?: number, handOver: () => Promis
   const asked: string[] = [];
   const takenBack = Promise.withResolvers<void>();
   const predecessor = {
+    objectionTo: (stateFile: string) => (stateFile === 'other' ? 'it is another file' : undefined),
     handOver: async () => {
       asked.push('hand over');
       await handOver();
@@ -32,12 +33,23 @@ async function waiting(t: TestContext, withinMs?: number, handOver: () => Promis
 
 test('one takes over at a time; who comes meanwhile is told, and the first goes on', async (t) => {
   const { at, asked } = await waiting(t);
-  const first = await RunningLbd.find(at);
+  const first = await RunningLbd.find(at, 'none');
   await assert.rejects(
-    RunningLbd.find(at),
+    RunningLbd.find(at, 'none'),
     (error: unknown) => error instanceof TakeoverError && error.message.includes('another lbd is taking over'),
   );
   await first?.retire();
+  assert.deepEqual(asked, ['hand over', 'retire']);
+});
+
+test('one with a state file that is objected to is refused with the reason, and the next may come', async (t) => {
+  const { at, asked, errors } = await waiting(t);
+  await assert.rejects(
+    RunningLbd.find(at, 'other'),
+    (error: unknown) => error instanceof TakeoverError && error.message === 'the running lbd does not hand over: it is another file',
+  );
+  assert.deepEqual([asked, errors], [[], ['not handed over to another lbd']]);
+  await (await RunningLbd.find(at, 'same'))?.retire();
   assert.deepEqual(asked, ['hand over', 'retire']);
 });
 
@@ -73,6 +85,6 @@ test('a path at which nobody could wait is refused, with what to do', async (t) 
     [path.join(folder, 'x'.repeat(107)), /the path has \d+ bytes, and that of a socket at most 107: name a shorter one/],
   ];
   for (const [at, why] of refusals)
-    await assert.rejects(RunningLbd.find(at), (error: unknown) => error instanceof TakeoverError && why.test(error.message));
-  assert.equal(await RunningLbd.find(path.join(folder, 'free')), undefined);
+    await assert.rejects(RunningLbd.find(at, 'none'), (error: unknown) => error instanceof TakeoverError && why.test(error.message));
+  assert.equal(await RunningLbd.find(path.join(folder, 'free'), 'none'), undefined);
 });
