@@ -1,8 +1,9 @@
 /** The processes that a benchmark starts: pinned to processors, and every one of them ended, whatever happens. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { availableParallelism } from 'node:os';
+import { existsSync, readFileSync } from 'node:fs';
 
+const STATUS = '/proc/self/status';
 /** How long a process may take to end by itself. */
 const END_WITHIN_MS = 1_500;
 /** What a process said that is kept for the message when it fails. */
@@ -32,12 +33,21 @@ export interface Pinning {
   readonly load: string | undefined;
 }
 
-/** One processor for the balancer, the others for the load and the servers. */
+/** One processor for the balancer, the others for the load and the servers: of those that the benchmark may use. */
 export function pinning(): Pinning {
-  const count = availableParallelism();
-  const pinned = count >= 2 && spawnSync('taskset', ['--version']).status === 0;
-  if (!pinned) return { balancer: undefined, load: undefined };
-  return { balancer: '0', load: count === 2 ? '1' : `1-${count - 1}` };
+  const [first, ...others] = processorsAllowed();
+  const pinned = first !== undefined && others.length > 0 && spawnSync('taskset', ['--version']).status === 0;
+  return pinned ? { balancer: String(first), load: others.join(',') } : { balancer: undefined, load: undefined };
+}
+
+/** As of proc_pid_status(5), `Cpus_allowed_list: 0-3,6`; none where there is no such file. */
+function processorsAllowed(): readonly number[] {
+  if (!existsSync(STATUS)) return [];
+  const list = /^Cpus_allowed_list:\s*(\S+)$/m.exec(readFileSync(STATUS, 'utf8'))?.[1] ?? '';
+  return list.split(',').flatMap((range) => {
+    const [first = Number.NaN, last = first] = range.split('-').map(Number);
+    return Number.isNaN(first) ? [] : Array.from({ length: last - first + 1 }, (_, index) => first + index);
+  });
 }
 
 /** All children of this benchmark. */

@@ -15,9 +15,17 @@ export class LoadFailure extends Error {
   /** What became of a connection: `ssl/tls alert handshake failure`. */
   readonly reason: string;
 
-  constructor(order: Order, reason: string) {
-    super(`the load failed: ${order.kind}: ${reason}`);
+  readonly #order: Order;
+
+  constructor(order: Order, reason: string, balancer?: string) {
+    super(`the load failed${balancer === undefined ? '' : ` at ${balancer}`}: ${order.kind}: ${reason}`);
     this.reason = reason;
+    this.#order = order;
+  }
+
+  /** The same, with the balancer named that it was for. */
+  at(balancer: string): LoadFailure {
+    return new LoadFailure(this.#order, this.reason, balancer);
   }
 }
 

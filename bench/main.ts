@@ -1,10 +1,11 @@
 /** `npm run bench`: lbd beside what one would use instead, on this machine. */
+import path from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { FULL, onlyParts, PARTS, type Part, QUICK, SMALLEST } from './amounts.ts';
 import { runBenchmark } from './benchmark.ts';
 import { keptReport, keptWith, writeFigures } from './figures.ts';
 import { PEER_NAMES } from './peers/all.ts';
-import { writePlots } from './plots/write.ts';
+import { makeFolder, writePlots } from './plots/write.ts';
 import type { Report } from './report.ts';
 import { table } from './table.ts';
 
@@ -38,14 +39,26 @@ const program = new Command('bench')
     if (!known) program.error('error: --output is table, json, svg DIR, or docs');
     const left = parts === PARTS ? undefined : parts.find((part) => part !== 'rounds');
     if (quick && left !== undefined) program.error(`error: --quick measures rounds only, and not ${left}`);
+    const less = smallest ? '--smallest' : quick ? '--quick' : peers === undefined ? undefined : '--peers';
+    if (form === 'docs' && less !== undefined) program.error(`error: the documentation shows all balancers in full: leave ${less} out`);
+    // Rather than when all is measured.
+    if (folder !== undefined) await makeFolder(path.resolve(folder));
     const most = smallest ? SMALLEST : quick ? QUICK : FULL;
     const amounts = onlyParts({ ...most, rounds: rounds ?? most.rounds }, parts);
     const say = (line: string) => void process.stderr.write(`${line}\n`);
     const report = await runBenchmark({ amounts, peers, say, signal: interrupted() });
-    process.stdout.write(`${form === 'json' ? JSON.stringify(report, null, 2) : table(report)}\n`);
     if (form === 'docs') await writeFigures(withKept(report));
     if (folder !== undefined) for (const file of await writePlots(report, folder)) say(file);
+    await print(`${form === 'json' ? JSON.stringify(report, null, 2) : table(report)}\n`);
   });
+
+/** @throws Error when nobody takes it: a disk that is full, a reader that has ended */
+function print(text: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    process.stdout.once('error', reject);
+    process.stdout.write(text, (error) => (error ? reject(error) : resolve()));
+  });
+}
 
 function peerNames(text: string): readonly string[] {
   const names = text.split(',');
@@ -74,10 +87,10 @@ function withKept(report: Report): Report {
   return kept === undefined ? report : keptWith(kept, report);
 }
 
-/** Aborts when the benchmark is told to end. */
+/** Aborts when the benchmark is told to end; told twice, it ends at once. */
 function interrupted(): AbortSignal {
   const controller = new AbortController();
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => controller.abort(new Error(`ended by ${name}`)));
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, () => controller.abort(new Error(`ended by ${name}`)));
   return controller.signal;
 }
 

@@ -1,5 +1,6 @@
 /** The works that balancers are measured at. */
 
+import { LoadFailure } from './load.ts';
 import type { Done, Latency, Mode, Order, TlsVersion } from './messages.ts';
 import { cpuMs, memoryKb } from './process-costs.ts';
 import type { Balancer, Stage } from './stage.ts';
@@ -41,8 +42,16 @@ export interface Portion {
   readonly megabytes: number;
 }
 
-/** Measures one balancer at one work. @throws Error when a connection fails */
+/** Measures one balancer at one work. @throws LoadFailure when a connection fails */
 export async function measure(work: Work, balancer: Balancer, stage: Stage, portion: Portion): Promise<Sample> {
+  try {
+    return await measureWork(work, balancer, stage, portion);
+  } catch (error) {
+    throw error instanceof LoadFailure ? error.at(balancer.name) : error;
+  }
+}
+
+async function measureWork(work: Work, balancer: Balancer, stage: Stage, portion: Portion): Promise<Sample> {
   const target = balancer.target('TLSv1.3');
   switch (work) {
     case 'connections':

@@ -57,6 +57,32 @@ test('an interrupted benchmark ends what it started, removes its folder and says
   assertNothingLeft(bench.mark, folder);
 });
 
+test('figures that nobody takes are an error', async (t) => {
+  const folder = await temporaryFolder(t);
+  const bench = start(folder, ['--smallest', '--parts', 'rounds', '--peers', 'lbd', '--output', 'json']);
+  bench.process.stdout?.destroy();
+  const [code] = await once(bench.process, 'close');
+  assert.equal(code, 1);
+  assert.match(bench.said.err, /bench: write EPIPE/);
+  assertNothingLeft(bench.mark, folder);
+});
+
+for (const [what, args, message] of [
+  ['a folder that cannot be made', ['--output', 'svg', '/proc/nope/plots'], /bench: ENOENT.*'\/proc\/nope'/],
+  ['a file in place of the folder', ['--output', 'svg', MAIN], /bench: .*main\.ts is no folder/],
+  ['documentation of little', ['--smallest', '--output', 'docs'], /leave --smallest out/],
+  ['documentation of some balancers', ['--peers', 'lbd', '--output', 'docs'], /leave --peers out/],
+] as const) {
+  test(`${what} is refused before anything is measured`, async (t) => {
+    const folder = await temporaryFolder(t);
+    const bench = start(folder, args);
+    const [code] = await once(bench.process, 'close');
+    assert.equal(code, 1);
+    assert.match(bench.said.err, message);
+    assert.doesNotMatch(bench.said.err, /rounds/);
+  });
+}
+
 interface Bench {
   readonly process: ChildProcess;
   readonly said: { out: string; err: string };
