@@ -25,7 +25,7 @@ exports.allocatorSettings = () => (isDecided() ? {} : SETTINGS);
 exports.beginAgainWithSettings = () => {
   if (isDecided() || BEGUN_AGAIN in process.env || typeof process.execve !== 'function') return;
   // The program that comes after would not know of its channel to the parent.
-  if (process.connected !== undefined) return;
+  if (process.connected !== undefined || isWatched()) return;
   try {
     if (wasGivenDescriptors()) return;
     // Older versions of Node.js abort where the program cannot be executed, such as after an upgrade has removed it.
@@ -39,6 +39,15 @@ exports.beginAgainWithSettings = () => {
 
 function isDecided() {
   return process.platform !== 'linux' || DECIDED_BY.some((name) => name in process.env);
+}
+
+/**
+ * Whether a profiler or a debugger looks at this process. A signal of the profiler's that is under way would end the program that comes
+ * after, which does not expect it yet; the debugger would be cut off, and would not know where to connect to that one.
+ */
+function isWatched() {
+  const options = process.execArgv.concat((process.env.NODE_OPTIONS || '').split(/[\s"]+/));
+  return options.some((option) => /^--(prof|cpu.prof|heap.prof|inspect)/.test(option));
 }
 
 /** Whether there are descriptors that a path such as /dev/fd/3 can name, in the arguments or the configuration. */

@@ -32,11 +32,13 @@ interface Start {
   readonly options?: readonly string[];
   /** With a channel between the two, as a descriptor that would stay open. */
   readonly isForked?: boolean;
+  readonly cwd?: string;
 }
 
 /** Runs the launcher to the end of what it starts. */
-async function run(launcher: string, { args = ['start'], env = {}, options = [], isForked = false }: Start = {}) {
+async function run(launcher: string, { args = ['start'], env = {}, options = [], isForked = false, cwd }: Start = {}) {
   const child = spawn(process.execPath, [...options, launcher, ...args], {
+    cwd,
     env: { PATH: process.env['PATH'], ...env },
     stdio: ['ignore', 'pipe', 'pipe', ...(isForked ? [...Array<'ignore'>(20).fill('ignore'), 'ipc' as const] : [])],
     timeout: 30_000,
@@ -113,6 +115,25 @@ test('a channel to the parent stays open, without the settings', LINUX, async (t
   const { connected, settings } = told(await run(launcher, { isForked: true }));
   assert.deepEqual({ connected, settings }, { connected: true, settings: NONE });
 });
+
+for (const { options, env } of [
+  { options: ['--cpu-prof'], env: {} },
+  { options: ['--heap_prof'], env: {} },
+  { options: ['--prof'], env: {} },
+  { options: ['--inspect=127.0.0.1:0'], env: {} },
+  { options: [], env: { NODE_OPTIONS: '--no-warnings "--cpu-prof"' } },
+]) {
+  test(
+    `whoever looks with ${options[0] ?? `NODE_OPTIONS=${env.NODE_OPTIONS}`} sees the process that was started, without the settings`,
+    LINUX,
+    async (t) => {
+      const { project, launcher } = await installPackage(t, TELLS);
+      const { stdout, code } = await run(launcher, { options, env, cwd: project });
+      // What a debugger is to connect to is on standard error.
+      assert.deepEqual(told({ stdout, code, stderr: '' }).settings, NONE);
+    },
+  );
+}
 
 for (const { what, shell } of [
   { what: 'a file', shell: 'exec "$0" "$@" 3< lb.yaml' },
