@@ -79,10 +79,11 @@ function majorOf(version) {
   return Number(version.split('.')[0]);
 }
 
-/** Runs the entry there, passes signals on, and ends as it ends. */
+/** Runs the entry there, with the options that this Node.js was given, passes signals on, and ends as it ends. */
 function runOn(executable, entry, env) {
+  closeInspector();
   const stdio = ['inherit', 'inherit', 'inherit', 'ipc'];
-  const child = childProcess.spawn(executable, [entry].concat(process.argv.slice(2)), { env, stdio });
+  const child = childProcess.spawn(executable, process.execArgv.concat(entry, process.argv.slice(2)), { env, stdio });
   // A terminal sends Ctrl-C to the child too. Passed on, it would arrive twice, and a second one means "at once".
   const atTerminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY;
   for (const signal of ['SIGTERM', 'SIGHUP', 'SIGINT', 'SIGUSR2']) {
@@ -99,4 +100,13 @@ function runOn(executable, entry, env) {
     process.removeAllListeners(signal);
     process.kill(process.pid, signal);
   });
+}
+
+/** With --inspect this process has the port, and the program that is to be debugged would end for want of it. */
+function closeInspector() {
+  try {
+    require('inspector').close();
+  } catch {
+    // This Node.js was built without.
+  }
 }

@@ -5,6 +5,7 @@ import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { type TestContext, test } from 'node:test';
+import { freePort } from '../support/free-port.ts';
 import { installPackage } from '../support/installed-package.ts';
 
 /** {@link installPackage}, and a way to start it on a Node that believes itself to be version 20. */
@@ -48,6 +49,27 @@ test('the node package runs the daemon, and no other command, with the allocator
   await addNodePackage(project);
   assert.equal((await run(start, 'start')).stdout, '16384 32768\n');
   assert.equal((await run(start, 'check')).stdout, 'undefined undefined\n');
+});
+
+test('options of Node.js go with the program to the node package', async (t) => {
+  const { project, start } = await installed(
+    t,
+    "import { maxHeaderSize } from 'node:http'; console.log(process.env.STARTED_BY, maxHeaderSize);",
+  );
+  await addNodePackage(project);
+  const [program, ...args] = start;
+  const said = await run([program, '--max-http-header-size=9000', ...args], 'check');
+  assert.deepEqual(said, { code: 0, stdout: 'the-node-package 9000\n', stderr: '' });
+});
+
+test('a debugger finds the program at the port that was asked for', async (t) => {
+  const { project, start } = await installed(t, "import { url } from 'node:inspector'; console.log(process.env.STARTED_BY, url());");
+  await addNodePackage(project);
+  const [program, ...args] = start;
+  const address = `127.0.0.1:${await freePort()}`;
+  const { code, stdout } = await run([program, `--inspect=${address}`, ...args], 'check');
+  assert.equal(code, 0);
+  assert.ok(stdout.startsWith(`the-node-package ws://${address}/`), stdout);
 });
 
 test('on a new enough Node it runs in the same process', async (t) => {
