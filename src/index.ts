@@ -40,7 +40,7 @@ export type { ConnectionSelector } from './shared/messages.ts';
  * Starts a load balancer from what loadConfigFile or parseConfig gave, or from an object in the shape of the YAML file.
  * Resolves when it listens and every server has been probed once (or for a second). It runs until its `stop`.
  * @throws ConfigError, TlsFileError, StoreUnavailableError, DomainError or ListenError, or TypeError for what is no configuration
- * at all; nothing is left running then
+ * at all, or no option; nothing is left running then
  */
 export async function createLoadBalancer(config: Config | ConfigDocument, options: LoadBalancerOptions = {}): Promise<LoadBalancer> {
   // JavaScript has no types to stop a caller who forgets it, or who gives the name of a file.

@@ -3,10 +3,12 @@
  * The bounds of numbers and what a name refers to are the state's matter.
  */
 import { X509Certificate } from 'node:crypto';
+import type { BaseLogger } from 'pino';
 import type { LoadBalancerOptions } from './balancer-parts.ts';
 import type { WatchFilter } from './controlplane/connection-watch.ts';
 import { decodeCommand, encodeCommand } from './controlplane/store/codec.ts';
 import { DecodeError } from './controlplane/store/decode.ts';
+import type { Store } from './controlplane/store/store.ts';
 import { DomainError } from './domain/errors.ts';
 import { ALGORITHMS, LOG_LEVELS, SERVER_MODES, type UpstreamServer } from './domain/model.ts';
 import { CLOSE_REASONS, REASONS } from './domain/reasons.ts';
@@ -27,6 +29,24 @@ const OPTIONS: Fields<LoadBalancerOptions> = {
   resolve: true,
 };
 
+/** What is called of a logger of pino's. */
+const LOG_FUNCTIONS: readonly (keyof BaseLogger)[] = ['error', 'warn', 'info'];
+
+const STORE_FUNCTIONS: Fields<Store> = {
+  load: true,
+  compareAndSet: true,
+  findRequest: true,
+  keepRequest: true,
+  watch: true,
+  close: true,
+  history: true,
+  recorded: true,
+  recordAudit: true,
+  auditEntries: true,
+  recordAdministrators: true,
+  administrators: true,
+};
+
 const SETTINGS: Fields<Omit<UpstreamServer, 'address'>> = { weight: true, maxConnections: true, backup: true, mode: true };
 
 const SELECTORS: Fields<ConnectionSelector> = { id: true, clientId: true, fingerprint: true, group: true, server: true };
@@ -37,9 +57,15 @@ const WATCH_FILTER: Fields<WatchFilter> = { selector: true, reason: true };
 
 const QUESTION: Fields<ExplainQuestion> = { peer: true, source: true, listener: true, sni: true, alpn: true };
 
-/** @throws TypeError unless each is an option of createLoadBalancer */
+/** @throws TypeError unless each is an option of createLoadBalancer, of its type */
 export function checkOptions(options: unknown): void {
-  checkKeys('createLoadBalancer', options, OPTIONS);
+  const given = checkKeys('createLoadBalancer', options, OPTIONS);
+  checkFunctions('createLoadBalancer', "log as a logger of pino's", given['log'], LOG_FUNCTIONS);
+  check('createLoadBalancer', 'writeLogLines', given['writeLogLines'], 'function');
+  check('createLoadBalancer', 'allowInsecureKeyPermissions', given['allowInsecureKeyPermissions'], 'boolean');
+  checkFunctions('createLoadBalancer', 'store as a Store', given['store'], Object.keys(STORE_FUNCTIONS));
+  check('createLoadBalancer', 'sharesPorts', given['sharesPorts'], 'boolean');
+  check('createLoadBalancer', 'resolve', given['resolve'], 'function');
 }
 
 /** @throws TypeError unless each is a setting of a server, of its type */
@@ -181,6 +207,15 @@ function checkOptionalTexts(method: string, texts: Readonly<Record<string, unkno
 
 function check(method: string, name: string, value: unknown, type: 'number' | 'boolean' | 'function'): void {
   if (value !== undefined && typeof value !== type) throw new TypeError(`${method} takes ${name} as a ${type}, not ${shown(value)}`);
+}
+
+/** Also those that it inherits, as a child of a logger does. */
+function checkFunctions(method: string, what: string, value: unknown, names: readonly string[]): void {
+  if (value === undefined) return;
+  const lacking = names.filter((name) => !isObject(value) || typeof Reflect.get(value, name) !== 'function');
+  if (lacking.length === 0) return;
+  const found = isObject(value) ? `an object without ${lacking.join(', ')}` : shown(value);
+  throw new TypeError(`${method} takes ${what}, with the functions ${names.join(', ')}, not ${found}`);
 }
 
 function checkOneOf(method: string, what: string, value: unknown, names: readonly string[]): void {

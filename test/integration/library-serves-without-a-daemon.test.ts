@@ -8,10 +8,12 @@ import {
   type HealthEvent,
   ListenError,
   type LoadBalancer,
+  type LoadBalancerOptions,
   TlsFileError,
 } from '../../src/index.ts';
 import { createTestCa } from '../support/certificates.ts';
 import { echoServer } from '../support/echo-servers.ts';
+import { collectLog } from '../support/log-lines.ts';
 import { temporaryFolder } from '../support/temp-dir.ts';
 import { tlsClient } from '../support/tls-client.ts';
 
@@ -24,14 +26,15 @@ async function tlsParamsIn(folder: string) {
 }
 
 /** One group, `web`, that clientA may reach. */
-async function startLibrary(t: TestContext, upstreamServers: string[]): Promise<LoadBalancer> {
-  const lb = await createLoadBalancer({
+async function startLibrary(t: TestContext, upstreamServers: string[], options?: LoadBalancerOptions): Promise<LoadBalancer> {
+  const config = {
     listenAddress: '127.0.0.1:0',
     workers: 2,
     tlsParams: await tlsParamsIn(await temporaryFolder(t)),
     targetGroups: [{ name: 'web', upstreamServers }],
     clients: [{ clientId: 'clientA', allowedTargetGroup: 'web' }],
-  });
+  };
+  const lb = await createLoadBalancer(config, options);
   t.after(() => lb.stop(0));
   return lb;
 }
@@ -60,6 +63,13 @@ test('it serves a configuration given as an object, and keeps nothing on disk', 
     lb.serverHealth().map(({ group, server, health }) => ({ group, server, health })),
     [{ group: 'web', server: echo.address, health: 'healthy' }],
   );
+});
+
+test('its log goes to the logger that it is given, such as a child of one', async (t) => {
+  const [echo, { log, lines }] = [await echoServer(t), collectLog()];
+  await startLibrary(t, [echo.address], { log: log.child({ part: 'balancer' }) });
+  const told = lines.find(({ server }) => server === echo.address);
+  assert.deepEqual([told?.['part'], told?.['msg']], ['balancer', 'upstream server is healthy']);
 });
 
 test('servers and clients come and go while it runs', async (t) => {
@@ -134,6 +144,31 @@ test('what callers without types give wrongly is refused with what to give', asy
   const cases: readonly (readonly [() => Promise<unknown>, RegExp])[] = [
     [call(createLoadBalancer, lb.config, null), /^createLoadBalancer takes its options as an object with any of log, .*, not null$/],
     [call(createLoadBalancer, lb.config, { stroe: 1 }), /^createLoadBalancer has no option "stroe"; there are: log, .*store/],
+    [
+      call(createLoadBalancer, lb.config, { log: 3 }),
+      /^createLoadBalancer takes log as a logger of pino's, with the functions error, warn, info, not 3$/,
+    ],
+    [call(createLoadBalancer, lb.config, { log: 'x' }), /^createLoadBalancer takes log as a logger of pino's, .*, not "x"$/],
+    [call(createLoadBalancer, lb.config, { log: null }), /^createLoadBalancer takes log as a logger of pino's, .*, not null$/],
+    [
+      call(createLoadBalancer, lb.config, { log: {} }),
+      /^createLoadBalancer takes log as a logger of pino's, .*, not an object without error, warn, info$/,
+    ],
+    [
+      call(createLoadBalancer, lb.config, { log: { error: console.error, warn: 'console', info: console.info } }),
+      /^createLoadBalancer takes log as a logger of pino's, .*, not an object without warn$/,
+    ],
+    [
+      call(createLoadBalancer, lb.config, { store: new Map() }),
+      /^createLoadBalancer takes store as a Store, .*, not an object without load,/,
+    ],
+    [call(createLoadBalancer, lb.config, { writeLogLines: [] }), /^createLoadBalancer takes writeLogLines as a function, not a list$/],
+    [call(createLoadBalancer, lb.config, { resolve: 'dns' }), /^createLoadBalancer takes resolve as a function, not "dns"$/],
+    [call(createLoadBalancer, lb.config, { sharesPorts: 'no' }), /^createLoadBalancer takes sharesPorts as a boolean, not "no"$/],
+    [
+      call(createLoadBalancer, lb.config, { allowInsecureKeyPermissions: 1 }),
+      /^createLoadBalancer takes allowInsecureKeyPermissions as a boolean, not 1$/,
+    ],
     [call(lb.addClient), /^addClient takes a client in the shape of the YAML file, such as \{ clientId: .*\}, not undefined$/],
     [
       call(lb.addClient, { clientId: 'b', allowedTargetGroups: 5 }),
