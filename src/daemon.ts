@@ -78,7 +78,7 @@ export class Daemon {
       const daemon = new Daemon(balancer, { interfaces, certificates, planner }, options);
       await daemon.#keepState();
       daemon.#announce();
-      daemon.#unwatchEnds = watchEnds({ ends: () => certificates.ends(), log });
+      daemon.#unwatchEnds = watchEnds({ ends: (nowMs) => certificates.ends(nowMs), log });
       return daemon;
     } catch (error) {
       // On ports that it shares it has been serving already.
@@ -237,7 +237,7 @@ async function startMetrics(
     isHealthy: (group, server) => balancer.health.statusOf(group, server)?.health === 'healthy',
     storeWrites: () => balancer.authority.writes.totals,
     adminCalls: () => admin.calls.all(),
-    tlsEnds: () => certificates.ends(),
+    tlsEnds: () => certificates.ends(Date.now()),
     workers,
     version,
   };

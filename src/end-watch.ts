@@ -4,8 +4,8 @@ import { EndReminders, endReminder, type TlsEnd } from './domain/tls-ends.ts';
 const LOOK_EVERY_MS = 60_000;
 
 export interface EndWatchParts {
-  /** Of everything that is in force now. */
-  readonly ends: () => readonly TlsEnd[];
+  /** Of everything that is in force at `nowMs`. */
+  readonly ends: (nowMs: number) => readonly TlsEnd[];
   readonly log: Readonly<Record<'warn' | 'error', (facts: object, message: string) => void>>;
   /** Milliseconds since 1970; the wall clock unless given. */
   readonly nowMs?: () => number;
@@ -16,7 +16,7 @@ export function watchEnds({ ends, log, nowMs = Date.now }: EndWatchParts): () =>
   const reminders = new EndReminders();
   const look = () => {
     const now = nowMs();
-    for (const end of reminders.due(ends(), now)) {
+    for (const end of reminders.due(ends(now), now)) {
       const { usedBy, file } = end;
       log[end.endsAtMs > now ? 'warn' : 'error']({ usedBy, file }, endReminder(end, now));
     }

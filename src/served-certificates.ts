@@ -8,7 +8,7 @@ import { loadTlsMaterial, TlsFileError } from './config/tls-files.ts';
 import { type CertificateChain, presentedChain } from './dataplane/certificate-chain.ts';
 import { certificateJudge, certificateVerdict } from './dataplane/certificate-verdict.ts';
 import type { Refusal } from './dataplane/refusal.ts';
-import type { ListInUse } from './domain/list-in-use.ts';
+import { type ListInUse, listEnds } from './domain/list-in-use.ts';
 import type { ServedChain } from './domain/served-chain.ts';
 import type { TlsEnd } from './domain/tls-ends.ts';
 import type { TlsMaterial, TlsParams } from './domain/tls-material.ts';
@@ -86,9 +86,10 @@ export class ServedCertificates {
     return [...listeners, { usedBy: 'admin', file: config.admin.tls.certificate, certificatePem, ocsp: undefined }];
   }
 
-  /** When what is in force ends. */
-  ends(): readonly TlsEnd[] {
-    return [...this.#inForce().flatMap((each) => this.#endsOf(each)), ...this.#balancer.upstreamTlsEnds];
+  /** When what is in force at `nowMs` ends. */
+  ends(nowMs: number): readonly TlsEnd[] {
+    const ends = this.#inForce().flatMap((each) => [...this.#endsOf(each), ...listEnds(this.#listsOf(each), nowMs)]);
+    return [...ends, ...this.#balancer.upstreamTlsEnds];
   }
 
   /** The revocation lists in force; those of the admin server are last. */

@@ -48,11 +48,11 @@ function expiryCell(notAfter: Date | undefined, nowMs: number): Cell {
 function listTable(lists: readonly RevocationList[], nowMs: number, paint: Paint): string {
   return table(
     ['USED BY', 'REVOCATION LIST OF', 'MADE', 'ENDS', 'ENTRIES', 'FILE'],
-    lists.map(({ usedBy, issuer, thisUpdate, nextUpdate, entries, file }) => [
+    lists.map(({ usedBy, issuer, thisUpdate, nextUpdate, superseded, entries, file }) => [
       usedBy,
       issuer,
       madeCell(thisUpdate, nowMs),
-      nextUpdate === undefined ? 'never' : endCell(nextUpdate, nowMs),
+      nextUpdate === undefined ? 'never' : endCell(nextUpdate, superseded, nowMs),
       String(entries),
       file,
     ]),
@@ -65,10 +65,11 @@ function madeCell(thisUpdate: Date | undefined, nowMs: number): Cell {
   return thisUpdate.getTime() <= nowMs ? minute(thisUpdate) : { text: `${minute(thisUpdate)} (does not count yet)`, tone: 'unsure' };
 }
 
-function endCell(nextUpdate: Date, nowMs: number): Cell {
+function endCell(nextUpdate: Date, superseded: boolean, nowMs: number): Cell {
   const leftMs = nextUpdate.getTime() - nowMs;
+  if (leftMs <= 0 && superseded) return `${minute(nextUpdate)} (ended: superseded by another list of that CA)`;
   if (leftMs <= 0) return { text: `${minute(nextUpdate)} (ended: everybody of that CA is refused)`, tone: 'bad' };
-  return { text: `${minute(nextUpdate)} (in ${formatAge(leftMs)})`, tone: leftMs < LIST_SOON_MS ? 'unsure' : 'good' };
+  return { text: `${minute(nextUpdate)} (in ${formatAge(leftMs)})`, tone: leftMs < LIST_SOON_MS && !superseded ? 'unsure' : 'good' };
 }
 
 function stapleCell(ocsp: ServedCertificate['ocsp']): Cell {

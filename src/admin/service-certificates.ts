@@ -2,7 +2,7 @@
 import { X509Certificate } from 'node:crypto';
 import { status as Code } from '@grpc/grpc-js';
 import { plainFingerprint } from '../domain/fingerprint.ts';
-import type { ListInUse } from '../domain/list-in-use.ts';
+import { isSuperseded, type ListInUse } from '../domain/list-in-use.ts';
 import type { Revocation } from '../domain/model.ts';
 import type { ServedChain } from '../domain/served-chain.ts';
 import type { OcspStaple } from '../domain/tls-material.ts';
@@ -26,7 +26,7 @@ export function certificateMethods(
     listCertificates: unary(log, () => ({
       certificates: served(),
       revoked: [...authority.snapshot.revocations.values()].sort(newestFirst).map(revokedMessage),
-      revocationLists: certificates.lists().map(listMessage),
+      revocationLists: listMessages(certificates.lists(), Date.now()),
     })),
 
     reloadCertificates: unary(log, async ({ allowSelf }, caller) => {
@@ -71,9 +71,14 @@ function stapleMessage({ endsAtMs }: OcspStaple): ServedCertificate['ocsp'] {
   return { stapled: Date.now() < endsAtMs, nextUpdate: new Date(endsAtMs) };
 }
 
-function listMessage({ usedBy, file, issuer, thisUpdateMs, nextUpdateMs, entries }: ListInUse): RevocationList {
-  const nextUpdate = nextUpdateMs === undefined ? undefined : new Date(nextUpdateMs);
-  return { usedBy, file, issuer, thisUpdate: new Date(thisUpdateMs), nextUpdate, entries: count(entries) };
+function listMessages(lists: readonly ListInUse[], nowMs: number): RevocationList[] {
+  return lists.map((list) => {
+    const { usedBy, file, issuer, thisUpdateMs, nextUpdateMs, entries } = list;
+    const nextUpdate = nextUpdateMs === undefined ? undefined : new Date(nextUpdateMs);
+    const sameUse = lists.filter((other) => other.usedBy === usedBy);
+    const superseded = isSuperseded(list, sameUse, nowMs);
+    return { usedBy, file, issuer, thisUpdate: new Date(thisUpdateMs), nextUpdate, entries: count(entries), superseded };
+  });
 }
 
 function inOneLine(name: string): string {

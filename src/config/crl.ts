@@ -34,6 +34,8 @@ export interface IssuerKey {
 
 /** IssuingDistributionPoint. */
 export interface ListScope {
+  /** Its DER, hex: lists with the same one are of the same certificates. */
+  readonly der: string;
   /** Only certificates that name the same distribution point. */
   readonly ofDistributionPoint: boolean;
   readonly onlyUsers: boolean;
@@ -108,6 +110,7 @@ function issuerKeyIn(identifier: Extension | undefined): IssuerKey {
 }
 
 const WHOLE: ListScope = {
+  der: '',
   ofDistributionPoint: false,
   onlyUsers: false,
   onlyAuthorities: false,
@@ -120,6 +123,7 @@ function scopeIn(point: Extension | undefined): ListScope | undefined {
   if (point === undefined) return undefined;
   const fields = new Map(valuesIn(derValues(point.value)[0]).map((value) => [value.tag, value]));
   return {
+    der: point.value.toString('hex'),
     ofDistributionPoint: fields.has(explicitTag(0)),
     onlyUsers: isTrue(fields.get(0x81)),
     onlyAuthorities: isTrue(fields.get(0x82)),

@@ -1,9 +1,10 @@
 /** Whether a revocation list is a CA's own as OpenSSL sees it: by name, by the key that the list names, and by its signature. */
 import type { X509Certificate } from 'node:crypto';
 import { contentOf, DER_TAG, derValues } from '../domain/der.ts';
+import type { ListSpan } from '../domain/list-in-use.ts';
 import { type CertificateFields, fieldsOf } from './certificate-fields.ts';
 import type { RevocationList } from './crl.ts';
-import type { ParsedCertificate } from './pem-files.ts';
+import { type ParsedCertificate, quotedName } from './pem-files.ts';
 import { isSignedWith } from './signature.ts';
 
 /** A CA that lists are held against. */
@@ -29,7 +30,7 @@ const DISTRIBUTION_POINTS = '551d1f';
 const CRL_SIGN = 0x02;
 
 /** Reads a CA's certificate. @throws Error for one that has not all parts */
-export function listIssuer({ certificate }: ParsedCertificate): ListIssuer {
+export function listIssuer({ certificate }: Pick<ParsedCertificate, 'certificate'>): ListIssuer {
   const { subject, issuer, serial, extensions } = fieldsOf(certificate);
   const keyId = valueIn(extensions, SUBJECT_KEY_IDENTIFIER);
   const usage = valueIn(extensions, KEY_USAGE);
@@ -55,6 +56,22 @@ export function standing(list: RevocationList, ca: ListIssuer): Standing {
 /** Whether OpenSSL may choose the list for certificates of the CA: it looks at the signature only once it has chosen. */
 export function mayBeChosenFor(list: RevocationList, ca: ListIssuer): boolean {
   return list.issuerName.equals(ca.subject) && namesKeyOf(list, ca);
+}
+
+/** When the list counts, and for which of `all` CAs. */
+export function spanOf(list: RevocationList, all: readonly ListIssuer[]): ListSpan {
+  return {
+    authorities: all.filter((ca) => standing(list, ca) === 'own').map((ca) => nameOf(ca, all)),
+    part: list.scope?.der ?? '',
+    thisUpdateMs: list.thisUpdate.getTime(),
+    nextUpdateMs: list.nextUpdate?.getTime(),
+  };
+}
+
+/** The name of one of `all` CAs for people: with its number where it is another one's too, as that of a CA with a new key. */
+export function nameOf({ certificate: { subject, serialNumber } }: ListIssuer, all: readonly ListIssuer[]): string {
+  const isShared = all.filter((other) => other.certificate.subject === subject).length > 1;
+  return `${quotedName(subject)}${isShared ? ` (serial number ${serialNumber})` : ''}`;
 }
 
 function namesKeyOf({ issuerKey: { keyId, serial, grandIssuer } }: RevocationList, ca: ListIssuer): boolean {

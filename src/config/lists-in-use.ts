@@ -1,18 +1,24 @@
+import { X509Certificate } from 'node:crypto';
 import type { ListInUse } from '../domain/list-in-use.ts';
 import type { TlsMaterial, TlsParams } from '../domain/tls-material.ts';
 import { readRevocationList } from './crl.ts';
+import { listIssuer, spanOf } from './list-issuer.ts';
 import { pemBlocks } from './pem.ts';
 
 /** A revocation list of a file, whoever uses it. */
 export type FileList = Omit<ListInUse, 'usedBy'>;
 
 /** The revocation lists that these files hold, in their order. */
-export function listsInUse({ crl }: TlsParams, { crlPem }: TlsMaterial): readonly FileList[] {
+export function listsInUse({ crl }: TlsParams, { caPem, crlPem }: TlsMaterial): readonly FileList[] {
   if (crl === undefined || crlPem === undefined) return [];
-  const blocks = pemBlocks(crlPem);
-  if ('problem' in blocks) return [];
-  return blocks.map(({ pem }) => {
-    const { issuer, thisUpdate, nextUpdate, entries } = readRevocationList(pem);
-    return { file: crl, issuer, thisUpdateMs: thisUpdate.getTime(), nextUpdateMs: nextUpdate?.getTime(), entries };
+  const issuers = blocksOf(caPem).map((pem) => listIssuer({ certificate: new X509Certificate(pem) }));
+  return blocksOf(crlPem).map((pem) => {
+    const list = readRevocationList(pem);
+    return { file: crl, issuer: list.issuer, entries: list.entries, ...spanOf(list, issuers) };
   });
+}
+
+function blocksOf(pem: string): readonly string[] {
+  const blocks = pemBlocks(pem);
+  return 'problem' in blocks ? [] : blocks.map((block) => block.pem);
 }

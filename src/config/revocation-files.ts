@@ -1,9 +1,10 @@
 /** Reads the file of revocation lists, and says what is worth a line about them. */
 import { createSecureContext } from 'node:tls';
+import { isInDate, isSuperseded } from '../domain/list-in-use.ts';
 import { readRevocationList } from './crl.ts';
-import { type ListIssuer, listIssuer, mayBeChosenFor, standing } from './list-issuer.ts';
+import { type ListIssuer, listIssuer, mayBeChosenFor, nameOf, spanOf, standing } from './list-issuer.ts';
 import { joined, type ParsedCertificate, quotedName, Refusal, readBlocks } from './pem-files.ts';
-import { hasBegun, type NamedList } from './useless-lists.ts';
+import type { NamedList } from './useless-lists.ts';
 
 /** Lists are often made for a week; a day is what it takes to notice and renew one. */
 const WARN_BEFORE_LIST_ENDS_MS = 86_400_000;
@@ -41,18 +42,19 @@ export function revocationWarnings(
   authorities: readonly ParsedCertificate[],
   nowMs: number,
 ): readonly string[] {
-  const ending = lists.flatMap(({ which, nextUpdate }) =>
-    nextUpdate !== undefined && nextUpdate.getTime() - nowMs < WARN_BEFORE_LIST_ENDS_MS
-      ? [`${which} ends at ${nextUpdate.toISOString()}, and then every client is refused; renew it`]
-      : [],
-  );
-  const begun = lists.filter((list) => hasBegun(list, nowMs));
-  const beginning = lists
-    .filter((list) => !begun.includes(list))
-    .map(({ which, thisUpdate }) => `${which} begins at ${thisUpdate.toISOString()}; until then another one of its CA counts`);
   const issuers = authorities.map(listIssuer);
+  const dated = lists.map((list) => ({ ...list, ...spanOf(list, issuers) }));
+  const ending = dated
+    .filter(
+      (list) => (list.nextUpdateMs ?? Number.POSITIVE_INFINITY) - nowMs < WARN_BEFORE_LIST_ENDS_MS && !isSuperseded(list, dated, nowMs),
+    )
+    .map(({ which, nextUpdate }) => `${which} ends at ${nextUpdate?.toISOString()}, and then every client of that CA is refused; renew it`);
+  const beginning = dated
+    .filter(({ thisUpdateMs }) => thisUpdateMs > nowMs)
+    .map(({ which, thisUpdate }) => `${which} begins at ${thisUpdate.toISOString()}; until then another one of its CA counts`);
+  const inDate = dated.filter((list) => isInDate(list, nowMs));
   const unlisted = issuers.flatMap((issuer) => {
-    const problem = problemOf(issuer, begun, issuers);
+    const problem = problemOf(issuer, inDate, issuers);
     return problem === undefined ? [] : [`${problem}, so its clients are all refused`];
   });
   return [...ending, ...beginning, ...unlisted].map((warning) => `${file}: ${warning}`);
@@ -69,10 +71,4 @@ function problemOf(issuer: ListIssuer, lists: readonly NamedList[], all: readonl
 function newest(lists: readonly NamedList[]): readonly NamedList[] {
   const last = Math.max(...lists.map(({ thisUpdate }) => thisUpdate.getTime()));
   return lists.filter(({ thisUpdate }) => thisUpdate.getTime() === last);
-}
-
-/** With its number where its name is another CA's too, as that of a CA with a new key. */
-function nameOf({ certificate: { subject, serialNumber } }: ListIssuer, all: readonly ListIssuer[]): string {
-  const isShared = all.filter((other) => other.certificate.subject === subject).length > 1;
-  return `${quotedName(subject)}${isShared ? ` (serial number ${serialNumber})` : ''}`;
 }

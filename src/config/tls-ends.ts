@@ -1,13 +1,12 @@
 import { X509Certificate } from 'node:crypto';
 import type { TlsEnd, TlsEndKind } from '../domain/tls-ends.ts';
 import type { TlsMaterial, TlsParams } from '../domain/tls-material.ts';
-import { readRevocationList } from './crl.ts';
 import { pemBlocks } from './pem.ts';
 
 /** The end of what a file holds, whoever uses it. */
 export type FileEnd = Omit<TlsEnd, 'usedBy'>;
 
-/** When what these files hold ends: of each file and use the first end, intermediates and all CAs counted. */
+/** When what these files hold ends, but for revocation lists: of each file and use the first end, intermediates and all CAs counted. */
 export function tlsEnds(params: TlsParams, material: TlsMaterial): readonly FileEnd[] {
   const ends = new Map<string, FileEnd>();
   const add = (kind: TlsEndKind, file: string | undefined, endsAtMs: readonly (number | undefined)[]) => {
@@ -23,20 +22,10 @@ export function tlsEnds(params: TlsParams, material: TlsMaterial): readonly File
     add('ocsp_response', files[index]?.ocspResponse, [ocsp?.endsAtMs]);
   }
   add('ca', params.caCert, certificateEnds(material.caPem));
-  if (material.crlPem !== undefined)
-    add(
-      'crl',
-      params.crl,
-      blocksOf(material.crlPem).map((pem) => readRevocationList(pem).nextUpdate?.getTime()),
-    );
   return [...ends.values()];
 }
 
 function certificateEnds(pem: string): readonly number[] {
-  return blocksOf(pem).map((block) => new X509Certificate(block).validToDate.getTime());
-}
-
-function blocksOf(pem: string): readonly string[] {
   const blocks = pemBlocks(pem);
-  return 'problem' in blocks ? [] : blocks.map((block) => block.pem);
+  return 'problem' in blocks ? [] : blocks.map((block) => new X509Certificate(block.pem).validToDate.getTime());
 }

@@ -1,6 +1,7 @@
 /** Refuses revocation lists with which OpenSSL would let nobody in, or which it would ignore: better no start, or the lists from before. */
+import { isSuperseded } from '../domain/list-in-use.ts';
 import type { RevocationList } from './crl.ts';
-import { type ListIssuer, listIssuer, type Standing, standing } from './list-issuer.ts';
+import { type ListIssuer, listIssuer, type Standing, spanOf, standing } from './list-issuer.ts';
 import { type ParsedCertificate, quotedName, Refusal } from './pem-files.ts';
 
 /** A revocation list, and the words that say which one of its file. */
@@ -20,7 +21,11 @@ export function refuseUselessLists(
 ): void {
   const issuers = authorities.map(listIssuer);
   for (const list of lists) {
-    const problem = problemOf(list, nowMs) ?? problemOfIssuer(list, issuers, caFile) ?? problemOfBeginning(list, lists, issuers, nowMs);
+    const problem =
+      problemOfEnd(list, lists, issuers, nowMs) ??
+      problemOf(list) ??
+      problemOfIssuer(list, issuers, caFile) ??
+      problemOfBeginning(list, lists, issuers, nowMs);
     if (problem !== undefined) throw new Refusal(`${list.which} ${problem}`);
   }
   for (const issuer of issuers) {
@@ -31,16 +36,28 @@ export function refuseUselessLists(
 }
 
 /** Whether the list counts at `nowMs` already. */
-export function hasBegun({ thisUpdate }: RevocationList, nowMs: number): boolean {
+function hasBegun({ thisUpdate }: RevocationList, nowMs: number): boolean {
   return thisUpdate.getTime() <= nowMs;
 }
 
 const NOT_APPLIED = 'which OpenSSL does not apply here';
-const ALL_REFUSED = 'with it every client would be refused';
+const ALL_REFUSED = 'with it every client of that CA would be refused';
 
-function problemOf({ nextUpdate, isDelta, scope, unknownCritical: [critical] }: RevocationList, nowMs: number): string | undefined {
-  if (nextUpdate !== undefined && nextUpdate.getTime() <= nowMs)
-    return `ended at ${nextUpdate.toISOString()}: ${ALL_REFUSED}; have the CA write a new one`;
+/** One that has ended does no harm beside its successor. */
+function problemOfEnd(
+  list: RevocationList,
+  lists: readonly RevocationList[],
+  all: readonly ListIssuer[],
+  nowMs: number,
+): string | undefined {
+  const { nextUpdate } = list;
+  if (nextUpdate === undefined || nextUpdate.getTime() > nowMs) return undefined;
+  const spans = lists.map((each) => spanOf(each, all));
+  if (isSuperseded(spanOf(list, all), spans, nowMs)) return undefined;
+  return `ended at ${nextUpdate.toISOString()}: ${ALL_REFUSED}; have the CA write a new one`;
+}
+
+function problemOf({ isDelta, scope, unknownCritical: [critical] }: RevocationList): string | undefined {
   if (isDelta) return `is a delta list (2.5.29.27), ${NOT_APPLIED}; give the CA's whole list`;
   if (critical !== undefined)
     return `has a critical extension that OpenSSL does not know (${dotted(critical)}): ${ALL_REFUSED}; have the CA write one without it`;
@@ -79,7 +96,7 @@ function problemOfBeginning(
   const present = lists.filter((each) => hasBegun(each, nowMs));
   const isReplaced = all.some((issuer) => [list, ...present].filter((each) => standing(each, issuer) === 'own').length > 1);
   if (isReplaced) return undefined;
-  return `begins at ${list.thisUpdate.toISOString()}: until then every client would be refused; wait, or look at the clocks of its CA and of this machine`;
+  return `begins at ${list.thisUpdate.toISOString()}: until then every client of that CA would be refused; wait, or look at the clocks of its CA and of this machine`;
 }
 
 /** OpenSSL asks a list of a root for the root's own certificate too. */

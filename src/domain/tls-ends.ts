@@ -3,12 +3,14 @@
 /** With `upstream_`: of what a target group's servers are shown or held against. */
 export type TlsEndKind = 'certificate' | 'ocsp_response' | 'ca' | 'crl' | 'upstream_certificate' | 'upstream_ca';
 
-/** The first end of what one TLS file holds. */
+/** The first end of what one TLS file holds; of revocation lists, one for each CA. */
 export interface TlsEnd {
   /** A listener's name, or `admin`; for what servers are shown or held against, their target group's. */
   readonly usedBy: string;
   readonly kind: TlsEndKind;
   readonly file: string;
+  /** Of revocation lists: the CA that has none from then on, as people are told of it. */
+  readonly authority?: string;
   /** Milliseconds since 1970. */
   readonly endsAtMs: number;
 }
@@ -28,7 +30,7 @@ const CONSEQUENCE: Readonly<Record<TlsEndKind, string>> = {
   certificate: 'clients refuse it from then on; renew it and reload',
   ca: 'every client of that CA is refused from then on; renew it and reload',
   ocsp_response: 'it is not stapled from then on; fetch a new one and reload',
-  crl: 'every client is refused from then on; have the CA write a new one and reload',
+  crl: 'every client of that CA is refused from then on; have the CA write a new one and reload',
   upstream_certificate: 'servers that ask for it refuse it from then on; renew it and reload',
   upstream_ca: 'every server of that CA is refused from then on; renew it and reload',
 };
@@ -37,15 +39,27 @@ const NAME: Readonly<Record<TlsEndKind, string>> = {
   certificate: 'a certificate',
   ca: 'a CA certificate',
   ocsp_response: 'an OCSP response',
-  crl: 'a revocation list',
+  crl: 'the last revocation list',
   upstream_certificate: 'a certificate for upstream servers',
   upstream_ca: 'a CA certificate of upstream servers',
 };
 
 /** The line for it, at `nowMs`. */
-export function endReminder({ kind, endsAtMs }: TlsEnd, nowMs: number): string {
+export function endReminder({ kind, authority, endsAtMs }: TlsEnd, nowMs: number): string {
+  const name = authority === undefined ? NAME[kind] : `${NAME[kind]} of ${authority}`;
   const when = new Date(endsAtMs).toISOString();
-  return `${NAME[kind]} ${endsAtMs > nowMs ? 'ends' : 'ended'} at ${when}: ${CONSEQUENCE[kind]}`;
+  return `${name} ${endsAtMs > nowMs ? 'ends' : 'ended'} at ${when}: ${CONSEQUENCE[kind]}`;
+}
+
+/** The first end of each file and use, whichever CA's it is. */
+export function firstEnds(ends: readonly TlsEnd[]): readonly TlsEnd[] {
+  const first = new Map<string, TlsEnd>();
+  for (const end of ends) {
+    const key = [end.usedBy, end.kind, end.file].join('\0');
+    const known = first.get(key);
+    if (known === undefined || end.endsAtMs < known.endsAtMs) first.set(key, end);
+  }
+  return [...first.values()];
 }
 
 interface Remembered {
@@ -86,8 +100,8 @@ export class EndReminders {
   }
 }
 
-function keyOf({ usedBy, kind, file }: TlsEnd): string {
-  return [usedBy, kind, file].join('\0');
+function keyOf({ usedBy, kind, file, authority = '' }: TlsEnd): string {
+  return [usedBy, kind, file, authority].join('\0');
 }
 
 function isNear({ kind, endsAtMs }: TlsEnd, nowMs: number): boolean {

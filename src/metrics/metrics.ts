@@ -7,7 +7,7 @@ import { SILENT_AGENT } from '../domain/agent-report.ts';
 import type { Snapshot } from '../domain/model.ts';
 import { DIRECTIONS } from '../domain/ratelimit/byte-line.ts';
 import { CLOSE_REASONS, REFUSAL_REASONS, type Reason } from '../domain/reasons.ts';
-import type { TlsEnd } from '../domain/tls-ends.ts';
+import { firstEnds, type TlsEnd } from '../domain/tls-ends.ts';
 import type { ListenerTotals } from '../shared/memory/listener-cells.ts';
 import { type ClientRow, ClientRows } from './client-rows.ts';
 import { collectLatency, type Description, familyText, type Sample } from './collected.ts';
@@ -253,7 +253,9 @@ export class Metrics {
       [...adminCalls()].map(({ method, code, count }): Sample => ({ labels: { method, code }, value: count })),
     );
     this.#gauge('tls_end_timestamp_seconds', 'When a certificate, OCSP response, CA or revocation list in force ends, since 1970.', () =>
-      tlsEnds().map(({ usedBy, kind, file, endsAtMs }): Sample => ({ labels: { used_by: usedBy, kind, file }, value: endsAtMs / 1000 })),
+      firstEnds(tlsEnds()).map(
+        ({ usedBy, kind, file, endsAtMs }): Sample => ({ labels: { used_by: usedBy, kind, file }, value: endsAtMs / 1000 }),
+      ),
     );
     this.#gauge('workers', 'Worker threads configured.', () => one(workers));
     this.#gauge('build_info', 'Always 1; the label says which version runs.', () => [{ labels: { version }, value: 1 }]);

@@ -119,8 +119,8 @@ test('the revocation lists in force are listed: whose, with how many entries, an
     });
   };
   const before = [
-    { usedBy: 'default', issuer: 'CN=test CA', entries: 2n, days: 1, file: crl },
-    { usedBy: 'default', issuer: 'CN=other CA', entries: 0n, days: 7, file: crl },
+    { usedBy: 'default', issuer: 'CN=test CA', entries: 2n, days: 1, file: crl, superseded: false },
+    { usedBy: 'default', issuer: 'CN=other CA', entries: 0n, days: 7, file: crl, superseded: false },
   ];
   assert.deepEqual(await lists(), before, 'the admin API has none');
   await writeFile(crl, `${await ca.crl([...lost, await ca.issue({ cn: 'three' })], { days: 3 })}\n${await other.crl([])}`);
@@ -131,6 +131,16 @@ test('the revocation lists in force are listed: whose, with how many entries, an
     [
       [3n, 3],
       [0n, 1],
+    ],
+  );
+  await writeFile(crl, `${await ca.crl(lost)}\n${await ca.crl([], { days: 3 })}\n${await other.crl([])}`);
+  await ask(admin, AdminServiceService.reloadCertificates, { allowSelf: false });
+  assert.deepEqual(
+    (await lists()).map(({ days, superseded }) => [days, superseded]),
+    [
+      [1, true],
+      [3, false],
+      [1, false],
     ],
   );
 });

@@ -138,7 +138,7 @@ test('while lbd runs it reminds of a response that ends, and the metrics say whe
   const { caCert, ...files } = await ca.writeTo(folder, { main });
   const [ocspResponse, crl] = [path.join(folder, 'main.ocsp'), path.join(folder, 'revoked.crl')];
   await writeFile(ocspResponse, await (await ocspResponder(t, ca)).answer(main, { days: 2 }));
-  await writeFile(crl, await ca.crl([]));
+  await writeFile(crl, (await ca.crl([])) + (await ca.crl([], { days: 3 })));
   const daemon = await startDaemon(t, {
     ca,
     config: { tlsParams: { ...files.main, caCert, ocspResponse, crl }, metrics: { address: '127.0.0.1:0' } },
@@ -153,7 +153,7 @@ test('while lbd runs it reminds of a response that ends, and the metrics say whe
   assert.equal(endOf('ca'), new X509Certificate(ca.caPem).validToDate.getTime());
   const { certificates } = await ask(adminOf(t, daemon), AdminServiceService.listCertificates, {});
   assert.equal(endOf('ocsp_response'), certificates[0]?.ocsp?.nextUpdate?.getTime());
-  assert.ok(endOf('crl') > Date.now());
+  assert.ok(endOf('crl') > Date.now() + 2 * 86_400_000, 'the first list has a successor');
 
   // The same files, minute by minute.
   const params: TlsParams = { ...PARAMS, ...files.main, caCert, ocspResponse, crl };

@@ -13,7 +13,7 @@ const toned: Paint = (text, tone) => `<${tone}>${text}`;
 function list(issuer: string, hours: number | undefined, changes: Partial<RevocationList> = {}): RevocationList {
   const nextUpdate = hours === undefined ? undefined : new Date(NOW_MS + hours * HOUR_MS);
   const thisUpdate = new Date(NOW_MS - HOUR_MS);
-  return { usedBy: 'web', issuer, thisUpdate, nextUpdate, entries: 3n, file: '/revoked.crl', ...changes };
+  return { usedBy: 'web', issuer, thisUpdate, nextUpdate, entries: 3n, file: '/revoked.crl', superseded: false, ...changes };
 }
 
 const tables = (revocationLists: readonly RevocationList[], paint: Paint = plain) =>
@@ -32,4 +32,11 @@ test('a list that ends within a day, has ended, or does not count yet stands out
   assert.match(of('CN=b'), /<unsure>2026-11-23T11:00Z \(in 23h\)/);
   assert.match(of('CN=c'), /<bad>2026-11-22T12:00Z \(ended: everybody of that CA is refused\)/);
   assert.match(of('CN=d'), /<unsure>2026-11-22T12:00Z \(does not count yet\)/);
+});
+
+test('the end of a list whose successor is there is harmless', () => {
+  const text = tables([list('CN=a', 23, { superseded: true }), list('CN=b', -1, { superseded: true })], toned);
+  const of = (issuer: string) => text.split('\n').find((line) => line.includes(issuer)) ?? assert.fail(text);
+  assert.match(of('CN=a'), /<good>2026-11-23T11:00Z \(in 23h\)/);
+  assert.match(of('CN=b'), / 2026-11-22T11:00Z \(ended: superseded by another list of that CA\)/);
 });

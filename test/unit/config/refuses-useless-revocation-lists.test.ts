@@ -61,6 +61,7 @@ async function cases(): Promise<Readonly<Record<string, Case>>> {
   const whole = (wanted: WantedList = {}) => revocationList(a, a, [bad], wanted);
   const empty = (wanted: WantedList = {}) => revocationList(a, a, [], wanted);
   const older: WantedList = { days: [-1, 1] };
+  const ended: WantedList = { days: [-2, -1] };
   const plain = { ca: [a], clients: [good, bad] } as const;
   return {
     'a whole list': { ...plain, lists: [await whole()], openssl: WELL },
@@ -69,13 +70,39 @@ async function cases(): Promise<Readonly<Record<string, Case>>> {
       ...plain,
       lists: [await whole({ days: [1, 2] })],
       openssl: ['CRL_NOT_YET_VALID', 'CRL_NOT_YET_VALID'],
-      refused: /^the list of "CN=A" begins at \d{4}-\S+Z: until then every client would be refused; wait, or look at the clocks of/,
+      refused:
+        /^the list of "CN=A" begins at \d{4}-\S+Z: until then every client of that CA would be refused; wait, or look at the clocks of/,
     },
     'a list that begins tomorrow, after one that counts today': {
       ...plain,
       lists: [await whole(), await empty({ days: [1, 3] })],
       openssl: WELL,
       warned: [/the list of "CN=A" in line \d+ begins at .*; until then another one of its CA counts$/],
+    },
+    'a list that has ended': {
+      ...plain,
+      lists: [await whole(ended)],
+      openssl: ['CRL_HAS_EXPIRED', 'CRL_HAS_EXPIRED'],
+      refused: /^the list of "CN=A" ended at \d{4}-\S+Z: with it every client of that CA would be refused; have the CA write a new one$/,
+    },
+    'a list that has ended, before its successor': { ...plain, lists: [await empty(ended), await whole()], openssl: WELL },
+    'a list that has ended, after an older one that has not': {
+      ...plain,
+      lists: [await whole({ days: [-3, 2] }), await empty(ended)],
+      openssl: WELL,
+    },
+    'a list that has ended, and one of another part': {
+      ...plain,
+      lists: [await whole({ ...ended, extensions: ONLY_USERS }), await empty({ extensions: ONLY_AUTHORITIES })],
+      openssl: ['CRL_HAS_EXPIRED', 'CERT_REVOKED'],
+      refused: /^the list of "CN=A" in line \d+ ended at /,
+    },
+    'a list that has ended, beside one of another CA': {
+      ca: [a, b],
+      clients: [await client('of B', b), bad],
+      lists: [await whole(ended), await revocationList(b, b, [])],
+      openssl: ['', 'CRL_HAS_EXPIRED'],
+      refused: /^the list of "CN=A" in line \d+ ended at /,
     },
     'a delta list alone': {
       ...plain,
@@ -94,7 +121,7 @@ async function cases(): Promise<Readonly<Record<string, Case>>> {
       lists: [await revocationList(a, other, [bad])],
       openssl: ['CRL_SIGNATURE_FAILURE', 'CRL_SIGNATURE_FAILURE'],
       refused:
-        /^the list of "CN=A" is not signed by "CN=A" of \S+ca\.pem, but with another key: with it every client would be refused; give/,
+        /^the list of "CN=A" is not signed by "CN=A" of \S+ca\.pem, but with another key: with it every client of that CA would be refused; give/,
     },
     'a list that another key has signed, and says so': {
       ...plain,
@@ -204,7 +231,7 @@ async function cases(): Promise<Readonly<Record<string, Case>>> {
       lists: [await whole({ extensions: ONLY_USERS })],
       openssl: NOBODY,
       refused:
-        /^the list of "CN=A" leaves out the certificate of its own CA, for which OpenSSL wants a list too: with it every client would be/,
+        /^the list of "CN=A" leaves out the certificate of its own CA, for which OpenSSL wants a list too: with it every client of that CA would be/,
     },
     'a root list of one distribution point alone': {
       ...plain,
@@ -216,7 +243,8 @@ async function cases(): Promise<Readonly<Record<string, Case>>> {
       ...plain,
       lists: [await whole({ extensions: ONLY_AUTHORITIES })],
       openssl: NOBODY,
-      refused: /^the list of "CN=A" is of CA certificates alone: with it every client would be refused; give the CA's whole list/,
+      refused:
+        /^the list of "CN=A" is of CA certificates alone: with it every client of that CA would be refused; give the CA's whole list/,
     },
     'both halves of a list': {
       ...plain,
@@ -237,7 +265,7 @@ async function cases(): Promise<Readonly<Record<string, Case>>> {
       lists: [await whole({ extensions: UNKNOWN })],
       openssl: ['UNSPECIFIED', 'UNSPECIFIED'],
       refused:
-        /has a critical extension that OpenSSL does not know \(1\.2\.840\.99999\.5\): with it every client would be refused; have the CA/,
+        /has a critical extension that OpenSSL does not know \(1\.2\.840\.99999\.5\): with it every client of that CA would be refused; have the CA/,
     },
     'a critical extension of an entry that OpenSSL does not know': {
       ...plain,

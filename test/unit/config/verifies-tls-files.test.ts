@@ -236,7 +236,15 @@ test('a revocation list is warned of a day before it ends, and where it leaves o
   write('crl', await ca.crl([], { days: 2 }));
   const warnings = (nowMs: number) => loadTlsMaterial(params, { ...STRICT, nowMs }).warnings.filter((line) => line.startsWith('crl '));
   assert.deepEqual(warnings(Date.now()), []);
-  assert.match(warnings(Date.now() + 90_000_000).join(), /^crl .*: the list of "CN=test CA" ends at .*; renew it$/);
+  assert.match(
+    warnings(Date.now() + 90_000_000).join(),
+    /^crl .*: the list of "CN=test CA" ends at \S+, and then every client of that CA is refused; renew it$/,
+  );
+  const nearEnd = Date.now() + 90_000_000;
+  write('crl', (await ca.crl([], { days: 2 })) + (await ca.crl([], { days: 4 })));
+  assert.deepEqual(warnings(nearEnd), [], 'its successor is there');
+  assert.match(warnings(nearEnd + 2 * 86_400_000).join(), /^crl [^;]*: the list of "CN=test CA" in line \d+ ends at [^;]*; renew it$/);
+  write('crl', await ca.crl([], { days: 2 }));
   const other = await createTestCa({ name: 'another CA' });
   write('caCert', ca.caPem + other.caPem);
   assert.match(warnings(Date.now()).join(), /^crl .*: there is no list of "CN=another CA", so its clients are all refused$/);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { EndReminders, endReminder, type TlsEnd, type TlsEndKind } from '../../../src/domain/tls-ends.ts';
+import { EndReminders, endReminder, firstEnds, type TlsEnd, type TlsEndKind } from '../../../src/domain/tls-ends.ts';
 
 const DAY = 86_400_000;
 
@@ -23,14 +23,27 @@ test('certificates are told of from seven days before their end, what is made fo
 
 test('the end itself is told when it comes, whenever the last reminder was', () => {
   const reminders = new EndReminders();
-  const end: TlsEnd = { usedBy: 'main', kind: 'crl', file: 'a.crl', endsAtMs: 10 * DAY };
+  const end: TlsEnd = { usedBy: 'main', kind: 'crl', file: 'a.crl', authority: '"CN=a"', endsAtMs: 10 * DAY };
   const hours = [-30, -23, -1, 0.5, 1, 24.4, 24.6].map((hour) => end.endsAtMs + (hour * DAY) / 24);
   const told = hours.filter((nowMs) => reminders.due([end], nowMs).length > 0).map((nowMs) => ((nowMs - end.endsAtMs) / DAY) * 24);
   assert.deepEqual(told.map(Math.round), [-23, 1, 25]);
-  assert.match(endReminder(end, 9 * DAY), /^a revocation list ends at 1970-01-11T00:00:00.000Z: every client is refused from then on/);
-  assert.match(endReminder(end, 11 * DAY), /^a revocation list ended at/);
-  const ofServers: TlsEnd = { ...end, usedBy: 'web', kind: 'upstream_ca' };
+  assert.match(
+    endReminder(end, 9 * DAY),
+    /^the last revocation list of "CN=a" ends at 1970-01-11T00:00:00.000Z: every client of that CA is refused from then on/,
+  );
+  assert.match(endReminder(end, 11 * DAY), /^the last revocation list of "CN=a" ended at/);
+  const ofServers: TlsEnd = { usedBy: 'web', kind: 'upstream_ca', file: 'a.pem', endsAtMs: 10 * DAY };
   assert.match(endReminder(ofServers, 9 * DAY), /^a CA certificate of upstream servers ends at .*: every server of that CA is refused/);
+});
+
+test('each CA whose lists end is told of, whatever file they share; metrics have the first end of the file', () => {
+  const reminders = new EndReminders();
+  const end = (authority: string, endsAtMs: number): TlsEnd => ({ usedBy: 'main', kind: 'crl', file: 'a.crl', authority, endsAtMs });
+  const [a, b] = [end('"CN=a"', 10 * DAY), end('"CN=b"', 11.5 * DAY)];
+  assert.deepEqual(reminders.due([b, a], 0), []);
+  assert.deepEqual(reminders.due([b, a], 10 * DAY), [a]);
+  assert.deepEqual(reminders.due([b, a], 10.6 * DAY), [b]);
+  assert.deepEqual(firstEnds([b, a, { ...b, usedBy: 'admin' }]), [a, { ...b, usedBy: 'admin' }]);
 });
 
 test('what is near its end when its file is read was told by then; another end under the same name begins anew', () => {

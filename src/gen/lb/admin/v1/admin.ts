@@ -2280,7 +2280,7 @@ export interface RevocationList {
   thisUpdate:
     | Date
     | undefined;
-  /** From then on everybody is refused whom that CA has certified. Left out: it says of no end. */
+  /** From then on everybody is refused whom that CA has certified, unless it is superseded. Left out: it says of no end. */
   nextUpdate:
     | Date
     | undefined;
@@ -2288,6 +2288,8 @@ export interface RevocationList {
   entries: bigint;
   /** The file it was read from. */
   file: string;
+  /** Another list of that CA in the same file is in date when this one ends, or is now that it has ended: nobody is refused for its end. */
+  superseded: boolean;
 }
 
 export interface RevokedCertificate {
@@ -16922,7 +16924,15 @@ export const OcspStaple: MessageFns<OcspStaple> = {
 };
 
 function createBaseRevocationList(): RevocationList {
-  return { usedBy: "", issuer: "", thisUpdate: undefined, nextUpdate: undefined, entries: 0n, file: "" };
+  return {
+    usedBy: "",
+    issuer: "",
+    thisUpdate: undefined,
+    nextUpdate: undefined,
+    entries: 0n,
+    file: "",
+    superseded: false,
+  };
 }
 
 export const RevocationList: MessageFns<RevocationList> = {
@@ -16947,6 +16957,9 @@ export const RevocationList: MessageFns<RevocationList> = {
     }
     if (message.file !== "") {
       writer.uint32(50).string(message.file);
+    }
+    if (message.superseded !== false) {
+      writer.uint32(56).bool(message.superseded);
     }
     return writer;
   },
@@ -17012,6 +17025,14 @@ export const RevocationList: MessageFns<RevocationList> = {
             message.file = reader.string();
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.superseded = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -17044,6 +17065,7 @@ export const RevocationList: MessageFns<RevocationList> = {
         : undefined,
       entries: isSet(object.entries) ? BigInt(object.entries) : 0n,
       file: isSet(object.file) ? globalThis.String(object.file) : "",
+      superseded: isSet(object.superseded) ? globalThis.Boolean(object.superseded) : false,
     };
   },
 
@@ -17067,6 +17089,9 @@ export const RevocationList: MessageFns<RevocationList> = {
     if (message.file !== "") {
       obj.file = message.file;
     }
+    if (message.superseded !== false) {
+      obj.superseded = message.superseded;
+    }
     return obj;
   },
 
@@ -17081,6 +17106,7 @@ export const RevocationList: MessageFns<RevocationList> = {
     message.nextUpdate = object.nextUpdate ?? undefined;
     message.entries = (object.entries !== undefined && object.entries !== null) ? BigInt(object.entries) : 0n;
     message.file = object.file ?? "";
+    message.superseded = object.superseded ?? false;
     return message;
   },
 };
