@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto';
 import { plainFingerprint } from '../domain/fingerprint.ts';
 import type { TlsMaterial, TlsParams } from '../domain/tls-material.ts';
 import type { CertificateInUse } from '../domain/useless-revocation.ts';
-import { pemBlocks } from './pem.ts';
+import { blocksOf } from './pem.ts';
 
 /** Every certificate that these files hold: CAs, what is served, and its intermediates. */
 export function certificatesInUse(
@@ -17,7 +17,5 @@ export function certificatesInUse(
 }
 
 function fingerprintsIn(pem: string): readonly string[] {
-  const blocks = pemBlocks(pem);
-  if ('problem' in blocks) return [];
-  return blocks.map((block) => plainFingerprint(new X509Certificate(block.pem).fingerprint256));
+  return blocksOf(pem).map((block) => plainFingerprint(new X509Certificate(block).fingerprint256));
 }

@@ -3,7 +3,7 @@ import type { ListInUse } from '../domain/list-in-use.ts';
 import type { TlsMaterial, TlsParams } from '../domain/tls-material.ts';
 import { readRevocationList } from './crl.ts';
 import { listIssuer, spanOf } from './list-issuer.ts';
-import { pemBlocks } from './pem.ts';
+import { blocksOf } from './pem.ts';
 
 /** A revocation list of a file, whoever uses it. */
 export type FileList = Omit<ListInUse, 'usedBy'>;
@@ -16,9 +16,4 @@ export function listsInUse({ crl }: TlsParams, { caPem, crlPem }: TlsMaterial): 
     const list = readRevocationList(pem);
     return { file: crl, issuer: list.issuer, entries: list.entries, ...spanOf(list, issuers) };
   });
-}
-
-function blocksOf(pem: string): readonly string[] {
-  const blocks = pemBlocks(pem);
-  return 'problem' in blocks ? [] : blocks.map((block) => block.pem);
 }

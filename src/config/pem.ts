@@ -32,6 +32,12 @@ export function pemBlocks(text: string): readonly PemBlock[] | { readonly proble
   return open === undefined ? blocks : cutOff(open);
 }
 
+/** The blocks alone, of a text that was found whole when it was read; of a broken one, none. */
+export function blocksOf(text: string): readonly string[] {
+  const blocks = pemBlocks(text);
+  return 'problem' in blocks ? [] : blocks.map(({ pem }) => pem);
+}
+
 function cutOff({ label, line }: { readonly label: string; readonly line: number }): { readonly problem: string } {
   return { problem: `the ${label} that begins in line ${line} has no END; the file is cut off, copy it again` };
 }

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import type { TlsEnd, TlsEndKind } from '../domain/tls-ends.ts';
 import type { TlsMaterial, TlsParams } from '../domain/tls-material.ts';
-import { pemBlocks } from './pem.ts';
+import { blocksOf } from './pem.ts';
 
 /** The end of what a file holds, whoever uses it. */
 export type FileEnd = Omit<TlsEnd, 'usedBy'>;
@@ -26,6 +26,5 @@ export function tlsEnds(params: TlsParams, material: TlsMaterial): readonly File
 }
 
 function certificateEnds(pem: string): readonly number[] {
-  const blocks = pemBlocks(pem);
-  return 'problem' in blocks ? [] : blocks.map((block) => new X509Certificate(block.pem).validToDate.getTime());
+  return blocksOf(pem).map((block) => new X509Certificate(block).validToDate.getTime());
 }

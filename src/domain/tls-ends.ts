@@ -55,7 +55,8 @@ export function endReminder({ kind, authority, endsAtMs }: TlsEnd, nowMs: number
 export function firstEnds(ends: readonly TlsEnd[]): readonly TlsEnd[] {
   const first = new Map<string, TlsEnd>();
   for (const end of ends) {
-    const key = [end.usedBy, end.kind, end.file].join('\0');
+    const { usedBy, kind, file } = end;
+    const key = keyOf({ usedBy, kind, file });
     const known = first.get(key);
     if (known === undefined || end.endsAtMs < known.endsAtMs) first.set(key, end);
   }
@@ -100,7 +101,7 @@ export class EndReminders {
   }
 }
 
-function keyOf({ usedBy, kind, file, authority = '' }: TlsEnd): string {
+function keyOf({ usedBy, kind, file, authority = '' }: Omit<TlsEnd, 'endsAtMs'>): string {
   return [usedBy, kind, file, authority].join('\0');
 }
 
