@@ -56,7 +56,7 @@ export async function listening(name: string, child: Child, port: number): Promi
     throw new Error(`${name} ${how}: ${child.said().trim()}`);
   };
   const hasEnded = () => child.process.exitCode !== null || child.process.signalCode !== null;
-  // Twice: another program may have taken the port, and answered in its place; or the balancer has only tried the port, as lbd does.
+  // Twice: another program may have taken the port, and answered in its place; or the balancer has only tried the port.
   for (let answered = 0; answered < 2; answered = (await accepts(port)) ? answered + 1 : 0) {
     if (hasEnded()) await fail('ended');
     if (Date.now() > deadline) await fail('did not listen in time');
