@@ -157,8 +157,11 @@ export class Workers {
   }
 
   /** Closes the live connections that are meant, and refuses those that wait; resolves with how many they were. */
-  close(selector: ConnectionSelector, reason: CloseReason): Promise<Ended> {
-    return this.#endOver((requestId) => ({ kind: 'close', requestId, selector, reason }));
+  async close(selector: ConnectionSelector, reason: CloseReason): Promise<Ended> {
+    // Those that wait first, in every worker: one could take a place on a server that a closed one leaves, and reach the server for a moment.
+    const waiting = await this.#countOver((requestId) => ({ kind: 'refuseWaiting', requestId, selector }));
+    const served = await this.#countOver((requestId) => ({ kind: 'close', requestId, selector, reason }));
+    return { served, waiting };
   }
 
   /** Has each worker close the connections that are meant for its lane; resolves with how many they were. */
@@ -217,6 +220,11 @@ export class Workers {
   /** Ends every worker at once, its connections with it. */
   stop(): Promise<void> {
     return this.#crew.stop();
+  }
+
+  async #countOver(message: (requestId: number) => ToWorker): Promise<number> {
+    const counts = await Promise.all(this.#crew.running().map((thread) => thread.request(message)));
+    return counts.reduce((sum, count) => sum + count, 0);
   }
 
   async #endOver(message: (requestId: number) => ToWorker): Promise<Ended> {

@@ -124,8 +124,11 @@ class Worker {
         this.#context.hosts.use(message.hosts);
         this.#send({ kind: 'done', requestId: message.requestId, count: message.hosts.size });
         break;
+      case 'refuseWaiting':
+        this.#send({ kind: 'done', requestId: message.requestId, count: this.#context.waiting.refuse(message.selector) });
+        break;
       case 'close':
-        this.#close(message);
+        this.#send({ kind: 'done', requestId: message.requestId, count: this.#context.live.close(message.selector, message.reason) });
         break;
       case 'enforce':
         this.#send({
@@ -191,11 +194,6 @@ class Worker {
       await Promise.race([judged, passed(WAITING_COUNTED_FOR_MS, undefined, { ref: false })]);
     }
     return { served: await closing, waiting };
-  }
-
-  #close({ requestId, selector, reason }: Extract<ToWorker, { kind: 'close' }>): void {
-    const served = this.#context.live.close(selector, reason);
-    this.#send({ kind: 'ended', requestId, served, waiting: this.#context.waiting.refuse(selector) });
   }
 
   #list(requestId: number, query: ConnectionQuery): void {

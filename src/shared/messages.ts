@@ -198,6 +198,8 @@ export type ToWorker =
     }
   /** These host names are resolved anew. */
   | { readonly kind: 'hosts'; readonly requestId: number; readonly hosts: ResolvedHosts }
+  | { readonly kind: 'refuseWaiting'; readonly requestId: number; readonly selector: ConnectionSelector }
+  /** Close those that are served. */
   | { readonly kind: 'close'; readonly requestId: number; readonly selector: ConnectionSelector; readonly reason: CloseReason }
   /** End the connections that are not allowed any more by the state of now. */
   | {
