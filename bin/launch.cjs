@@ -18,6 +18,8 @@ const ROOT = path.join(__dirname, '..');
  * `holdsConnections`: it stays, and memory counts.
  */
 module.exports = (name, program, { isShort, holdsConnections }) => {
+  // Until the program listens to it, a SIGHUP would end it. It asks for what a program does that begins: to read its files.
+  if (holdsConnections) process.on('SIGHUP', () => undefined);
   const entry = entryOf(program);
   const cache = isShort ? cacheFolder(name) : undefined;
   if (majorOf(process.versions.node) >= OLDEST_MAJOR) {
@@ -31,7 +33,7 @@ module.exports = (name, program, { isShort, holdsConnections }) => {
   const newer = findNewerNode();
   if (newer !== undefined) {
     const added = Object.assign({}, cache && { NODE_COMPILE_CACHE: cache }, holdsConnections && allocatorSettings());
-    runOn(newer, entry, Object.assign(added, process.env));
+    runOn(newer, entry, Object.assign(added, process.env), holdsConnections);
     return;
   }
   const remedy = `upgrade it, or run "npm install node@26.10.0 --allow-scripts=node" where ${name} is installed`;
@@ -79,16 +81,23 @@ function majorOf(version) {
   return Number(version.split('.')[0]);
 }
 
-/** Runs the entry there, with the options that this Node.js was given, passes signals on, and ends as it ends. */
-function runOn(executable, entry, env) {
+/**
+ * Runs the entry there, with the options that this Node.js was given, passes signals on, and ends as it ends.
+ * `saysWhenItListens`: it sends a message once SIGHUP does not end it any more; until then it gets none.
+ */
+function runOn(executable, entry, env, saysWhenItListens) {
   closeInspector();
   const stdio = ['inherit', 'inherit', 'inherit', 'ipc'];
   const child = childProcess.spawn(executable, process.execArgv.concat(entry, process.argv.slice(2)), { env, stdio });
   // A terminal sends Ctrl-C to the child too. Passed on, it would arrive twice, and a second one means "at once".
   const atTerminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY;
+  let hearsHangups = !saysWhenItListens;
+  child.once('message', () => {
+    hearsHangups = true;
+  });
   for (const signal of ['SIGTERM', 'SIGHUP', 'SIGINT', 'SIGUSR2']) {
     process.on(signal, () => {
-      if (signal !== 'SIGINT' || !atTerminal) child.kill(signal);
+      if (signal === 'SIGHUP' ? hearsHangups : signal !== 'SIGINT' || !atTerminal) child.kill(signal);
     });
   }
   child.on('error', (error) => {

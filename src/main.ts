@@ -9,7 +9,7 @@ import { ConfigError, formatProblem } from './config/problems.ts';
 import { Daemon, type DaemonOptions } from './daemon.ts';
 import { LogOutput } from './log-output.ts';
 import { packageFolder } from './package-folder.ts';
-import { whenParentIsKilled } from './parent-watch.ts';
+import { tellParentOfListening, whenParentIsKilled } from './parent-watch.ts';
 import { QUICKSTART_PORTS, type QuickstartPorts, runQuickstart } from './quickstart/quickstart.ts';
 import { type Service, startService } from './service.ts';
 import { ServiceManager } from './service-manager.ts';
@@ -165,6 +165,7 @@ async function runUntilSignalled(start: () => Promise<Service>): Promise<void> {
     if (running === undefined) reloadWanted = true;
     else void running.reload();
   });
+  tellParentOfListening();
   whenParentIsKilled(NPM_IS_PARENT, () => {
     process.stderr.write('lbd: what started it was killed; it ends too\n');
     process.exit(EXIT.failed);

@@ -1,4 +1,4 @@
-/** Whether the process that started this one, and passes signals on to it, is still there. */
+/** The process that started this one, and passes signals on to it: whether it is still there, and what it waits for. */
 
 const LOOK_EACH_MS = 1_000;
 
@@ -14,4 +14,10 @@ export function whenParentIsKilled(byNpm: boolean, end: () => void): void {
     clearInterval(timer);
     end();
   }, LOOK_EACH_MS).unref();
+}
+
+/** Tells a launcher of bin/ that SIGHUP does not end this process any more: it passes none on before. */
+export function tellParentOfListening(): void {
+  // A launcher that is gone is another matter, above.
+  process.send?.('listens to SIGHUP', undefined, undefined, () => undefined);
 }

@@ -99,3 +99,19 @@ test('signals reach the program, and an end by signal is passed back', async (t)
   assert.equal((await lines.next()).value, 'SIGHUP');
   assert.deepEqual(await ended, [null, 'SIGKILL']);
 });
+
+test('a daemon on the node package gets no SIGHUP before it listens to it', { timeout: 60_000 }, async (t) => {
+  // Signals that are passed on come in the order in which they were sent.
+  const program = `
+    process.on('SIGUSR2', () => {
+      process.on('SIGHUP', () => { console.log('SIGHUP'); process.exit(); });
+      process.send('listens', () => process.kill(process.ppid, 'SIGHUP'));
+    });
+    process.kill(process.ppid, 'SIGHUP');
+    process.kill(process.ppid, 'SIGUSR2');
+    setInterval(() => {}, 1000);
+  `;
+  const { project, start } = await installed(t, program);
+  await addNodePackage(project);
+  assert.deepEqual(await run(start, 'start'), { code: 0, stdout: 'SIGHUP\n', stderr: '' });
+});
