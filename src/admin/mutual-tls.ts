@@ -3,6 +3,7 @@ import { constants } from 'node:crypto';
 import { createSecureContext, createServer, type SecureContextOptions, type Server, type TLSSocket } from 'node:tls';
 import type { Logger } from 'pino';
 import { plainFingerprint } from '../domain/fingerprint.ts';
+import { nameText } from '../domain/name-text.ts';
 import type { TlsMaterial } from '../domain/tls-material.ts';
 import { Repeats } from './repeats.ts';
 
@@ -17,6 +18,7 @@ interface FailedHandshake {
 
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 const MAX_CONNECTIONS = 512;
+const MAX_SUBJECT = 256;
 
 /**
  * A server that hands over the connections whose client certificate has been verified.
@@ -71,8 +73,7 @@ function failedHandshake(socket: TLSSocket, error: string): FailedHandshake {
   const from = socket.remoteAddress;
   const certificate = socket.getPeerX509Certificate();
   if (certificate === undefined) return { from, error };
-  const subject = (certificate.subject ?? '').replaceAll('\n', ', ').slice(0, 256);
-  return { from, error, subject, fingerprint: plainFingerprint(certificate.fingerprint256) };
+  return { from, error, subject: nameText(certificate.subject, MAX_SUBJECT), fingerprint: plainFingerprint(certificate.fingerprint256) };
 }
 
 function contextOptions(material: TlsMaterial): SecureContextOptions {

@@ -1,6 +1,7 @@
 /** A request as text: for the audit trail, and to tell two requests apart. */
 import { createHash, X509Certificate } from 'node:crypto';
 import { plainFingerprint } from '../domain/fingerprint.ts';
+import { nameText } from '../domain/name-text.ts';
 import * as contract from '../gen/lb/admin/v1/admin.ts';
 
 const MAX_BYTES = 2048;
@@ -92,9 +93,7 @@ function shortenedText(text: string): string {
 function certificateText(pem: string): string {
   try {
     const { fingerprint256, subject } = new X509Certificate(pem);
-    const name = (subject ?? '').replaceAll('\n', ', ');
-    const fingerprint = plainFingerprint(fingerprint256);
-    return `[certificate ${fingerprint} ${name.length > MAX_SUBJECT ? `${name.slice(0, MAX_SUBJECT)}…` : name}]`;
+    return `[certificate ${plainFingerprint(fingerprint256)} ${nameText(subject, MAX_SUBJECT)}]`;
   } catch {
     return '[damaged certificate]';
   }

@@ -4,6 +4,7 @@ import { status as Code } from '@grpc/grpc-js';
 import { plainFingerprint } from '../domain/fingerprint.ts';
 import { isSuperseded, type ListInUse } from '../domain/list-in-use.ts';
 import type { Revocation } from '../domain/model.ts';
+import { nameText } from '../domain/name-text.ts';
 import type { ServedChain } from '../domain/served-chain.ts';
 import type { OcspStaple } from '../domain/tls-material.ts';
 import type { AdminServiceServer, RevocationList, RevokedCertificate, ServedCertificate } from '../gen/lb/admin/v1/admin.ts';
@@ -54,8 +55,8 @@ function servedMessages({ usedBy, file, certificatePem, ocsp }: ServedChain): Se
     const { subject, issuer, serialNumber, validFromDate, validToDate, fingerprint256 } = new X509Certificate(pem);
     return {
       usedBy,
-      subject: inOneLine(subject),
-      issuer: inOneLine(issuer),
+      subject: nameText(subject),
+      issuer: nameText(issuer),
       serialNumber,
       notBefore: validFromDate,
       notAfter: validToDate,
@@ -79,10 +80,6 @@ function listMessages(lists: readonly ListInUse[], nowMs: number): RevocationLis
     const superseded = isSuperseded(list, sameUse, nowMs);
     return { usedBy, file, issuer, thisUpdate: new Date(thisUpdateMs), nextUpdate, entries: count(entries), superseded };
   });
-}
-
-function inOneLine(name: string): string {
-  return name.replaceAll('\n', ', ');
 }
 
 function revokedMessage({ fingerprint, comment, atMs }: Revocation): RevokedCertificate {

@@ -1,12 +1,12 @@
 /** What a revocation list says of itself (RFC 5280, section 5). Node.js holds one against certificates but shows nothing of it. */
-import { createRequire } from 'node:module';
-import type * as x509 from '@peculiar/x509';
 import { bitsOf, DER_TAG, type DerValue, derCount, derValues, eitherTimeOf, explicitTag, valuesIn } from '../domain/der.ts';
+import { nameText } from '../domain/name-text.ts';
 import { type Extension, extension, extensionsIn, isTrue } from './certificate-fields.ts';
+import { readName } from './distinguished-name.ts';
 import type { Signed } from './signature.ts';
 
 export interface RevocationList extends Signed {
-  /** As in a certificate's subject: `CN=Root CA, O=Example`. */
+  /** For people: `O=Example, CN=Root CA`. */
   readonly issuer: string;
   /** DER of the same name. */
   readonly issuerName: Buffer;
@@ -72,7 +72,7 @@ export function readRevocationList(pem: string): RevocationList {
     signed: signed.whole,
     algorithm,
     signature: bitsOf(signature),
-    issuer: nameText(issuer.whole),
+    issuer: nameText(readName(issuer.whole).holder.subject),
     issuerName: issuer.whole,
     thisUpdate: eitherTimeOf(thisUpdate),
     nextUpdate: next === undefined ? undefined : eitherTimeOf(next),
@@ -131,12 +131,4 @@ function scopeIn(point: Extension | undefined): ListScope | undefined {
     indirect: isTrue(fields.get(0x84)),
     onlyAttributes: isTrue(fields.get(0x85)),
   };
-}
-
-/** The library is loaded at the first list: most configurations have none. */
-function nameText(der: Buffer): string {
-  const require = createRequire(import.meta.url);
-  require('reflect-metadata');
-  const { Name }: typeof x509 = require('@peculiar/x509');
-  return new Name(der).toString();
 }

@@ -1,6 +1,7 @@
 /** Reads one PEM file that TLS settings name, and refuses in one line what cannot be used. */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { statSync } from 'node:fs';
+import { nameText } from '../domain/name-text.ts';
 import type { ServedKeyPairFiles } from '../domain/tls-material.ts';
 import { type PemBlock, pemBlocks } from './pem.ts';
 import { readBoundedFile, UnreadableFileError } from './read-file.ts';
@@ -36,6 +37,8 @@ export interface TlsFileOptions {
 
 const WARN_BEFORE_MS = 30 * 86_400_000;
 const KEY_LABEL = /^(?:(?:RSA |EC |ENCRYPTED )?PRIVATE KEY)$/;
+/** Characters of a name in a message. */
+const MAX_NAME = 100;
 
 /** Why a file is refused; {@link attemptFile} says of which one. */
 export class Refusal extends Error {}
@@ -134,9 +137,9 @@ export function refuseForeignKey(
   throw new Refusal(`the key does not match the certificate in ${certificateFile}; name the key that the certificate was made for`);
 }
 
-/** The name of a certificate or of a list's issuer as it stands in messages: quoted, on one line, and short. */
+/** The name of a certificate or of a list's issuer as it stands in messages: quoted (in it a quote is escaped), on one line, and short. */
 export function quotedName(name: string): string {
-  return JSON.stringify(name.replaceAll('\n', ', ').slice(0, 100));
+  return `"${nameText(name, MAX_NAME)}"`;
 }
 
 /** What is worth a line about when the certificate is valid. */

@@ -5,6 +5,7 @@ import type { Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket, type TlsOptions } from 'node:tls';
 import { saysNotTls } from '../domain/client-hello.ts';
 import type { Listener } from '../domain/model.ts';
+import { nameText } from '../domain/name-text.ts';
 import { SESSION_LIFETIME_MS } from '../domain/session-tickets.ts';
 import type { TlsMaterial } from '../domain/tls-material.ts';
 import { failIfReset } from '../shared/silent-resets.ts';
@@ -223,9 +224,11 @@ export function untrusted(code: string, chain: CertificateChain, material: TlsMa
   return new CertificateRefusal('certificate_untrusted', `${detail}; ${why}`, undefined);
 }
 
+const MAX_SUBJECT = 256;
+
 /** Whose the certificate claims to be: nothing of it need be proven, but it says where to look. */
 function detailOf(code: string, { subject }: X509Certificate): string {
-  return `${code}: ${subject.replaceAll('\n', ', ').slice(0, 256)}`;
+  return `${code}: ${nameText(subject, MAX_SUBJECT)}`;
 }
 
 const CLIENT_LEFT = 'the client left during the handshake';

@@ -17,7 +17,7 @@ export interface ListInUse extends ListSpan {
   /** A listener's name, or `admin`. */
   readonly usedBy: string;
   readonly file: string;
-  /** The name of the CA whose list it is: `CN=Root CA, O=Example`. */
+  /** The name of the CA whose list it is: `O=Example, CN=Root CA`. */
   readonly issuer: string;
   /** How many certificates it revokes. */
   readonly entries: number;

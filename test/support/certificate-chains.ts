@@ -16,6 +16,8 @@ export interface Issued extends KeyAndCertificate {
 
 export interface Wanted {
   readonly name: string;
+  /** Goes before its name: `O=Example`, escaped as in RFC 2253. */
+  readonly within?: string;
   /** Undefined: it signs itself. */
   readonly issuer?: Issued;
   /** Undefined: no basic constraints at all. */
@@ -31,12 +33,13 @@ export interface Wanted {
 
 /** Makes one certificate with a fresh P-256 key. */
 export async function certificate(wanted: Wanted): Promise<Issued> {
-  const { name, issuer, ca, pathLength, keyUsage, purposes, days: [from, to] = [0, 1], criticalUnknown = false } = wanted;
+  const { name, within, issuer, ca, pathLength, keyUsage, purposes, days: [from, to] = [0, 1], criticalUnknown = false } = wanted;
   const keys = await webcrypto.subtle.generateKey(P256, true, ['sign', 'verify']);
   const now = Date.now();
+  const subject = within === undefined ? `CN=${name}` : `${within}, CN=${name}`;
   const made = await x509.X509CertificateGenerator.create({
-    subject: `CN=${name}`,
-    issuer: issuer?.certificate.subject ?? `CN=${name}`,
+    subject,
+    issuer: issuer?.certificate.subjectName ?? subject,
     publicKey: keys.publicKey,
     signingKey: (issuer?.keys ?? keys).privateKey,
     notBefore: validFor(0, now + from * 86_400_000).notBefore,
@@ -68,8 +71,13 @@ export async function forgery(certPem: string): Promise<Issued> {
 }
 
 /** A root that may sign certificates and revocation lists. */
-export function root(name: string): Promise<Issued> {
-  return certificate({ name, ca: true, keyUsage: x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign });
+export function root(name: string, within?: string): Promise<Issued> {
+  return certificate({
+    name,
+    ...(within === undefined ? {} : { within }),
+    ca: true,
+    keyUsage: x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign,
+  });
 }
 
 /** What a revocation list says besides whom it revokes. */
@@ -88,7 +96,7 @@ export async function revocationList(issuer: Issued, signer: Issued, revoked: re
   const { days: [from, to] = [0, 1], key, extensions = [], ofEntries = [] } = wanted;
   const now = Date.now();
   const list = await x509.X509CrlGenerator.create({
-    issuer: issuer.certificate.subject,
+    issuer: issuer.certificate.subjectName,
     thisUpdate: validFor(0, now + from * 86_400_000).notBefore,
     nextUpdate: validFor(to, now).notAfter,
     entries: revoked.map(({ certificate: { serialNumber } }) => ({

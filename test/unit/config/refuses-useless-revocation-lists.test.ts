@@ -58,6 +58,8 @@ async function cases(): Promise<Readonly<Record<string, Case>>> {
   const middle = await certificate({ name: 'middle', issuer: a, ca: true, keyUsage: signs });
   const [ofOther, ofMiddle, badOfMiddle] = [await client('o', other), await client('m', middle), await client('n', middle)];
   const [ofMute, ofAny, badOfAny] = [await client('x', mute), await client('y', any), await client('z', any)];
+  const acme = await root('Wurzel Zürich', 'O=Acme\\, \\"Inc.\\"');
+  const badOfAcme = await client('bad', acme);
   const whole = (wanted: WantedList = {}) => revocationList(a, a, [bad], wanted);
   const empty = (wanted: WantedList = {}) => revocationList(a, a, [], wanted);
   const older: WantedList = { days: [-1, 1] };
@@ -84,6 +86,12 @@ async function cases(): Promise<Readonly<Record<string, Case>>> {
       lists: [await whole(ended)],
       openssl: ['CRL_HAS_EXPIRED', 'CRL_HAS_EXPIRED'],
       refused: /^the list of "CN=A" ended at \d{4}-\S+Z: with it every client of that CA would be refused; have the CA write a new one$/,
+    },
+    'a list of a CA whose name has special characters': {
+      ...{ ca: [acme], clients: [await client('of Acme', acme), badOfAcme] },
+      lists: [await revocationList(acme, acme, [badOfAcme], ended)],
+      openssl: ['CRL_HAS_EXPIRED', 'CRL_HAS_EXPIRED'],
+      refused: /^the list of "O=Acme\\, \\"Inc\.\\", CN=Wurzel Zürich" ended at /,
     },
     'a list that has ended, before its successor': { ...plain, lists: [await empty(ended), await whole()], openssl: WELL },
     'a list that has ended, after an older one that has not': {

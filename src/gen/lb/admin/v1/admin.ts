@@ -2248,6 +2248,7 @@ export interface ListCertificatesResponse {
 export interface ServedCertificate {
   /** A listener's name, or "admin". */
   usedBy: string;
+  /** In the order of the certificate, with values escaped as in RFC 2253: `O=Acme\, Inc., CN=Root CA`. So is every name of a CA. */
   subject: string;
   issuer: string;
   serialNumber: string;
