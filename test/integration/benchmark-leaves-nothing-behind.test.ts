@@ -94,7 +94,7 @@ function start(folder: string, args: readonly string[]): Bench {
   const mark = randomUUID();
   const bench = spawn(process.execPath, [MAIN, ...args], {
     env: { ...process.env, TMPDIR: folder, BENCHMARK_MARK: mark },
-    timeout: 110_000,
+    timeout: 280_000,
   });
   const said = { out: '', err: '' };
   bench.stdout.setEncoding('utf8').on('data', (text: string) => {

@@ -67,12 +67,19 @@ test('who is over is logged at once, held for a while, and reset; at once when t
   const balancer = await start(t, { concurrentConnections: 1 }, { plain: true });
   const served = await tcpClient(t, balancer.port());
   await balancer.until(({ stats }) => stats.totals().active === 1);
-  const refused = await tcpClient(t, balancer.port());
-  const line = await balancer.nextLine();
-  assert.equal(line.reason, 'address_limited');
-  assert.ok(!refused.socket.destroyed, 'it is told right away');
-  assert.equal(balancer.lb.stats.held(), 1);
-  assert.deepEqual(await refused.ending, { how: 'reset' });
+  const knock = async () => {
+    const cameMs = performance.now();
+    const client = await tcpClient(t, balancer.port());
+    const line = await balancer.nextLine();
+    assert.equal(line.reason, 'address_limited');
+    return { client, cameMs, isHeld: !client.socket.destroyed && balancer.lb.stats.held() === 1 };
+  };
+  let refused = await knock();
+  // A machine that is busy for longer than it is held sees the next one held.
+  for (let tries = 0; !refused.isHeld && tries < 20; tries++) refused = await knock();
+  assert.ok(refused.isHeld, 'it is told right away');
+  assert.deepEqual(await refused.client.ending, { how: 'reset' });
+  assert.ok(performance.now() - refused.cameMs > 900);
   assert.equal(balancer.lb.stats.held(), 0);
 
   const last = await tcpClient(t, balancer.port());
@@ -116,10 +123,12 @@ test('where no more can be held, who is over is disconnected before there is a s
 
 test('new connections of one address are bounded by a bucket, and Explain says so', async (t) => {
   const balancer = await start(t, { connectionsPerSecond: 1, burst: 4 }, { plain: true });
+  const beganMs = performance.now();
   for (let count = 0; count < 6; count++) (await tcpClient(t, balancer.port())).socket.end();
   const lines = await balancer.nextLines(6);
-  const limited = lines.filter(({ reason }) => reason === 'address_limited');
-  assert.ok(limited.length === 2 || limited.length === 1, 'a second may have passed meanwhile');
+  const refilled = Math.ceil((performance.now() - beganMs) / 1000);
+  const limited = lines.filter(({ reason }) => reason === 'address_limited').length;
+  assert.ok(limited <= 2 && limited >= 2 - refilled, `${limited} were refused in ${refilled} s`);
   let refusal: string | undefined;
   for (let tries = 0; refusal === undefined && tries < 20; tries++) {
     const explained = await balancer.lb.explain({

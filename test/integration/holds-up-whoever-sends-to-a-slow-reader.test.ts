@@ -58,6 +58,7 @@ test('a slow reader holds up who sends to it, and the balancer keeps no more tha
     await pouring.acceptedAtLeast(1);
     const [flood] = floods;
     assert.ok(flood !== undefined);
+    await balancer.until(({ stats }) => stats.client('pouring').bytesToClient > 0);
     await flood.heldUp();
     const before = flood.sent;
 
@@ -80,6 +81,7 @@ test('a slow reader holds up who sends to it, and the balancer keeps no more tha
     const client = balancer.connect(t, { certificate: await ca.issue({ cn: 'deaf' }) });
     await client.secured;
     const flood = new Flood(client.socket);
+    await balancer.until(({ stats }) => stats.client('deaf').bytesFromClient > 0);
     await flood.heldUp();
     flood.stopped = true;
     deaf.resetAll();

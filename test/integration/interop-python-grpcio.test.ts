@@ -17,6 +17,8 @@ const ROOT = path.join(import.meta.dirname, '../..');
 const CLIENT = path.join(ROOT, 'test/support/watch-health.py');
 const PACKAGES = ['grpcio==1.85.1', 'grpcio-tools==1.85.1', 'grpcio-status==1.85.1'];
 const INSTALL_WITHIN_MS = 180_000;
+/** Of servers that go away and come back: nobody else takes a port of it meanwhile. */
+const HOST = '127.0.88.2';
 
 const run = promisify(execFile);
 
@@ -89,7 +91,7 @@ test('a Python client watches health through a lost connection and a restart of 
 }, async (t) => {
   const python = await pythonWithStubs(t);
   if (python === undefined) return;
-  const first = await echoServer(t);
+  const first = await echoServer(t, { host: HOST });
   const admin = `127.0.0.1:${await freePort()}`;
   // Two failures, because a probe that is under way when the server goes is reset: the next one is refused.
   const healthCheck = { interval: '100ms', maxInterval: '100ms', healthyThreshold: 1, unhealthyThreshold: 2 };
@@ -124,7 +126,7 @@ test('a Python client watches health through a lost connection and a restart of 
   assert.deepEqual(await client.next(), { since: known });
   assert.deepEqual(withoutRevision(await client.next()), down, 'what happened meanwhile, and not the state again');
 
-  const second = await echoServer(t, { port: first.port });
+  const second = await echoServer(t, { host: HOST, port: first.port });
   const recovered = await client.next();
   assert.deepEqual(withoutRevision(recovered), { ...up, kind: 'KIND_CHANGED' });
   daemon.signal('SIGKILL');

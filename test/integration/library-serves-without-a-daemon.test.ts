@@ -43,6 +43,16 @@ function connect(t: TestContext, lb: LoadBalancer, certificate = clientA) {
   return tlsClient(t, { port: portOf(lb), ca: ca.caPem, certificate });
 }
 
+/** The start, and the addition of a server, wait for the first probe for a second only. */
+async function untilHealthy(lb: LoadBalancer, address: string): Promise<void> {
+  if (lb.serverHealth().some(({ server, health }) => server === address && health === 'healthy')) return;
+  await new Promise<void>((resolve) => {
+    lb.journal.subscribe(({ server, to }) => {
+      if (server === address && to === 'healthy') resolve();
+    });
+  });
+}
+
 function portOf(lb: LoadBalancer): number {
   return Number(lb.listeners()[0]?.address.split(':').at(-1));
 }
@@ -55,6 +65,7 @@ async function roundTrip(client: ReturnType<typeof connect>, text: string): Prom
 test('it serves a configuration given as an object, and keeps nothing on disk', async (t) => {
   const echo = await echoServer(t);
   const lb = await startLibrary(t, [echo.address]);
+  await untilHealthy(lb, echo.address);
   await roundTrip(connect(t, lb), 'hello');
   assert.deepEqual(lb.config.store, { kind: 'memory' });
   assert.equal(lb.stats.totals().accepted, 1);
@@ -66,19 +77,21 @@ test('it serves a configuration given as an object, and keeps nothing on disk', 
 });
 
 test('its log goes to the logger that it is given, such as a child of one', async (t) => {
-  const [echo, { log, lines }] = [await echoServer(t), collectLog()];
+  const [echo, { log, waitFor }] = [await echoServer(t), collectLog()];
   await startLibrary(t, [echo.address], { log: log.child({ part: 'balancer' }) });
-  const told = lines.find(({ server }) => server === echo.address);
-  assert.deepEqual([told?.['part'], told?.['msg']], ['balancer', 'upstream server is healthy']);
+  const told = await waitFor(({ server }) => server === echo.address);
+  assert.deepEqual([told['part'], told['msg']], ['balancer', 'upstream server is healthy']);
 });
 
 test('servers and clients come and go while it runs', async (t) => {
   const [first, second] = await Promise.all([echoServer(t), echoServer(t)]);
   const lb = await startLibrary(t, [first.address]);
+  await untilHealthy(lb, first.address);
   const events: HealthEvent[] = [];
   const unsubscribe = lb.journal.subscribe((event) => events.push(event));
 
   await lb.addUpstreamServer('web', second.address, { weight: 2 });
+  await untilHealthy(lb, second.address);
   await lb.removeUpstreamServer('web', first.address);
   await roundTrip(connect(t, lb), 'hello');
   assert.deepEqual([lb.stats.server('web', second.address).active, lb.stats.server('web', first.address).active], [1, 0]);
@@ -272,12 +285,15 @@ test('a start that fails leaves nothing behind', async (t) => {
 
 test('stop lets connections end, and resets what is left at the deadline', async (t) => {
   const echo = await echoServer(t);
-  const lb = await startLibrary(t, [echo.address]);
+  const { write, waitFor } = collectLog();
+  const lb = await startLibrary(t, [echo.address], { writeLogLines: write });
   const [short, long] = [connect(t, lb), connect(t, lb)];
   await Promise.all([roundTrip(short, 'short'), roundTrip(long, 'long')]);
-  const stopped = lb.stop(1000);
+  const stopped = lb.stop(600_000);
   short.socket.end();
   assert.equal(String(await short.readAll()), 'short');
+  await waitFor(({ reason }) => reason === 'client_closed');
+  assert.equal(await lb.stop(50), 1, 'another deadline');
   assert.equal(await stopped, 1);
   assert.deepEqual(await long.ending, { how: 'reset' });
   assert.deepEqual([lb.stats.totals().byReason.get('client_closed'), lb.stats.totals().byReason.get('shutdown')], [1, 1]);

@@ -242,7 +242,7 @@ test('each change closes the connections that it forbids, and no other', async (
 });
 
 test('a certificate that was revoked while its connection waited for a place is not served', async (t) => {
-  const now = await scene(t, await makePki(), { queue: { maxLength: 10, timeout: '60s' } });
+  const now = await scene(t, await makePki(), { queue: { maxLength: 10, timeout: '10m' } });
   const { balancer, pki } = now;
   const [server] = balancer.lb.snapshot.targetGroups.get('web')?.servers ?? [];
   await balancer.lb.execute({ kind: 'setUpstreamServer', group: 'web', server: { ...(server ?? assert.fail()), maxConnections: 1 } });

@@ -8,7 +8,7 @@ import { echoServer } from '../support/echo-servers.ts';
 import { type RunningBalancer, startBalancer, uncheckedGroup } from '../support/running-balancer.ts';
 import type { TlsClient } from '../support/tls-client.ts';
 
-const PATIENT = { maxLength: 200, timeout: '60s' };
+const PATIENT = { maxLength: 200, timeout: '10m' };
 const CLIENTS = ['greedy', 'modest', 'third'] as const;
 type Name = (typeof CLIENTS)[number];
 
@@ -95,7 +95,7 @@ test('clients take turns for places, however many connections one of them has wa
 });
 
 test('the queue is bounded over both workers, and in time', async (t) => {
-  const { balancer, come, queueUp, waiting } = await scene(t, { queue: { maxLength: 6, timeout: '60s' } });
+  const { balancer, come, queueUp, waiting } = await scene(t, { queue: { maxLength: 6, timeout: '10m' } });
   const held = come(t, 'greedy');
   await held.readUntil('hello');
   const queued = await queueUp(t, 'greedy', 6);
@@ -181,7 +181,7 @@ for (const { what, apply, reason } of NOTICED) {
 }
 
 test('Explain says how many would be served before', async (t) => {
-  const { balancer, come, queueUp } = await scene(t, { queue: { maxLength: 5, timeout: '7s' } });
+  const { balancer, come, queueUp } = await scene(t, { queue: { maxLength: 5, timeout: '7m' } });
   const explain = (as: Name) =>
     balancer.lb.explain({
       peer: {
@@ -196,7 +196,7 @@ test('Explain says how many would be served before', async (t) => {
   await held.readUntil('hello');
   await queueUp(t, 'greedy', 4);
   const ahead = async (as: Name) => (await explain(as))?.steps.at(-1);
-  const says = (count: number) => `every server is full: it would wait for at most 7000 ms, ${count} before it; 4 of 5 wait`;
+  const says = (count: number) => `every server is full: it would wait for at most 420000 ms, ${count} before it; 4 of 5 wait`;
   assert.deepEqual(await ahead('greedy'), { name: 'server', passed: true, detail: says(4) });
   assert.deepEqual(await ahead('modest'), { name: 'server', passed: true, detail: says(1) });
   assert.equal((await explain('modest'))?.pick, undefined);

@@ -28,6 +28,9 @@ test('a client whose group has no server for it is refused with a reset, and tol
     config: { targetGroups, clients: groups.map((name) => ({ clientId: name, allowedTargetGroup: name })) },
   });
 
+  // The start waits for first probes for a second only.
+  await balancer.until(({ health }) => [refusing, alsoRefusing].every((at) => health.statusOf('unhealthy', at)?.health === 'unhealthy'));
+
   const refusedOf = async (t: TestContext, group: string): Promise<ConnectionLine> => {
     const client = balancer.connect(t, { certificate: await ca.issue({ cn: group }) });
     client.socket.write('hello');

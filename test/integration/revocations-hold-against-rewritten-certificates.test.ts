@@ -30,7 +30,7 @@ function fingerprintOf({ certPem }: KeyAndCertificate): string {
 async function scene(t: TestContext) {
   const [ca, upstream] = [await createTestCa(), await echoServer(t)];
   const alice = await ca.issue({ cn: 'alice' });
-  const queue = { maxLength: 10, timeout: '60s' };
+  const queue = { maxLength: 10, timeout: '10m' };
   const balancer = await startBalancer(t, {
     ca,
     config: {

@@ -36,12 +36,14 @@ test('a client that is removed with a drain and added again holds what it held, 
 });
 
 test('the drain goes on for a client that is added again without the permission', async (t) => {
-  const { admin, hold } = await startTwoGroups(t);
+  const { daemon, admin, hold } = await startTwoGroups(t);
   const held = await hold('clientB', 'web', 2);
-  await ask(admin, rpc.removeClient, drained({ nanos: 500e6 }));
+  await ask(admin, rpc.removeClient, drained({ seconds: 3n }));
   await ask(admin, rpc.addClient, clientIn('db', 2));
   await assertServed(held, 'until then');
   await assertReset(held);
+  let ended = 0;
+  await daemon.waitForLog(({ reason }) => reason === 'client_removed' && ++ended === 2);
   assert.equal((await countersOf(admin, 'clientB')).active, 0n);
 });
 
