@@ -51,6 +51,8 @@ interface Host {
   readonly name: string;
   /** Target group -> its interval. */
   readonly intervals: Map<string, number>;
+  /** What the workers have been told, and those that start are; {@link status} has it once they know, so that nothing is probed that they do not dial. */
+  told: readonly string[];
   status: HostStatus;
   /** Until the next lookup; undefined: one is under way. */
   timer: NodeJS.Timeout | undefined;
@@ -90,7 +92,7 @@ export class HostResolver {
 
   /** The addresses of every host name, for a worker that starts. */
   get known(): ResolvedHosts {
-    return new Map([...this.#hosts.values()].map(({ name, status }) => [name, status.addresses]));
+    return new Map([...this.#hosts.values()].map(({ name, told }) => [name, told]));
   }
 
   /** undefined: no server has this host, or it is an IP address. */
@@ -167,10 +169,14 @@ export class HostResolver {
     const { addresses: before, error } = host.status;
     // Name servers give the same addresses in another order each time.
     const isSame = before.length === addresses.length && before.every((address) => addresses.includes(address));
-    host.status = { addresses: isSame ? before : addresses, resolvedAtMs: this.#nowMs(), error: undefined };
+    const resolvedAtMs = this.#nowMs();
     if (error !== undefined) this.#parts.log.info({ host: host.name, addresses }, 'host name is resolved again');
     else if (!isSame && before.length > 0) this.#parts.log.info({ host: host.name, addresses, before }, 'host name has other addresses');
-    if (!isSame) await this.#parts.publish(new Map([[host.name, addresses]]));
+    if (!isSame) {
+      host.told = addresses;
+      await this.#parts.publish(new Map([[host.name, addresses]]));
+    }
+    host.status = { addresses: isSame ? before : addresses, resolvedAtMs, error: undefined };
   }
 
   #failed(host: Host, error: string): void {
@@ -191,7 +197,7 @@ export class HostResolver {
 
 function unknownHost(name: string): Host {
   const status = { addresses: [], resolvedAtMs: undefined, error: undefined };
-  return { name, intervals: new Map(), status, timer: undefined, isGone: false, firstLookup: Promise.withResolvers() };
+  return { name, intervals: new Map(), told: [], status, timer: undefined, isGone: false, firstLookup: Promise.withResolvers() };
 }
 
 function hostNamesOf({ servers }: TargetGroup): ReadonlySet<string> {

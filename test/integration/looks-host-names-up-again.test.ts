@@ -34,7 +34,7 @@ async function scene(t: TestContext, resolve: RunningBalancerOptions['resolve'],
   return { balancer, here, there, server, once };
 }
 
-test('a server moves with its name, and stays where it was when the name server fails', { timeout: 60_000 }, async (t) => {
+test('a server moves with its name, and stays where it was when the name server fails', { timeout: 240_000 }, async (t) => {
   const names = await startNameServer(t, ['127.0.0.1']);
   const { balancer, here, there, server, once } = await scene(t, names.resolve);
   const { hosts } = balancer.lb;
@@ -42,10 +42,8 @@ test('a server moves with its name, and stays where it was when the name server 
   assert.deepEqual([here.accepted, there.accepted], [1, 0]);
 
   names.addresses = ['127.0.0.2'];
+  // Both workers are told before it is so.
   await balancer.until(() => hosts.statusOfServer(server)?.addresses[0] === '127.0.0.2');
-  // Both workers are told before the lookup counts as done; another one begins after it.
-  const { asked } = names;
-  await balancer.until(() => names.asked > asked);
   for (let times = 0; times < 4; times++) assert.equal(await once(), 'client_closed');
   assert.deepEqual([here.accepted, there.accepted], [1, 4]);
 
@@ -62,7 +60,7 @@ test('a server moves with its name, and stays where it was when the name server 
   balancer.assertIdle();
 });
 
-test('connections take the addresses in turn, and go on to the next when one does not answer', { timeout: 60_000 }, async (t) => {
+test('connections take the addresses in turn, and go on to the next when one does not answer', { timeout: 240_000 }, async (t) => {
   let addresses = ['127.0.0.1', '127.0.0.2'];
   const { balancer, here, there, server, once } = await scene(t, async () => addresses);
   for (let times = 0; times < 16; times++) assert.equal(await once(), 'client_closed');
@@ -76,7 +74,7 @@ test('connections take the addresses in turn, and go on to the next when one doe
   balancer.assertIdle();
 });
 
-test('health checks look where connections go, and a name without an address is down', { timeout: 60_000 }, async (t) => {
+test('health checks look where connections go, and a name without an address is down', { timeout: 240_000 }, async (t) => {
   let answer = async (): Promise<readonly string[]> => ['127.0.0.2'];
   const healthCheck = { type: 'tcp', interval: '50ms', healthyThreshold: 1, maxInterval: '50ms' };
   const { balancer, here, there, server, once } = await scene(t, () => answer(), { healthCheck });
