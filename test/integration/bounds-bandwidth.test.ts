@@ -96,15 +96,15 @@ test('a client that is slowed down is not idle, and its end reaches the server a
   });
   const balancer = await startBalancer(t, {
     config: {
-      // A chunk of TLS waits for longer than either.
-      timeouts: { idleTimeout: '100ms', halfCloseTimeout: '100ms' },
+      // The second piece of what is sent waits for longer than either.
+      timeouts: { idleTimeout: '1s', halfCloseTimeout: '1s' },
       targetGroups: [uncheckedGroup('files', [upstream.address])],
-      clients: [client('slow', 'files', { upload: 40 * KIB })],
+      clients: [client('slow', 'files', { upload: 8 * KIB })],
     },
   });
-  const sent = randomBytes(64 * KIB);
+  const sent = randomBytes(24 * KIB);
   const slow = balancer.connect(t, { certificate: await balancer.ca.issue({ cn: 'slow' }), halfOpen: true });
-  bound.check = ceiling(40 * KIB);
+  bound.check = ceiling(8 * KIB);
   slow.socket.end(sent);
   assert.deepEqual(await arrived.promise, sent);
   assert.equal((await slow.readAll()).toString(), 'thanks');

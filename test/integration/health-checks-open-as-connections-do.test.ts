@@ -18,11 +18,12 @@ for (const [version, family] of [
 ] as const) {
   test(`a server that demands a header of ${version} gets one that speaks for nobody (${family})`, async (t) => {
     const upstream = await proxiedEchoServer(t);
-    const { lb } = await start(t, upstream.address, { sendProxyProtocol: version });
+    const { lb, until } = await start(t, upstream.address, { sendProxyProtocol: version });
     assert.deepEqual(
       lb.serverHealth().map(({ health, lastProbe }) => [health, lastProbe]),
       [['healthy', 'connected']],
     );
+    await until(() => upstream.headers.length > 0);
     assert.deepEqual(upstream.headers[0], { ends: undefined, tlvs: [] });
   });
 }

@@ -25,7 +25,7 @@ async function openssl(t: TestContext, { certPem, keyPem }: KeyAndCertificate): 
   return (port, ...options) =>
     new Promise((resolve) => {
       const args = ['s_client', '-connect', `127.0.0.1:${port}`, '-cert', cert, '-key', key, '-ign_eof', ...options];
-      const child = execFile('openssl', args, { timeout: 20_000 }, (_error, stdout, stderr) => resolve(`${stdout}${stderr}`));
+      const child = execFile('openssl', args, { timeout: 120_000 }, (_error, stdout, stderr) => resolve(`${stdout}${stderr}`));
       child.stdin?.end();
     });
 }

@@ -11,7 +11,7 @@ const SERVERS = 1000;
 /** As many as health-checker.ts has at once. */
 const MOST_AT_ONCE = 256;
 
-test('a thousand servers are looked at with a bounded number of sockets, and none of them is left', { timeout: 60_000 }, async (t) => {
+test('a thousand servers are looked at with a bounded number of sockets, and none of them is left', { timeout: 240_000 }, async (t) => {
   const open = new Set<Socket>();
   let [accepted, most] = [0, 0];
   const all = Promise.withResolvers<void>();
@@ -48,7 +48,7 @@ test('a thousand servers are looked at with a bounded number of sockets, and non
   assert.ok(watch.checker.list().every(({ health }) => health === 'healthy'));
 });
 
-test('what lbd itself runs out of does not count against a server', { timeout: 60_000 }, async (t) => {
+test('what lbd itself runs out of does not count against a server', { timeout: 240_000 }, async (t) => {
   const up: ProbeResult = { ok: true, cause: 'connected' };
   const short: ProbeResult = { ok: false, cause: 'lbd has no file descriptor left', inconclusive: true };
   const results = [up, short, short, short, up];

@@ -19,7 +19,7 @@ test('a client is served as long as one of the servers that may be tried answers
         // Not checked, so that a dead server is found out by each connection anew.
         uncheckedGroup('three-dead', [...dead, live.address]),
         uncheckedGroup('one-retry', [...dead, live.address], { retries: 1, algorithm: 'roundRobin' }),
-        uncheckedGroup('one-stalled', [stalled, live.address], { connectTimeout: '500ms', algorithm: 'roundRobin' }),
+        uncheckedGroup('one-stalled', [stalled, live.address], { connectTimeout: '3s', algorithm: 'roundRobin' }),
       ],
       clients: ['three-dead', 'one-retry', 'one-stalled'].map((name) => ({ clientId: name, allowedTargetGroup: name })),
     },

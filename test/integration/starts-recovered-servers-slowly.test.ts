@@ -8,7 +8,7 @@ test('a server gets a small share after it has recovered or was added, and its w
   const ca = await createTestCa();
   const steady = await echoServer(t);
   const shaky = await echoServer(t, { host: '127.0.0.3' });
-  const healthCheck = { type: 'tcp', interval: '20ms', timeout: '1s', maxInterval: '20ms', healthyThreshold: 1 };
+  const healthCheck = { type: 'tcp', interval: '20ms', timeout: '1m', maxInterval: '20ms', healthyThreshold: 1 };
   const balancer = await startBalancer(t, {
     ca,
     config: {

@@ -11,7 +11,7 @@ import { temporaryFolder } from './temp-dir.ts';
 
 const MAIN = path.join(import.meta.dirname, '../../src/main.ts');
 /** An upper bound, not a pace: a daemon that takes longer is broken, whatever the machine. */
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 120_000;
 
 export interface DaemonOptions {
   /** Keys of the configuration, over {@link startDaemon}'s defaults; undefined removes a default. */

@@ -7,7 +7,7 @@ import type { TestContext } from 'node:test';
 import type { CertificateFiles } from './certificates.ts';
 
 /** An upper bound, not a pace: a command that takes longer hangs. */
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 120_000;
 const MAIN = path.join(import.meta.dirname, '../../cli/main.ts');
 
 export interface LbctlRun {

@@ -16,7 +16,7 @@ export async function lbd(args: readonly string[], options: { readonly cwd?: str
     ...options,
     stdio: ['ignore', 'pipe', 'pipe'],
     // One that goes on, against all expectation, does not outlive the test.
-    timeout: 30_000,
+    timeout: 120_000,
     killSignal: 'SIGKILL',
   });
   const text = { stdout: '', stderr: '' };

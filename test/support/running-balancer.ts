@@ -16,7 +16,7 @@ import { type TlsClient, type TlsClientOptions, tlsClient } from './tls-client.t
 type Cleanup = Pick<TestContext, 'after'>;
 
 /** An upper bound, not a pace. */
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 120_000;
 
 /** The line that every connection leaves in the log. */
 export interface ConnectionLine {

@@ -104,7 +104,7 @@ test('an edit does not wait for one who keeps the lock; the first who decides ca
   assert.equal(use(cells, rateOf(12, 'tokenBucket'), 2, 5), 2);
 });
 
-test('cells that have moved admit nobody, whoever held or awaits their lock', { timeout: 30_000 }, async (t) => {
+test('cells that have moved admit nobody, whoever held or awaits their lock', { timeout: 120_000 }, async (t) => {
   const [bounded, log] = [rateOf(10), rateOf(12, 'slidingWindowLog')];
   const limiters = new LimiterCells(monotonicMs);
   const cells = limiters.follow(clientWith('a', bounded), 1) ?? assert.fail();

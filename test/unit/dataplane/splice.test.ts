@@ -105,6 +105,7 @@ describe('a splice', () => {
   });
 
   it('does not wait for ever for a server that never reads the last words of a client that is gone', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
     const { client, upstream, ownClient, ownUpstream, splice, bytes } = await spliced(t, { halfCloseMs: 200 });
     upstream.pause();
     await fill(ownUpstream);
@@ -118,6 +119,7 @@ describe('a splice', () => {
       upstream.write('x');
       await setImmediate();
     }
+    t.mock.timers.tick(200);
     assert.equal(await reason, 'client_closed');
     assert.equal(bytes.up, 10);
     assert.ok(ownUpstream.destroyed);
