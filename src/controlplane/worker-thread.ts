@@ -128,9 +128,10 @@ export class WorkerThread {
     this.send({ kind: 'list', requestId, query });
   }
 
+  /** Has it accept no more; resolves when its last connection has ended, with how many were left when it was told that `deadlineMs` had passed. */
   async drain(deadlineMs: number): Promise<number> {
-    this.send({ kind: 'drain', deadlineMs });
-    // One that is stuck does not notice its deadline.
+    this.send({ kind: 'drain' });
+    // One that is stuck does not hear of its deadline.
     const stuck = setTimeout(() => this.#drained.resolve(0), deadlineMs + ACKNOWLEDGE_WITHIN_MS);
     const reset = await this.#drained.promise;
     clearTimeout(stuck);

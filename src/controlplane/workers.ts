@@ -73,6 +73,7 @@ export class Workers {
   #ports: Ports = new Map();
   #logLevel: LogLevel;
   #listener: ConnectionListener | undefined;
+  #drainDeadline: NodeJS.Timeout | undefined;
 
   constructor(options: WorkersOptions) {
     this.#options = options;
@@ -210,16 +211,29 @@ export class Workers {
     for (const thread of this.#crew.running()) thread.send({ kind: 'logLevel', level });
   }
 
-  /** Accepts no more, waits until the last connection has ended, resets what is left after `deadlineMs`; resolves with that number. */
+  /**
+   * Accepts no more, waits until the last connection has ended, resets what is left after `deadlineMs`; resolves with that number. A second
+   * call sets another deadline.
+   */
   async drain(deadlineMs: number): Promise<number> {
     this.#crew.replaceNoMore();
+    clearTimeout(this.#drainDeadline);
+    const deadline = setTimeout(() => void this.#closeAll(), deadlineMs);
+    this.#drainDeadline = deadline;
     const resets = await Promise.all(this.#crew.running().map((thread) => thread.drain(deadlineMs)));
+    clearTimeout(deadline);
     return resets.reduce((sum, count) => sum + count, 0);
   }
 
   /** Ends every worker at once, its connections with it. */
   stop(): Promise<void> {
     return this.#crew.stop();
+  }
+
+  /** As in {@link close}: nobody gets the place of one that is reset. */
+  async #closeAll(): Promise<void> {
+    await this.#countOver((requestId) => ({ kind: 'dismissWaiting', requestId }));
+    for (const thread of this.#crew.running()) thread.send({ kind: 'closeAll' });
   }
 
   async #countOver(message: (requestId: number) => ToWorker): Promise<number> {

@@ -36,7 +36,8 @@ class Worker {
   /** Who waited and was refused because what let him in, or his queue, is withdrawn: not told yet. */
   #endedWaiting = 0;
   #onIdle: (() => void) | undefined;
-  #drainDeadline: NodeJS.Timeout | undefined;
+  /** Connections that were there when the deadline of the end came. */
+  #leftAtDeadline = 0;
 
   constructor(port: MessagePort, birth: WorkerBirth) {
     this.#port = port;
@@ -158,7 +159,13 @@ class Worker {
         this.#context.log.level = message.level;
         break;
       case 'drain':
-        this.#drain(message.deadlineMs);
+        this.#drain();
+        break;
+      case 'dismissWaiting':
+        this.#send({ kind: 'done', requestId: message.requestId, count: this.#dismissWaiting() });
+        break;
+      case 'closeAll':
+        this.#closeAll();
         break;
     }
   }
@@ -209,34 +216,34 @@ class Worker {
     this.#send({ kind: 'explained', requestId, explanation });
   }
 
-  /** A second time sets another deadline. */
-  #drain(deadlineMs: number): void {
-    clearTimeout(this.#drainDeadline);
-    const finish = (reset: number) => {
-      clearTimeout(this.#drainDeadline);
+  #drain(): void {
+    this.#context.tarpit.close();
+    void this.#doors.close().then(() => this.#endWhenIdle());
+  }
+
+  /** Says how many connections the deadline finds. */
+  #dismissWaiting(): number {
+    this.#leftAtDeadline = this.#sockets.size;
+    this.#delayed.dismissAll();
+    this.#context.waitingRoom.dismissAll();
+    return this.#leftAtDeadline;
+  }
+
+  #closeAll(): void {
+    this.#context.live.closeAll('shutdown');
+    // Those that are not served yet, in the handshake or on the way to a server.
+    for (const socket of this.#sockets) if (!socket.destroyed) socket.resetAndDestroy();
+    this.#endWhenIdle();
+  }
+
+  #endWhenIdle(): void {
+    if (this.#onIdle !== undefined) return;
+    this.#onIdle = () => {
       this.#onIdle = undefined;
       // After the log lines of the last connections, which leave at the end of this turn.
-      setImmediate(() => this.#send({ kind: 'drained', reset }));
+      setImmediate(() => this.#send({ kind: 'drained', reset: this.#leftAtDeadline }));
     };
-    this.#context.tarpit.close();
-    let isOverdue = false;
-    this.#drainDeadline = setTimeout(() => {
-      isOverdue = true;
-      const left = this.#sockets.size;
-      if (left === 0) return finish(0);
-      this.#onIdle = () => finish(left);
-      this.#context.live.closeAll('shutdown');
-      this.#delayed.dismissAll();
-      this.#context.waitingRoom.dismissAll();
-      // Those that are not served yet, in the handshake or waiting for a server.
-      for (const socket of this.#sockets) if (!socket.destroyed) socket.resetAndDestroy();
-    }, deadlineMs);
-    void this.#doors.close().then(() => {
-      // A second time may have come to its deadline first, and counts whom it reset.
-      if (isOverdue || this.#onIdle !== undefined) return;
-      this.#onIdle = () => finish(0);
-      if (this.#sockets.size === 0) finish(0);
-    });
+    if (this.#sockets.size === 0) this.#onIdle();
   }
 
   #send(message: FromWorker): void {

@@ -219,8 +219,12 @@ export type ToWorker =
   | { readonly kind: 'taken' }
   | { readonly kind: 'explain'; readonly requestId: number; readonly question: ExplainQuestion }
   | { readonly kind: 'logLevel'; readonly level: LogLevel }
-  /** Stop accepting; end when the last connection has, or reset what is left after `deadlineMs`. */
-  | { readonly kind: 'drain'; readonly deadlineMs: number };
+  /** Stop accepting; end when the last connection has. */
+  | { readonly kind: 'drain' }
+  /** The deadline of the end has come: nobody waits any longer. */
+  | { readonly kind: 'dismissWaiting'; readonly requestId: number }
+  /** Reset every connection that is left. */
+  | { readonly kind: 'closeAll' };
 
 /** {@link placeOf} a listener -> the port that is open there. */
 export type Ports = ReadonlyMap<string, number>;

@@ -14,7 +14,8 @@ type Name = keyof typeof CERTIFICATES;
 
 /** Two workers, a server of one place, which the holder has, and a queue. */
 async function scene(t: TestContext) {
-  const server = { address: (await echoServer(t)).address, maxConnections: 1 };
+  const upstream = await echoServer(t);
+  const server = { address: upstream.address, maxConnections: 1 };
   const balancer = await startBalancer(t, {
     ca,
     crl: await ca.crl([]),
@@ -37,7 +38,7 @@ async function scene(t: TestContext) {
   };
   const held = come('holder');
   await held.readUntil('hello');
-  return { balancer, held, queueUp, waiting };
+  return { balancer, upstream, held, queueUp, waiting };
 }
 
 test('a reload refuses those who wait and whose certificate it withdraws, before their turn, and no other', async (t) => {
@@ -72,14 +73,18 @@ test('those who wait when the balancer stops are served in turn until the deadli
 });
 
 test('those who still wait at the deadline of a stop are reset, and each has its line', async (t) => {
-  const { balancer, held, queueUp } = await scene(t);
-  const guests = await queueUp('guest', 4);
-  const stopped = balancer.lb.stop(60_000);
-  void balancer.lb.stop(0);
-  assert.equal(await stopped, 5, 'the one that was served, and the four that waited');
-  for (const client of [held, ...guests]) assert.notEqual((await client.ending).how, 'failed');
-  const lines = await balancer.nextLines(5);
-  const told = lines.map(({ client, reason, detail }) => `${client} ${reason} ${detail ?? ''}`.trim()).sort();
-  const waited = 'guest queue_timeout web: the load balancer stopped before a server had a place';
-  assert.deepEqual(told, [waited, waited, waited, waited, 'holder shutdown the only group of holder']);
+  // Several times: only when the worker of the one that is served is the faster one does it leave its place too early.
+  for (let round = 0; round < 4; round++) {
+    const { balancer, upstream, held, queueUp } = await scene(t);
+    const guests = await queueUp('guest', 4);
+    const stopped = balancer.lb.stop(60_000);
+    void balancer.lb.stop(0);
+    assert.equal(await stopped, 5, 'the one that was served, and the four that waited');
+    for (const client of [held, ...guests]) assert.notEqual((await client.ending).how, 'failed');
+    const lines = await balancer.nextLines(5);
+    const told = lines.map(({ client, reason, detail }) => `${client} ${reason} ${detail ?? ''}`.trim()).sort();
+    const waited = 'guest queue_timeout web: the load balancer stopped before a server had a place';
+    assert.deepEqual(told, [waited, waited, waited, waited, 'holder shutdown the only group of holder']);
+    assert.equal(upstream.accepted, 1, 'nobody got the place that was left');
+  }
 });
