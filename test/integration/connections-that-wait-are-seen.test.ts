@@ -27,12 +27,15 @@ import type { TlsClient } from '../support/tls-client.ts';
 const CLIENTS = ['queued', 'delayed', 'other'] as const;
 type Name = (typeof CLIENTS)[number];
 
-/** Two workers, in which `queued` has one place on a server, and one connection of `delayed` goes at once: all others wait for long. */
+/**
+ * Two workers, in which `queued` has one place on a server, and one connection of `delayed` goes at once: all others wait for long, two of
+ * `delayed` for as long as `maxDelay` can be.
+ */
 async function start(t: TestContext) {
   const ca = await createTestCa();
   const full = await echoServer(t);
   const free = (await echoServer(t)).address;
-  const connectionRate = { algorithm: 'tokenBucket', limit: 1, window: '20s', burst: 1, action: 'delay', maxDelay: '1m' };
+  const connectionRate = { algorithm: 'tokenBucket', limit: 1, window: '29s', burst: 1, action: 'delay', maxDelay: '1m' };
   const clients = [
     { clientId: 'queued', allowedTargetGroup: 'full' },
     { clientId: 'delayed', allowedTargetGroup: 'free', limits: { connectionRate } },

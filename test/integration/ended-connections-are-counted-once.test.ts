@@ -15,7 +15,8 @@ const SOON = { ...NOW, mode: CloseMode.DRAIN, deadline: { seconds: 0n, nanos: 1_
 test('connections that a change ends, waiting ones too, are in its reply, the log, the metrics and WatchStats, each once', async (t) => {
   const ca = await createTestCa();
   const { address } = await echoServer(t);
-  const connectionRate = { algorithm: 'tokenBucket', limit: 1, window: '9s', burst: 1, action: 'delay', maxDelay: '1m' };
+  // Four wait, the last of them for nearly as long as it may.
+  const connectionRate = { algorithm: 'tokenBucket', limit: 1, window: '14s', burst: 1, action: 'delay', maxDelay: '1m' };
   const daemon = await startDaemon(t, {
     ca,
     config: {

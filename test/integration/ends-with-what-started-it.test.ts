@@ -42,14 +42,14 @@ function endGroup(group: number): void {
   }
 }
 
-test('lbd ends when the launcher that started it on a newer Node was killed', { timeout: 60_000 }, async (t) => {
+test('lbd ends when the launcher that started it on a newer Node was killed', { timeout: 240_000 }, async (t) => {
   const pretence = path.join(await temporaryFolder(t), 'pretence.cjs');
   await writeFile(pretence, "Object.defineProperty(process.versions, 'node', { value: '20.1.0' });");
   const launcher = [process.execPath, '--require', pretence, path.join(ROOT, 'bin/lbd.cjs'), 'quickstart', ...PORTS];
   assert.match(await killedParent(t, launcher), /^lbd: what started it was killed; it ends too$/m);
 });
 
-test('lbd ends when the npm that runs it as a script of this package was killed', { timeout: 60_000 }, async (t) => {
+test('lbd ends when the npm that runs it as a script of this package was killed', { timeout: 240_000 }, async (t) => {
   const npm = ['sh', '-c', '"$0" "$@" & wait', process.execPath, path.join(ROOT, 'src/main.ts'), 'quickstart', ...PORTS];
   const said = await killedParent(t, npm, { npm_lifecycle_event: 'start', npm_package_name: 'portcullis' });
   assert.match(said, /^lbd: what started it was killed; it ends too$/m);

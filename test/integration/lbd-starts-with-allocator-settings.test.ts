@@ -41,7 +41,7 @@ async function run(launcher: string, { args = ['start'], env = {}, options = [],
     cwd,
     env: { PATH: process.env['PATH'], ...env },
     stdio: ['ignore', 'pipe', 'pipe', ...(isForked ? [...Array<'ignore'>(20).fill('ignore'), 'ipc' as const] : [])],
-    timeout: 30_000,
+    timeout: 120_000,
     killSignal: 'SIGKILL',
   });
   const said = { stdout: '', stderr: '' };
@@ -144,7 +144,7 @@ for (const { what, shell } of [
     const { project, launcher } = await installPackage(t, program);
     await writeFile(path.join(project, 'lb.yaml'), 'handed over');
     const args = ['-c', shell, process.execPath, launcher, 'start'];
-    const said = await promisify(execFile)('/bin/sh', args, { cwd: project, env: { PATH: process.env['PATH'] }, timeout: 30_000 });
+    const said = await promisify(execFile)('/bin/sh', args, { cwd: project, env: { PATH: process.env['PATH'] }, timeout: 120_000 });
     assert.deepEqual({ ...said }, { stdout: 'handed over\n', stderr: '' });
   });
 }

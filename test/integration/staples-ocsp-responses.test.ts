@@ -37,7 +37,7 @@ async function opensslClient(t: TestContext, { certPem, keyPem }: KeyAndCertific
   return (port: number | string, ...options: readonly string[]) =>
     new Promise<string>((resolve) => {
       const args = ['s_client', '-connect', `127.0.0.1:${port}`, '-cert', cert, '-key', key, '-CAfile', ca, '-status', ...options];
-      const child = execFile('openssl', args, { timeout: 20_000 }, (_error, stdout, stderr) => resolve(`${stdout}${stderr}`));
+      const child = execFile('openssl', args, { timeout: 60_000 }, (_error, stdout, stderr) => resolve(`${stdout}${stderr}`));
       child.stdin?.end();
     });
 }

@@ -81,7 +81,7 @@ async function residentBytes({ waitForLog }: ReadyDaemon): Promise<number> {
 }
 
 test('a thousand readers that stall are kept within bounds and told why they are dropped, and every connection is served', {
-  timeout: 60_000,
+  timeout: 240_000,
 }, async (t) => {
   const { daemon, admin, ca, hold, knock } = await startTwoGroups(t, { metrics: { address: '127.0.0.1:0' }, logLevel: 'info' });
   const staying = await hold('clientB', 'web', 4);

@@ -117,13 +117,14 @@ test('a change and a close wait neither for one that dies of them nor for one th
 
 test('nobody is born after the end', async (t) => {
   for (const end of [(crew: Crew) => crew.workers.stop(), (crew: Crew) => crew.workers.drain(60_000)]) {
-    const [crew, witness] = await Promise.all([startCrew(t, 2), startCrew(t, 1)]);
+    // Of one: where another died later, the first could be replaced before the end.
+    const [crew, witness] = await Promise.all([startCrew(t, 1), startCrew(t, 1)]);
     await crew.order('throw');
-    assert.equal(crew.log.lines.filter(died).length, 2);
+    assert.equal(crew.log.lines.filter(died).length, 1);
     await end(crew);
     // Its worker dies later and is replaced after as long: those of the crew would have been by then.
     await witness.order('throw');
     await witness.log.waitFor(born);
-    assert.equal(crew.births(), 2);
+    assert.equal(crew.births(), 1);
   }
 });

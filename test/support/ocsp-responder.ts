@@ -31,7 +31,7 @@ export interface OcspResponder {
 export async function ocspResponder(t: Pick<TestContext, 'after'>, ca: TestCa): Promise<OcspResponder> {
   const folder = await temporaryFolder(t);
   const at = (name: string) => path.join(folder, name);
-  const openssl = (...args: readonly string[]) => run('openssl', args, { cwd: folder, timeout: 20_000 });
+  const openssl = (...args: readonly string[]) => run('openssl', args, { cwd: folder, timeout: 60_000 });
   await writeFile(at('ca.crt'), ca.caPem);
   await writeFile(at('ca.key'), ca.caKeyPem);
 
