@@ -244,7 +244,7 @@ function refuse(raw: Socket, downstream: Socket | undefined, error: unknown, fac
   }
   facts.detail = error.message;
   if (error.manner === 'close' && downstream !== undefined) endAndLinger(downstream);
-  else if (error.manner === 'hold' && downstream === undefined) tarpit.hold(raw);
+  else if (error.manner === 'hold' && downstream === undefined) tarpit.holdSocket(raw);
   else reset(raw, downstream);
   return error.reason;
 }

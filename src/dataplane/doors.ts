@@ -2,9 +2,9 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Listener } from '../domain/model.ts';
 import type { TlsMaterial } from '../domain/tls-material.ts';
-import { askOnlyWhile } from '../shared/hidden-node.ts';
+import { meetFirst } from '../shared/hidden-node.ts';
 import { type OpenFailure, type Ports, placeOf } from '../shared/messages.ts';
-import { type AddressGate, Gate } from './gate.ts';
+import type { AddressGate } from './gate.ts';
 import { type Front, plainFront } from './plain-front.ts';
 import { offeredAlpn, type TlsFront } from './tls.ts';
 
@@ -15,8 +15,8 @@ export interface DoorsOptions {
   readonly ports: Ports;
   /** Takes whoever came on a listener that is served. */
   readonly accept: (socket: Socket, listener: string, front: Front) => void;
-  /** Says who is disconnected before it is accepted. */
-  readonly gate: Pick<AddressGate, 'isOpen' | 'isClosedTo'>;
+  /** Refuses who does not even get a socket. */
+  readonly gate: Pick<AddressGate, 'refuses'>;
   readonly createFront: (listener: Listener, material: TlsMaterial) => TlsFront;
   readonly log: { error(facts: object, message: string): void };
 }
@@ -191,10 +191,7 @@ interface Doorkeeper extends Pick<DoorsOptions, 'gate'> {
 
 function openDoor(listener: Listener, port: number, { arrive, gate }: Doorkeeper): Promise<Door> {
   const { promise, resolve, reject } = Promise.withResolvers<Door>();
-  let door: Door | undefined;
-  const closed = new Gate((address) => door?.listener !== undefined && gate.isClosedTo(address, door.listener));
-  const server = createServer({ noDelay: true, blockList: closed });
-  askOnlyWhile(() => !gate.isOpen, closed, server);
+  const server = createServer({ noDelay: true });
   server.once('error', reject);
   // Workers share the port.
   server.listen({ host: listener.address.host, port, reusePort: true }, () => {
@@ -202,7 +199,7 @@ function openDoor(listener: Listener, port: number, { arrive, gate }: Doorkeeper
     const address = server.address();
     const bound = typeof address === 'object' && address !== null ? address.port : 0;
     const opened: Door = { server, port: bound, listener: undefined, waiting: [], knocked: false };
-    door = opened;
+    meetFirst(server, (arrival) => opened.listener !== undefined && gate.refuses(arrival, opened.listener));
     server.on('connection', (socket: Socket) => arrive(opened, socket));
     resolve(opened);
   });

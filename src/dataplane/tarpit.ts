@@ -14,11 +14,16 @@ export interface TarpitOptions {
   readonly heldMs?: number;
 }
 
+/** A refused connection, as far as it is needed here. */
+interface Refused {
+  reset(): void;
+}
+
 /** Holds the refused of one worker. Nothing they send is answered. */
 export class Tarpit {
   readonly #options: Required<TarpitOptions>;
   /** When each is reset. The one held longest is the first. */
-  readonly #held = new Map<Socket, number>();
+  readonly #held = new Map<Refused, number>();
   #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
 
@@ -26,20 +31,26 @@ export class Tarpit {
     this.#options = { heldMs: HELD_MS, ...options };
   }
 
-  /** Resets the socket after a while, or when there are too many. It must not have been handed to TLS. */
-  hold(socket: Socket): void {
-    if (socket.destroyed) return;
+  /** Resets it after a while, or when there are too many. */
+  hold(refused: Refused): void {
     if (this.#isClosed) {
-      socket.resetAndDestroy();
+      refused.reset();
       return;
     }
     const { nowMs, most, heldMs, onHeld } = this.#options;
-    this.#held.set(socket, nowMs() + heldMs);
+    this.#held.set(refused, nowMs() + heldMs);
     onHeld(this.#held.size);
-    // Nothing of it is read, but what a stream takes by itself.
-    socket.once('close', () => this.#forget(socket));
     if (this.#held.size > most) this.#resetFirst();
     this.#timer ??= setTimeout(this.#resetOverdue, heldMs);
+  }
+
+  /** As {@link hold}, and forgets it when its client leaves. It must not have been handed to TLS. */
+  holdSocket(socket: Socket): void {
+    if (socket.destroyed) return;
+    const refused = { reset: () => void socket.resetAndDestroy() };
+    // Nothing of it is read, but what a stream takes by itself.
+    socket.once('close', () => this.#forget(refused));
+    this.hold(refused);
   }
 
   get size(): number {
@@ -62,11 +73,11 @@ export class Tarpit {
     const [first] = this.#held.keys();
     if (first === undefined) return;
     this.#forget(first);
-    first.resetAndDestroy();
+    first.reset();
   }
 
-  #forget(socket: Socket): void {
-    if (this.#held.delete(socket)) this.#options.onHeld(this.#held.size);
+  #forget(refused: Refused): void {
+    if (this.#held.delete(refused)) this.#options.onHeld(this.#held.size);
   }
 
   readonly #resetOverdue = (): void => {

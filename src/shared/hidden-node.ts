@@ -2,7 +2,7 @@
  * All that the balancer uses of Node.js beyond its documentation. Each function finds out whether this Node.js has what it looks for, and
  * says so where it has not; its callers do without, or say what cannot be had.
  */
-import { type BlockList, type Server as NetServer, Socket } from 'node:net';
+import { type Server as NetServer, Socket } from 'node:net';
 import type { Server, TLSSocket } from 'node:tls';
 
 /** Where a socket has what net.connect() was given as `onread`; to a server's sockets it cannot be given. */
@@ -34,12 +34,57 @@ export function unsentBytes(socket: Socket): number | undefined {
   return typeof bytes === 'number' ? bytes : undefined;
 }
 
+/** A connection that a server has taken from the system, and that has no socket yet. */
+export interface Arrival {
+  /** Its other end; undefined: it is gone already. */
+  peer(): { readonly host: string; readonly port: number } | undefined;
+  reset(): void;
+}
+
 /**
- * Has a server that was given this list as `blockList` ask it only while it is needed: to ask, Node.js has the system say the address, again for
- * each socket, and whose list has nothing to say goes without. Where it cannot be had, it is always asked.
+ * Shows `take` each connection before the listening server makes a socket of it (lib/net.js, onconnection), which costs more than all else that is
+ * done for one that is refused; the server never hears of those that it takes. Where it cannot be had, each gets its socket.
  */
-export function askOnlyWhile(isNeeded: () => boolean, list: BlockList, server: NetServer): void {
-  if (Reflect.get(server, 'blockList') === list) Object.defineProperty(server, 'blockList', { get: () => (isNeeded() ? list : undefined) });
+export function meetFirst(server: NetServer, take: (arrival: Arrival) => boolean): void {
+  const listening: unknown = Reflect.get(server, '_handle');
+  if (typeof listening !== 'object' || listening === null) return;
+  const makeSocket: unknown = Reflect.get(listening, 'onconnection');
+  if (typeof makeSocket !== 'function') return;
+  Reflect.set(listening, 'onconnection', (failure: unknown, handle: unknown) => {
+    if (isAccepted(handle) && take(new HandleOnly(handle))) return;
+    Reflect.apply(makeSocket, listening, [failure, handle]);
+  });
+}
+
+/** What there is of a connection before there is a socket. */
+interface AcceptedHandle {
+  getpeername(found: object): unknown;
+  reset(): unknown;
+  close(): void;
+}
+
+function isAccepted(handle: unknown): handle is AcceptedHandle {
+  return typeof handle === 'object' && handle !== null && 'getpeername' in handle && 'reset' in handle && 'close' in handle;
+}
+
+class HandleOnly implements Arrival {
+  readonly #handle: AcceptedHandle;
+
+  constructor(handle: AcceptedHandle) {
+    this.#handle = handle;
+  }
+
+  peer(): { readonly host: string; readonly port: number } | undefined {
+    const found: { address?: unknown; port?: unknown } = {};
+    this.#handle.getpeername(found);
+    const { address: host, port } = found;
+    return typeof host === 'string' && typeof port === 'number' ? { host, port } : undefined;
+  }
+
+  reset(): void {
+    // Other than 0: it could not be reset, and is still open.
+    if (this.#handle.reset() !== 0) this.#handle.close();
+  }
 }
 
 /** Asked by OpenSSL for the key of a session ticket: of a new one, or of the one with this name. */

@@ -38,9 +38,9 @@ describe('the tarpit', () => {
       t.mock.timers.tick(ms);
     };
     const tarpit = new Tarpit({ nowMs: () => nowMs, most: 10, onHeld: () => undefined });
-    tarpit.hold(first.near);
+    tarpit.holdSocket(first.near);
     pass(600);
-    tarpit.hold(second.near);
+    tarpit.holdSocket(second.near);
     assert.equal(tarpit.size, 2);
     pass(399);
     assert.ok(!first.near.destroyed);
@@ -56,7 +56,7 @@ describe('the tarpit', () => {
     const pairs = await connected(t, 3);
     const told: number[] = [];
     const tarpit = new Tarpit({ nowMs: () => 0, most: 2, onHeld: (count) => told.push(count) });
-    for (const { near } of pairs) tarpit.hold(near);
+    for (const { near } of pairs) tarpit.holdSocket(near);
     assert.equal(await pairs[0]?.ended, 'ECONNRESET');
     assert.equal(tarpit.size, 2);
     tarpit.close();
@@ -75,13 +75,13 @@ describe('the tarpit', () => {
         told = count;
       },
     });
-    tarpit.hold(left.near);
+    tarpit.holdSocket(left.near);
     const closed = new Promise((resolve) => left.near.once('close', resolve));
     left.client.resetAndDestroy();
     await closed;
     assert.deepEqual([tarpit.size, told], [0, 0]);
     tarpit.close();
-    tarpit.hold(late.near);
+    tarpit.holdSocket(late.near);
     assert.equal(await late.ended, 'ECONNRESET');
   });
 });
