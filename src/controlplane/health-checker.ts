@@ -3,6 +3,7 @@ import { changedGroups } from '../domain/changed-groups.ts';
 import { nextIntervalMs, observe } from '../domain/health.ts';
 import { EMPTY_SNAPSHOT, type Snapshot, serverKey, type TargetGroup } from '../domain/model.ts';
 import { monotonicMs } from '../shared/clock.ts';
+import { atDeadline } from '../shared/deadline.ts';
 import type { HealthCode } from '../shared/memory/layout.ts';
 import { type Opening, PLAIN_OPENING } from '../shared/upstream-socket.ts';
 import type { Subscriber } from './authority.ts';
@@ -190,7 +191,7 @@ export class HealthChecker {
     signal.addEventListener('abort', () => given.resolve(), { once: true });
     const { healthCheck } = settings;
     const { timeoutMs } = healthCheck;
-    const timer = setTimeout(() => running.abort(), timeoutMs).unref();
+    const callOff = atDeadline(timeoutMs, () => running.abort());
     const probe = async () => {
       const addresses = isIP(address.host) === 0 ? await this.#parts.addressesOf?.(address.host) : [address.host];
       const opening = this.#parts.opening?.(group) ?? PLAIN_OPENING;
@@ -204,7 +205,7 @@ export class HealthChecker {
       this.#parts.log.warn({ err, group, server }, 'a health check broke; it counts as failed');
       return { ok: false, cause: 'the health check itself broke' };
     } finally {
-      clearTimeout(timer);
+      callOff();
     }
   }
 

@@ -1,4 +1,5 @@
 import { monotonicMs } from '../shared/clock.ts';
+import { atDeadline } from '../shared/deadline.ts';
 import { isLocalFailure } from '../shared/local-failures.ts';
 import { type HostAddresses, openFirst, UnresolvedHostError } from '../shared/upstream-addresses.ts';
 import { type Opening, UpstreamTlsError } from '../shared/upstream-socket.ts';
@@ -9,7 +10,7 @@ export function dialWith(opening: Opening, hosts: HostAddresses): Dial {
   return async (server, timeoutMs, gone) => {
     const givenUp = new AbortController();
     const onGone = () => givenUp.abort();
-    const timer = setTimeout(onGone, timeoutMs);
+    const callOff = atDeadline(timeoutMs, onGone);
     if (gone.aborted) onGone();
     else gone.addEventListener('abort', onGone);
     try {
@@ -19,7 +20,7 @@ export function dialWith(opening: Opening, hosts: HostAddresses): Dial {
       const { reason, why } = failureOf(error, gone, givenUp.signal, timeoutMs);
       throw new DialError(reason, `${server.address}: ${why}`, isLocalFailure(error) || error instanceof UnresolvedHostError);
     } finally {
-      clearTimeout(timer);
+      callOff();
       gone.removeEventListener('abort', onGone);
     }
   };

@@ -2,6 +2,7 @@
 import { isIP, type Socket } from 'node:net';
 import type { Address } from '../domain/model.ts';
 import { monotonicMs } from './clock.ts';
+import { atDeadline } from './deadline.ts';
 import { type Opening, openUpstream } from './upstream-socket.ts';
 
 /** Host name -> its addresses, in the order in which they were found. */
@@ -61,7 +62,7 @@ export async function openFirst(
   if (others.length === 0) return openUpstream({ host: first, port }, host, opening, signal);
   const turn = new AbortController();
   const pass = () => turn.abort();
-  const timer = setTimeout(pass, Math.max(0, deadlineMs - monotonicMs()) / addresses.length);
+  const callOff = atDeadline(Math.max(0, deadlineMs - monotonicMs()) / addresses.length, pass);
   if (signal.aborted) pass();
   else signal.addEventListener('abort', pass);
   try {
@@ -69,7 +70,7 @@ export async function openFirst(
   } catch (error) {
     if (signal.aborted) throw error;
   } finally {
-    clearTimeout(timer);
+    callOff();
     signal.removeEventListener('abort', pass);
   }
   return openFirst(others, { host, port }, opening, signal, deadlineMs);
