@@ -97,7 +97,7 @@ test('grpcurl makes a change, reads it back and shows why another one is refused
 test('grpcurl streams the health of every server until its time is up', { timeout: 300_000 }, async (t) => {
   const daemon = await start(t);
   if (daemon === undefined) return;
-  const watched = await daemon.grpc(['-max-time', '3'], `${SERVICE}/WatchHealth`);
+  const watched = await daemon.grpc(['-max-time', '6'], `${SERVICE}/WatchHealth`);
   assert.match(watched.stderr, /DeadlineExceeded/);
   const [state, synced] = watched.stdout
     .trim()
