@@ -2,14 +2,13 @@
 import { bitsOf, DER_TAG, type DerValue, derCount, derValues, eitherTimeOf, explicitTag, valuesIn } from '../domain/der.ts';
 import { nameText } from '../domain/name-text.ts';
 import { type Extension, extension, extensionsIn, isTrue } from './certificate-fields.ts';
-import { readName } from './distinguished-name.ts';
+import { type DistinguishedName, readName } from './distinguished-name.ts';
 import type { Signed } from './signature.ts';
 
 export interface RevocationList extends Signed {
   /** For people: `O=Example, CN=Root CA`. */
   readonly issuer: string;
-  /** DER of the same name. */
-  readonly issuerName: Buffer;
+  readonly issuerName: DistinguishedName;
   readonly thisUpdate: Date;
   /** undefined: it has no end. */
   readonly nextUpdate: Date | undefined;
@@ -27,8 +26,8 @@ export interface RevocationList extends Signed {
 /** AuthorityKeyIdentifier: which of its issuer's certificates has signed it. What is undefined is not said. */
 export interface IssuerKey {
   readonly keyId: Buffer | undefined;
-  /** DER of the name of the issuer's own issuer. */
-  readonly grandIssuer: Buffer | undefined;
+  /** The name of the issuer's own issuer. */
+  readonly grandIssuer: DistinguishedName | undefined;
   readonly serial: Buffer | undefined;
 }
 
@@ -63,6 +62,7 @@ export function readRevocationList(pem: string): RevocationList {
   // The version is left out in the oldest form.
   const [, issuer, thisUpdate, ...rest] = valuesIn(signed).filter(({ tag }) => tag !== DER_TAG.integer);
   if (issuer === undefined) throw new Error('damaged');
+  const issuerName = readName(issuer.whole);
   const next = rest.find(({ tag }) => tag === DER_TAG.shortTime || tag === DER_TAG.time);
   const extensions = extensionsIn(rest.find(({ tag }) => tag === explicitTag(0)));
   const entries = rest.find(({ tag }) => tag === DER_TAG.sequence);
@@ -72,8 +72,8 @@ export function readRevocationList(pem: string): RevocationList {
     signed: signed.whole,
     algorithm,
     signature: bitsOf(signature),
-    issuer: nameText(readName(issuer.whole).holder.subject),
-    issuerName: issuer.whole,
+    issuer: nameText(issuerName.holder.subject),
+    issuerName,
     thisUpdate: eitherTimeOf(thisUpdate),
     nextUpdate: next === undefined ? undefined : eitherTimeOf(next),
     entries: entries === undefined ? 0 : derCount(entries.content),
@@ -104,7 +104,7 @@ function issuerKeyIn(identifier: Extension | undefined): IssuerKey {
   const name = names === undefined ? undefined : derValues(names.content).find(({ tag }) => tag === DIRECTORY_NAME);
   return {
     keyId: fields.find(({ tag }) => tag === 0x80)?.content,
-    grandIssuer: name?.content,
+    grandIssuer: name === undefined ? undefined : readName(name.content),
     serial: fields.find(({ tag }) => tag === 0x82)?.content,
   };
 }

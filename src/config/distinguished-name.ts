@@ -14,6 +14,14 @@ export function readName(der: Buffer): DistinguishedName {
   return { der, holder: new X509Certificate(derValue(DER_TAG.sequence, signed, ALGORITHM, NO_SIGNATURE)) };
 }
 
+/**
+ * Whether they are one name to OpenSSL, which goes by RFC 5280, section 7.1: ASCII letters of either case are the same, white space around
+ * values counts for nothing and within them as one blank, and in which of its string types a value is written makes no difference.
+ */
+export function isSameName(one: DistinguishedName, other: DistinguishedName): boolean {
+  return one.der.equals(other.der) || one.holder.checkIssued(other.holder);
+}
+
 function derValue(tag: number, ...parts: readonly Uint8Array[]): Buffer {
   const content = Buffer.concat(parts);
   const length = Buffer.alloc(4);

@@ -4,15 +4,16 @@ import { contentOf, DER_TAG, derValues } from '../domain/der.ts';
 import type { ListSpan } from '../domain/list-in-use.ts';
 import { type CertificateFields, fieldsOf } from './certificate-fields.ts';
 import type { RevocationList } from './crl.ts';
+import { type DistinguishedName, isSameName, readName } from './distinguished-name.ts';
 import { type ParsedCertificate, quotedName } from './pem-files.ts';
 import { isSignedWith } from './signature.ts';
 
 /** A CA that lists are held against. */
 export interface ListIssuer {
   readonly certificate: X509Certificate;
-  readonly subject: Buffer;
-  /** DER of the name of its own issuer. */
-  readonly issuer: Buffer;
+  readonly subject: DistinguishedName;
+  /** The name of its own issuer. */
+  readonly issuer: DistinguishedName;
   readonly serial: Buffer;
   /** SubjectKeyIdentifier. */
   readonly keyId: Buffer | undefined;
@@ -36,8 +37,8 @@ export function listIssuer({ certificate }: Pick<ParsedCertificate, 'certificate
   const usage = valueIn(extensions, KEY_USAGE);
   return {
     certificate,
-    subject,
-    issuer,
+    subject: readName(subject),
+    issuer: readName(issuer),
     serial,
     keyId: keyId === undefined ? undefined : contentOf(derValues(keyId)[0], DER_TAG.octets),
     maySignLists: usage === undefined || ((contentOf(derValues(usage)[0], DER_TAG.bits)[1] ?? 0) & CRL_SIGN) !== 0,
@@ -47,7 +48,7 @@ export function listIssuer({ certificate }: Pick<ParsedCertificate, 'certificate
 
 /** What the list is to the CA. */
 export function standing(list: RevocationList, ca: ListIssuer): Standing {
-  if (!list.issuerName.equals(ca.subject)) return 'other name';
+  if (!isSameName(list.issuerName, ca.subject)) return 'other name';
   if (isSignedWith(list, ca.certificate.publicKey) === false) return 'other signature';
   if (!namesKeyOf(list, ca)) return 'other key named';
   return ca.maySignLists ? 'own' : 'may not sign lists';
@@ -55,7 +56,7 @@ export function standing(list: RevocationList, ca: ListIssuer): Standing {
 
 /** Whether OpenSSL may choose the list for certificates of the CA: it looks at the signature only once it has chosen. */
 export function mayBeChosenFor(list: RevocationList, ca: ListIssuer): boolean {
-  return list.issuerName.equals(ca.subject) && namesKeyOf(list, ca);
+  return isSameName(list.issuerName, ca.subject) && namesKeyOf(list, ca);
 }
 
 /** When the list counts, and for which of `all` CAs. */
@@ -78,7 +79,7 @@ function namesKeyOf({ issuerKey: { keyId, serial, grandIssuer } }: RevocationLis
   return (
     (keyId === undefined || ca.keyId === undefined || keyId.equals(ca.keyId)) &&
     (serial === undefined || serial.equals(ca.serial)) &&
-    (grandIssuer === undefined || grandIssuer.equals(ca.issuer))
+    (grandIssuer === undefined || isSameName(grandIssuer, ca.issuer))
   );
 }
 

@@ -1,6 +1,7 @@
 /** Refuses revocation lists with which OpenSSL would let nobody in, or which it would ignore: better no start, or the lists from before. */
 import { isSuperseded } from '../domain/list-in-use.ts';
 import type { RevocationList } from './crl.ts';
+import { isSameName } from './distinguished-name.ts';
 import { type ListIssuer, listIssuer, type Standing, spanOf, standing } from './list-issuer.ts';
 import { type ParsedCertificate, quotedName, Refusal } from './pem-files.ts';
 
@@ -101,12 +102,12 @@ function problemOfBeginning(
 
 /** OpenSSL asks a list of a root for the root's own certificate too. */
 function problemOfCoverage(own: readonly RevocationList[], issuer: ListIssuer, all: readonly ListIssuer[]): string | undefined {
-  const isRoot = issuer.subject.equals(issuer.issuer);
+  const isRoot = isSameName(issuer.subject, issuer.issuer);
   const coversAuthorities = ({ scope }: RevocationList) =>
     scope === undefined || !(scope.onlyUsers || (scope.ofDistributionPoint && !issuer.namesDistributionPoint));
   if (isRoot && !own.some(coversAuthorities))
     return `leaves out the certificate of its own CA, for which OpenSSL wants a list too: ${ALL_REFUSED}; give the CA's whole list, or the one of its CA certificates beside this one`;
-  const issuesAuthorities = all.some((other) => !other.subject.equals(issuer.subject) && other.issuer.equals(issuer.subject));
+  const issuesAuthorities = all.some((other) => !isSameName(other.subject, issuer.subject) && isSameName(other.issuer, issuer.subject));
   if (!issuesAuthorities && own.every(({ scope }) => scope?.onlyAuthorities === true))
     return `is of CA certificates alone: ${ALL_REFUSED}; give the CA's whole list, or the one of its clients' certificates beside this one`;
   return undefined;

@@ -4,7 +4,7 @@ import { webcrypto } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
 import { type KeyAndCertificate, validFor } from '../../certs/issuing.ts';
 
-export { ExtendedKeyUsage, Extension, KeyUsageFlags } from '@peculiar/x509';
+export { ExtendedKeyUsage, Extension, KeyUsageFlags, Name } from '@peculiar/x509';
 
 const P256 = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 
@@ -86,6 +86,8 @@ export interface WantedList {
   readonly days?: readonly [from: number, to: number];
   /** Names the key of this CA as the one that has signed it. */
   readonly key?: Issued;
+  /** Its issuer's name as it is written there; as in the issuer's certificate unless told. */
+  readonly name?: x509.Name;
   readonly extensions?: readonly x509.Extension[];
   /** Of every entry. */
   readonly ofEntries?: readonly x509.Extension[];
@@ -93,10 +95,10 @@ export interface WantedList {
 
 /** A revocation list in the name of `issuer`, signed by `signer`. */
 export async function revocationList(issuer: Issued, signer: Issued, revoked: readonly Issued[], wanted: WantedList = {}) {
-  const { days: [from, to] = [0, 1], key, extensions = [], ofEntries = [] } = wanted;
+  const { days: [from, to] = [0, 1], key, name, extensions = [], ofEntries = [] } = wanted;
   const now = Date.now();
   const list = await x509.X509CrlGenerator.create({
-    issuer: issuer.certificate.subjectName,
+    issuer: name ?? issuer.certificate.subjectName,
     thisUpdate: validFor(0, now + from * 86_400_000).notBefore,
     nextUpdate: validFor(to, now).notAfter,
     entries: revoked.map(({ certificate: { serialNumber } }) => ({

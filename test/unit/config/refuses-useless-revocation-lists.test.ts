@@ -13,6 +13,7 @@ import {
   Extension,
   type Issued,
   KeyUsageFlags,
+  Name,
   revocationList,
   root,
   type WantedList,
@@ -43,6 +44,16 @@ const client = (name: string, issuer: Issued) => certificate({ name, issuer, ca:
 const bytes = (hex: string) => Buffer.from(hex.replaceAll(' ', ''), 'hex');
 /** IssuingDistributionPoint, DER of what its sequence holds. */
 const distribution = (hex: string) => [new Extension('2.5.29.28', true, Buffer.concat([Buffer.of(0x30, bytes(hex).length), bytes(hex)]))];
+/** A name in UTF8String; certificates here have it in PrintableString. */
+const named = (text: string) => new Name([{ CN: [{ utf8String: text }] }]);
+const tagged = (tag: number, content: Uint8Array) => Buffer.concat([Buffer.of(tag, content.length), content]);
+/** AuthorityKeyIdentifier by the CA's own issuer and its serial number. */
+const issuedBy = (issuer: Name, { certificate: { serialNumber } }: Issued) => {
+  const names = tagged(0xa1, tagged(0xa4, Buffer.from(issuer.toArrayBuffer())));
+  // A first byte from 80 on would make it a negative number.
+  const serial = tagged(0x82, bytes(serialNumber >= '8' ? `00${serialNumber}` : serialNumber));
+  return new Extension('2.5.29.35', false, tagged(0x30, Buffer.concat([names, serial])));
+};
 const DELTA = [new Extension('2.5.29.20', false, bytes('020102')), new Extension('2.5.29.27', true, bytes('020101'))];
 const ONLY_USERS = distribution('8101ff');
 const ONLY_AUTHORITIES = distribution('8201ff');
@@ -168,6 +179,29 @@ async function cases(): Promise<Readonly<Record<string, Case>>> {
       lists: [await revocationList(b, b, [])],
       openssl: NOBODY,
       refused: /^the list of "CN=B" is of no CA in \S+ca\.pem; name the list of a CA that is$/,
+    },
+    'a list whose CA has its name in another string type': { ...plain, lists: [await whole({ name: named('A') })], openssl: WELL },
+    'a list whose CA has its name in other letters and blanks': {
+      ...plain,
+      lists: [await whole({ name: named('  a ') })],
+      openssl: WELL,
+    },
+    'a list whose CA has its name in other letters than those of ASCII': {
+      ...{ ca: [acme], clients: [await client('of Acme', acme), badOfAcme] },
+      lists: [await revocationList(acme, acme, [badOfAcme], { name: new Name('O=Acme\\, \\"Inc.\\", CN=Wurzel ZÜrich') })],
+      openssl: NOBODY,
+      refused: /^the list of "O=Acme\\, \\"Inc\.\\", CN=Wurzel ZÜrich" is of no CA in /,
+    },
+    'a list of the CA whose issuer and number it names, the name in another string type': {
+      ...plain,
+      lists: [await whole({ extensions: [issuedBy(named('A'), a)] })],
+      openssl: WELL,
+    },
+    'a list of the CA whose number it names, but with another issuer': {
+      ...plain,
+      lists: [await whole({ extensions: [issuedBy(named('B'), a)] })],
+      openssl: NOBODY,
+      refused: /names another certificate of its CA/,
     },
     'two CAs of one name, a list of the first': {
       ca: [a, other],
