@@ -1,9 +1,20 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { duplexPair } from 'node:stream';
 import { test } from 'node:test';
+import { connect } from 'node:tls';
 import { createTestCa } from '../support/certificates.ts';
 import { echoServer } from '../support/echo-servers.ts';
 import { startBalancer, uncheckedGroup } from '../support/running-balancer.ts';
 import { tcpClient } from '../support/tcp-client.ts';
+
+/** What a client of TLS says first. */
+async function clientHello(): Promise<Buffer> {
+  const [near, far] = duplexPair();
+  connect({ socket: near }).on('error', () => undefined);
+  const [hello] = await once(far, 'data');
+  return hello;
+}
 
 test('a handshake that fails is answered with the alert of TLS, and logged with what was wrong', async (t) => {
   const upstream = await echoServer(t);
@@ -49,8 +60,11 @@ test('a handshake that fails is answered with the alert of TLS, and logged with 
   });
 
   await t.test('for a client that resets in the middle', async (t) => {
-    const client = await tcpClient(t, balancer.port());
-    client.socket.resetAndDestroy();
+    const { socket } = await tcpClient(t, balancer.port());
+    socket.write(await clientHello());
+    // One that resets before the balancer has looked at it is another matter.
+    await once(socket, 'data');
+    socket.resetAndDestroy();
     await assertFailed('the client left during the handshake');
   });
 
