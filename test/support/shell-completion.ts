@@ -49,7 +49,7 @@ export async function offered(t: Pick<TestContext, 'after'>, shell: Shell, scrip
   await writeFile(file('lbctl'), script);
   await writeFile(file('session'), SESSION[shell].replaceAll('SCRIPT', file('lbctl')));
   await writeFile(file('ask'), ASK[shell]);
-  const options = { env: { PATH: process.env['PATH'], HOME: folder, ZDOTDIR: folder }, timeout: 20_000 };
+  const options = { env: { PATH: process.env['PATH'], HOME: folder, ZDOTDIR: folder }, timeout: 120_000 };
   const command = shell === 'zsh' ? ['-f', file('ask'), file('session'), line] : ['--no-config', file('ask'), file('session'), line];
   const { stdout } = await run(shell, command, options);
   // fish puts the description after a tab.
