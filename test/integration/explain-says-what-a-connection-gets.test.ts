@@ -27,6 +27,7 @@ function withoutTime(explanation: unknown): string {
 test('whoever connects, and wherever to, gets what Explain said just before', async (t) => {
   const [ca, otherCa] = await Promise.all([createTestCa(), createTestCa()]);
   const [a, b, c] = await Promise.all([echoServer(t), echoServer(t), echoServer(t)]);
+  const refusing = `127.0.0.1:${await freePort()}`;
   const revokedByList = await ca.issue({ cn: 'anywhere' });
   const revokedAtRunTime = await ca.issue({ cn: 'anywhere' });
   const certificates: Readonly<Record<string, KeyAndCertificate>> = {
@@ -81,7 +82,7 @@ test('whoever connects, and wherever to, gets what Explain said just before', as
         }),
         uncheckedGroup('full', [{ address: a.address, maxConnections: 1 }]),
         uncheckedGroup('resting', [{ address: a.address, mode: 'maintenance' }]),
-        { name: 'dead', upstreamServers: [`127.0.0.1:${await freePort()}`] },
+        { name: 'dead', upstreamServers: [refusing] },
       ],
       clients: [
         { clientId: 'anywhere', allowedTargetGroups: ['web', 'turns', 'weighted', 'load'] },
@@ -99,6 +100,8 @@ test('whoever connects, and wherever to, gets what Explain said just before', as
       ],
     },
   });
+  // The start waits a second at most for the first probes.
+  await balancer.until(({ health }) => health.statusOf('dead', refusing)?.health === 'unhealthy');
   const fingerprint = createHash('sha256').update(new X509Certificate(revokedAtRunTime.certPem).raw).digest('hex');
   await balancer.lb.execute({ kind: 'revokeCertificate', revocation: { fingerprint, comment: 'lost', atMs: Date.now() } });
 
