@@ -112,7 +112,7 @@ test('how many wait in a leaky bucket is bounded over both workers, and they lea
     ca,
     config: {
       targetGroups: [uncheckedGroup('web', [upstream.address])],
-      clients: [leaky('many', '19s', 3), leaky('spaced', '100ms', 20)],
+      clients: [leaky('many', '15s', 3), leaky('spaced', '100ms', 20)],
     },
   });
 
