@@ -17,7 +17,8 @@ export function dialWith(opening: Opening, hosts: HostAddresses): Dial {
       const addresses = hosts.inTurn(server.target.host);
       return await openFirst(addresses, server.target, opening, givenUp.signal, monotonicMs() + timeoutMs);
     } catch (error) {
-      const { reason, why } = failureOf(error, gone, givenUp.signal, timeoutMs);
+      const inTime = opening.tls === undefined ? `in ${timeoutMs} ms` : `in ${timeoutMs} ms, TLS handshake included`;
+      const { reason, why } = failureOf(error, gone, givenUp.signal, inTime);
       throw new DialError(reason, `${server.address}: ${why}`, isLocalFailure(error) || error instanceof UnresolvedHostError);
     } finally {
       callOff();
@@ -30,10 +31,10 @@ function failureOf(
   error: unknown,
   gone: AbortSignal,
   givenUp: AbortSignal,
-  timeoutMs: number,
+  inTime: string,
 ): { readonly reason: DialError['reason']; readonly why: string } {
   if (gone.aborted) return { reason: 'client_gone', why: 'the client left' };
-  if (givenUp.aborted) return { reason: 'upstream_timeout', why: `no answer in ${timeoutMs} ms` };
+  if (givenUp.aborted) return { reason: 'upstream_timeout', why: `no answer ${inTime}` };
   if (error instanceof UpstreamTlsError) return { reason: 'upstream_tls_failed', why: error.message };
   if (!(error instanceof Error)) throw error;
   return { reason: 'upstream_connect_failed', why: 'code' in error && typeof error.code === 'string' ? error.code : error.message };

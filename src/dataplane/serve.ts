@@ -5,6 +5,7 @@ import type { Timeouts } from '../domain/model.ts';
 import type { CloseReason, EndReason, Reason } from '../domain/reasons.ts';
 import type { LaneWriter } from '../shared/memory/lane-writer.ts';
 import type { ConnectionFacts } from '../shared/messages.ts';
+import { brokenTls } from '../shared/upstream-socket.ts';
 import { paceOf } from './bandwidth.ts';
 import { type CertificateChain, presentedChain } from './certificate-chain.ts';
 import { connectionFacts, type Facts, numberOf } from './connection-facts.ts';
@@ -85,10 +86,16 @@ export class ServedConnection implements LiveConnection {
   /** Call it once, when it is not served any more. */
   end(reason: Reason): void {
     const { lane, live, events, wallMs } = this.#context;
+    if (reason === 'upstream_reset') this.#noteBrokenTls();
     lane.countEnded();
     lane.listeners.countEnded(this.#listenerSlot);
     live.delete(this);
     events.add(() => ({ kind: 'closed', atMs: wallMs(), connection: this.facts(), reason, detail: this.#facts.detail ?? '' }));
+  }
+
+  #noteBrokenTls(): void {
+    const what = this.#splice.failure && brokenTls(this.#splice.failure, this.group);
+    if (what !== undefined) this.#facts.detail = `${this.server}: ${what}`;
   }
 
   get id(): string {

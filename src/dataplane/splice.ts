@@ -55,6 +55,7 @@ export class Splice implements FlowWatcher {
   /** The side that ended first. */
   #firstEnd: CloseReason | undefined;
   #reason: EndReason | undefined;
+  #failure: Error | undefined;
 
   constructor(options: SpliceOptions) {
     const { client, upstream } = options;
@@ -94,6 +95,11 @@ export class Splice implements FlowWatcher {
   /** When a byte last moved, or a side ended, by `nowMs`. */
   get lastMoveMs(): number {
     return this.#lastMoveMs;
+  }
+
+  /** The error of the side that failed; undefined: the first to go was not one that had one. */
+  get failure(): Error | undefined {
+    return this.#failure;
   }
 
   /** Told by its flows. */
@@ -179,9 +185,14 @@ export class Splice implements FlowWatcher {
   }
 
   #watch(socket: Socket, unannounced: CloseReason): void {
-    socket.on('error', () => this.close(unannounced));
+    socket.on('error', (error) => this.#onError(unannounced, error));
     if (socket.closed) this.#onClose(unannounced);
     else socket.on('close', () => this.#onClose(unannounced));
+  }
+
+  #onError(unannounced: CloseReason, error: Error): void {
+    if (this.#reason === undefined) this.#failure = error;
+    this.close(unannounced);
   }
 
   #onClose(unannounced: CloseReason): void {

@@ -107,6 +107,14 @@ function ignore(): void {
   // Said above.
 }
 
+/**
+ * What broke the TLS of a connection that was served; undefined: it was no matter of TLS. With TLS 1.3 a server says only after the
+ * handshake that it takes no connection without a certificate, or not this one (RFC 8446, 4.4.2.4).
+ */
+export function brokenTls(error: Error & { readonly code?: string }, group: string): string | undefined {
+  return error.code?.startsWith('ERR_SSL_') ? describe(error, group) : undefined;
+}
+
 /** `certificate has expired`, `no application protocol`: one line, without addresses, of printable characters. */
 function describe(error: Error & { code?: string; reason?: string }, group: string): string {
   const { code, reason, message } = error;
@@ -117,6 +125,7 @@ function describe(error: Error & { code?: string; reason?: string }, group: stri
   }
   if (code === NOT_TLS)
     return printable(`${reason}: what it answers is not TLS; name its port for TLS, or take upstreamTls away from group "${group}"`);
+  if (code === NO_CERTIFICATE) return printable(`${reason}: name one in upstreamTls.certificate of group "${group}"`);
   return printable(reason ?? (code === undefined || code.startsWith('ERR_SSL') ? message : `${code}: ${message}`));
 }
 
@@ -130,6 +139,7 @@ const UNKNOWN_CA: ReadonlySet<string> = new Set([
 ]);
 /** What plain HTTP, SSH or SMTP is taken for: their first letters are no TLS record's. */
 const NOT_TLS = 'ERR_SSL_WRONG_VERSION_NUMBER';
+const NO_CERTIFICATE = 'ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED';
 
 function printable(text: string): string {
   return text.replace(/[^\x20-\x7e]/g, '?').slice(0, 300);

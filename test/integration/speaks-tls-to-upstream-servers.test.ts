@@ -97,6 +97,19 @@ test('servers are shown the client certificate, and told of the client first', a
   assert.deepEqual(shown, [['CN=portcullis', '127.0.0.1']]);
 });
 
+test('a server that demands a certificate, which with TLS 1.3 it says after the handshake, is said to', async (t) => {
+  const at = await scene(t);
+  const demanding = { ...(await serverOf(at)), ca: at.servers.caPem, requestCert: true, rejectUnauthorized: true };
+  const upstream = await tlsUpstream(t, demanding, (socket) => socket.end('never'));
+  const balancer = await start(t, [upstream.address], { ca: at.caFile });
+  await balancer.connect(t, { certificate: await balancer.ca.issue({ cn: 'alice' }) }).ending;
+  const { reason, detail } = await balancer.nextLine();
+  assert.equal(reason, 'upstream_reset');
+  assert.match(detail ?? '', /^127\S+: .*alert certificate required: name one in upstreamTls\.certificate of group "web"$/);
+  await upstream.idle();
+  balancer.assertIdle();
+});
+
 describe('a server that cannot be trusted is not connected to', () => {
   for (const [what, certificate, settings, detail] of [
     [
@@ -171,7 +184,7 @@ test('a server that accepts and says nothing is left at connectTimeout', async (
   const client = balancer.connect(t, { certificate: await balancer.ca.issue({ cn: 'alice' }) });
   await client.ending;
   const line = await balancer.nextLine();
-  assert.deepEqual([line.reason, /no answer in 100 ms/.test(line.detail ?? '')], ['upstream_timeout', true]);
+  assert.deepEqual([line.reason, /no answer in 100 ms, TLS handshake included$/.test(line.detail ?? '')], ['upstream_timeout', true]);
   await upstream.idle();
   balancer.assertIdle();
 });
