@@ -90,6 +90,11 @@ export class ServerPool {
     return this.#first(key, tried);
   }
 
+  /** Whether a server, which is one of the group's `servers` of before, is in the group of now. */
+  stillHas({ address }: ServerView, servers: readonly ServerView[]): boolean {
+    return servers === this.#servers || this.#servers.some((server) => server.address === address);
+  }
+
   /** Something happened to the server at this place. */
   note(place: Place, change: Change): void {
     if (change === 'standing') {

@@ -3,7 +3,9 @@ import type { Socket } from 'node:net';
 import type { RefusalReason } from '../domain/reasons.ts';
 import { monotonicMs } from '../shared/clock.ts';
 import type { LaneWriter } from '../shared/memory/lane-writer.ts';
+import { tcpBelow } from '../shared/upstream-socket.ts';
 import { Refusal } from './refusal.ts';
+import { reset } from './reset.ts';
 import type { Caller } from './server-pool.ts';
 import { isLastResort, type Obstacle, obstacleTo, preferenceOf, type ServerView, standsFirst } from './server-view.ts';
 import type { GroupView } from './view.ts';
@@ -12,7 +14,10 @@ import type { GroupView } from './view.ts';
 export type Dial = (server: ServerView, timeoutMs: number, gone: AbortSignal) => Promise<Socket>;
 
 export class DialError extends Error {
-  readonly reason: Extract<RefusalReason, 'upstream_connect_failed' | 'upstream_tls_failed' | 'upstream_timeout' | 'client_gone'>;
+  readonly reason: Extract<
+    RefusalReason,
+    'upstream_connect_failed' | 'upstream_tls_failed' | 'upstream_timeout' | 'no_healthy_upstream' | 'client_gone'
+  >;
   /** It was us who could not connect to anybody: no file, port or address is left, or it is not known where the server is. */
   readonly isLocal: boolean;
 
@@ -62,7 +67,7 @@ class ReservedPlace implements Reservation {
 
 /**
  * The first server of the group that answers: the one that is reserved, then up to `retries` others in the balancer's order, which have
- * a place at once: it is still this connection's turn.
+ * a place at once: it is still this connection's turn. One that was removed while it was dialled gets no connection.
  * @throws Refusal with what the last one that was tried failed with; all places are given back then
  */
 export async function connectUpstream(
@@ -82,6 +87,7 @@ export async function connectUpstream(
     const startedMs = monotonicMs();
     try {
       const socket = await dial(server, group.connectTimeoutMs, gone);
+      if (!view.pool.stillHas(server, view.servers)) throw wasRemoved(server, socket);
       const connectedMs = monotonicMs();
       lane.observeLatency(server.slot, connectedMs - startedMs, connectedMs);
       lane.countConnected(server.slot);
@@ -90,15 +96,22 @@ export async function connectUpstream(
       reserved.release();
       if (!(error instanceof DialError)) throw error;
       if (error.reason === 'client_gone') throw new Refusal('client_gone', error.message);
-      lane.countFailed(server.slot);
-      // A server that refuses does so quickly: it must not look fast.
-      lane.observeLatency(server.slot, group.connectTimeoutMs, monotonicMs());
+      if (error.reason !== 'no_healthy_upstream') {
+        lane.countFailed(server.slot);
+        // A server that refuses does so quickly: it must not look fast.
+        lane.observeLatency(server.slot, group.connectTimeoutMs, monotonicMs());
+      }
       const other = tried.size <= group.retries ? reserve(view, caller, lane, tried) : undefined;
       if (other === undefined)
         throw new Refusal(error.reason, tried.size === 1 ? error.message : `${error.message} (the last of ${tried.size} tried)`);
       reserved = other;
     }
   }
+}
+
+function wasRemoved({ address }: ServerView, socket: Socket): DialError {
+  reset(tcpBelow(socket), socket);
+  return new DialError('no_healthy_upstream', `${address} was removed while it was dialled`);
 }
 
 /** In a stream of changes a choice that is a moment old must do. */

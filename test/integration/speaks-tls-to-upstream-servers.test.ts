@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
+import type { Socket } from 'node:net';
 import path from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
+import { createSecureContext, TLSSocket } from 'node:tls';
 import { createTestCa, type TestCa } from '../support/certificates.ts';
 import { echoServer, startUpstream } from '../support/echo-servers.ts';
 import { type RunningBalancer, startBalancer, uncheckedGroup } from '../support/running-balancer.ts';
@@ -108,6 +110,45 @@ test('a server that demands a certificate, which with TLS 1.3 it says after the 
   assert.match(detail ?? '', /^127\S+: .*alert certificate required: name one in upstreamTls\.certificate of group "web"$/);
   await upstream.idle();
   balancer.assertIdle();
+});
+
+describe('a server that is removed while it is dialled gets no connection', () => {
+  async function removedWhileDialled(t: TestContext, alsoAdded: readonly string[], at: Scene): Promise<RunningBalancer> {
+    const dialled = Promise.withResolvers<Socket>();
+    const slow = await startUpstream(t, dialled.resolve);
+    const balancer = await start(t, [slow.address], { ca: at.caFile });
+    const client = balancer.connect(t, { certificate: await balancer.ca.issue({ cn: 'alice' }), halfOpen: true });
+    client.socket.on('error', () => undefined).end('hello');
+    const raw = await dialled.promise;
+    for (const address of alsoAdded) await balancer.lb.addUpstreamServer('web', address);
+    await balancer.lb.removeUpstreamServer('web', slow.address);
+    const secure = new TLSSocket(raw, { isServer: true, secureContext: createSecureContext(await serverOf(at)) });
+    secure
+      .on('error', () => raw.destroy())
+      .resume()
+      .end('from the removed one');
+    await client.ending;
+    await slow.idle();
+    return balancer;
+  }
+
+  test('but another one', async (t) => {
+    const at = await scene(t);
+    const good = await tlsUpstream(t, await serverOf(at), (socket) => socket.pipe(socket));
+    const balancer = await removedWhileDialled(t, [good.address], at);
+    const { server, attempts, bytesDown } = await balancer.nextLine();
+    assert.deepEqual([server, attempts, bytesDown], [good.address, 2, 'hello'.length]);
+    await good.idle();
+    balancer.assertIdle();
+  });
+
+  test('and without another the client is refused', async (t) => {
+    const balancer = await removedWhileDialled(t, [], await scene(t));
+    const { reason, detail } = await balancer.nextLine();
+    assert.equal(reason, 'no_healthy_upstream');
+    assert.match(detail ?? '', /^127\S+ was removed while it was dialled$/);
+    balancer.assertIdle();
+  });
 });
 
 describe('a server that cannot be trusted is not connected to', () => {
