@@ -4,6 +4,7 @@ import type { AdminContext } from './admin/context.ts';
 import { AdminServer } from './admin/server.ts';
 import type { Config } from './config/config.ts';
 import { loadTlsMaterial } from './config/tls-files.ts';
+import { readingFor, tlsOwner, tlsUsers } from './config/tls-owners.ts';
 import { Planner, type PlannerOptions } from './controlplane/planner.ts';
 import type { BoundListener } from './domain/model.ts';
 import { type Address, formatAddress } from './domain/model.ts';
@@ -68,7 +69,8 @@ export class Daemon {
   /** Starts everything, or nothing. @throws as LoadBalancer.start does, TlsFileError for the admin server, and EndpointListenError */
   static async start(config: Config, options: DaemonOptions): Promise<Daemon> {
     const { log, writeLogLines, allowInsecureKeyPermissions, takesOver = false } = options;
-    const { material, warnings } = loadTlsMaterial(config.admin.tls, { allowInsecureKeyPermissions });
+    const owner = tlsOwner(tlsUsers(config.listeners)(config.admin.tls));
+    const { material, warnings } = readingFor(`${owner}: `, () => loadTlsMaterial(config.admin.tls, { allowInsecureKeyPermissions }));
     for (const warning of warnings) log.warn({ admin: formatAddress(config.admin.address) }, warning);
     const balancer = await LoadBalancer.start(config, { log, writeLogLines, allowInsecureKeyPermissions, sharesPorts: takesOver });
     try {

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import { loadTlsMaterial, newTicketKey, TlsFileError, type TlsFileOptions } from './config/tls-files.ts';
+import { type OwnedWarning, readingFor, tlsOwner, tlsUsers, warningLines } from './config/tls-owners.ts';
 import { DomainError } from './domain/errors.ts';
 import type { Listener, Snapshot } from './domain/model.ts';
 import { withKey } from './domain/session-tickets.ts';
@@ -38,10 +39,10 @@ export class ListenerTlsFiles {
       const { name, tls } = listener;
       if (tls === undefined || this.#checked.has(tls) || this.#asBefore(listener) !== undefined) continue;
       try {
-        this.#checked.set(tls, this.#load(name, tls));
+        this.#checked.set(tls, this.#load({ listener: name, users: [name] }, tls));
       } catch (error) {
         if (!(error instanceof TlsFileError)) throw error;
-        throw new DomainError('invalid', `listeners.${name}.tls.${error.key}`, `listener "${name}": ${error.message}`);
+        throw new DomainError('invalid', `listeners.${name}.tls.${error.key}`, error.message);
       }
     }
   }
@@ -71,7 +72,9 @@ export class ListenerTlsFiles {
    */
   reread(warn: (warning: string) => void): () => ListenerMaterial {
     const listeners = this.#followed;
-    const renewed = this.#loadAll(listeners, { warn, inForce: this.#served });
+    const warnings: OwnedWarning[] = [];
+    const renewed = this.#loadAll(listeners, { warnings, inForce: this.#served });
+    for (const line of warningLines(warnings)) warn(line);
     return () => {
       // Settings that changed meanwhile have had their files read since.
       const still = this.#followed.filter(({ name, tls }) => isDeepStrictEqual(listeners.find((each) => each.name === name)?.tls, tls));
@@ -99,14 +102,25 @@ export class ListenerTlsFiles {
   }
 
   #loadAll(listeners: readonly Listener[], again?: Again): ListenerMaterial {
-    return new Map(listeners.flatMap(({ name, tls }) => (tls === undefined ? [] : [[name, this.#load(name, tls, again)] as const])));
+    const usersOf = tlsUsers(listeners);
+    return new Map(
+      listeners.flatMap(({ name: listener, tls }) =>
+        tls === undefined ? [] : [[listener, this.#load({ listener, users: usersOf(tls) }, tls, again)] as const],
+      ),
+    );
   }
 
-  #load(listener: string, params: TlsParams, again?: Again): TlsMaterial {
-    const { material, warnings } = loadTlsMaterial(params, this.#options, again?.inForce.get(listener));
+  #load(
+    { listener, users }: { readonly listener: string; readonly users: readonly string[] },
+    params: TlsParams,
+    again?: Again,
+  ): TlsMaterial {
+    const { material, warnings } = readingFor(`${tlsOwner(users)}: `, () =>
+      loadTlsMaterial(params, this.#options, again?.inForce.get(listener)),
+    );
     for (const warning of warnings) {
       this.#log.warn({ listener }, warning);
-      again?.warn(warning);
+      again?.warnings.push({ listeners: [listener], warning });
     }
     return material;
   }
@@ -114,6 +128,6 @@ export class ListenerTlsFiles {
 
 /** For files that are read again under the same settings. */
 interface Again {
-  readonly warn: (warning: string) => void;
+  readonly warnings: OwnedWarning[];
   readonly inForce: ListenerMaterial;
 }

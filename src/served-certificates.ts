@@ -5,10 +5,12 @@ import { certificatesInUse } from './config/certificates-in-use.ts';
 import { type FileList, listsInUse } from './config/lists-in-use.ts';
 import { type FileEnd, tlsEnds } from './config/tls-ends.ts';
 import { loadTlsMaterial, TlsFileError } from './config/tls-files.ts';
+import { readingFor, tlsOwner, tlsUsers, warningLines } from './config/tls-owners.ts';
 import { type CertificateChain, presentedChain } from './dataplane/certificate-chain.ts';
 import { certificateJudge, certificateVerdict } from './dataplane/certificate-verdict.ts';
 import type { Refusal } from './dataplane/refusal.ts';
 import { type ListInUse, listEnds } from './domain/list-in-use.ts';
+import { formatAddress } from './domain/model.ts';
 import type { ServedChain } from './domain/served-chain.ts';
 import type { TlsEnd } from './domain/tls-ends.ts';
 import type { TlsMaterial, TlsParams } from './domain/tls-material.ts';
@@ -132,17 +134,22 @@ export class ServedCertificates {
   async reload(caller?: TLSSocket): Promise<{ readonly connectionsClosed: number; readonly warnings: readonly string[] } | ReloadRefusal> {
     const { log, allowInsecureKeyPermissions } = this.#options;
     try {
-      const { material, warnings } = loadTlsMaterial(this.#balancer.config.admin.tls, { allowInsecureKeyPermissions }, this.#admin);
+      const { config, snapshot } = this.#balancer;
+      const users = tlsUsers(snapshot.listeners)(config.admin.tls);
+      const { material, warnings } = readingFor(`${tlsOwner(users)}: `, () =>
+        loadTlsMaterial(config.admin.tls, { allowInsecureKeyPermissions }, this.#admin),
+      );
+      for (const warning of warnings) log.warn({ admin: formatAddress(config.admin.address) }, warning);
       const withdrawn = withdrawnBetween(this.#admin, material);
-      // Listeners and the admin API commonly share files.
-      const told = new Set(warnings);
+      // Files that listeners have too are told as theirs.
+      const told = users.length > 0 ? [] : [...warningLines(warnings.map((warning) => ({ listeners: [], warning })))];
       const own = presentedChain(caller);
       const problem = own && (await withdrawn(own));
       if (problem !== undefined) {
         log.error({ why: problem }, 'certificates not reloaded: they would shut out who asked for it');
         return { problem, shutsOut: true };
       }
-      const connectionsClosed = await this.#balancer.reloadCertificates((warning) => told.add(warning));
+      const connectionsClosed = await this.#balancer.reloadCertificates((warning) => told.push(warning));
       const judge = isJudgedAsBefore(this.#admin, material) ? undefined : judgeBy(material);
       const refusing = this.#admins.serve(material, judge);
       this.#admin = material;
@@ -158,7 +165,7 @@ export class ServedCertificates {
         if (why !== undefined)
           log.warn({ admin: name, why }, 'an administrator is shut out: the admin API takes the certificate no longer');
       }
-      return { connectionsClosed, warnings: [...told] };
+      return { connectionsClosed, warnings: told };
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       log.error({ why }, 'certificates not reloaded: the ones in force stay');

@@ -2,6 +2,7 @@ import type { SecureContext } from 'node:tls';
 import type { Logger } from 'pino';
 import type { FileEnd } from './config/tls-ends.ts';
 import { TlsFileError, type TlsFileOptions } from './config/tls-files.ts';
+import { groupOwner, readingFor } from './config/tls-owners.ts';
 import { loadUpstreamTls } from './config/upstream-tls-files.ts';
 import { DomainError } from './domain/errors.ts';
 import { EMPTY_SNAPSHOT, type Snapshot, type TargetGroup, type UpstreamTls, type UpstreamTlsMaterial } from './domain/model.ts';
@@ -47,7 +48,7 @@ export class UpstreamTlsFiles {
         this.#checked.set(upstreamTls, this.#load(name, upstreamTls));
       } catch (error) {
         if (!(error instanceof TlsFileError)) throw error;
-        throw new DomainError('invalid', `upstreamTls.${error.key}`, `target group "${name}": upstreamTls.${error.message}`);
+        throw new DomainError('invalid', `upstreamTls.${error.key}`, error.message);
       }
     }
   }
@@ -110,11 +111,12 @@ export class UpstreamTlsFiles {
   }
 
   #load(group: string, settings: UpstreamTls, warn?: (warning: string) => void): UpstreamTlsMaterial {
-    const { material, warnings, ends } = loadUpstreamTls(settings, this.#options);
+    const owner = groupOwner(group);
+    const { material, warnings, ends } = readingFor(`${owner}: upstreamTls.`, () => loadUpstreamTls(settings, this.#options));
     this.#ends.set(material, ends);
     for (const warning of warnings) {
       this.#log.warn({ group }, warning);
-      warn?.(warning);
+      warn?.(`${owner}: ${warning}`);
     }
     return material;
   }

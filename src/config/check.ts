@@ -6,6 +6,7 @@ import { analyseConfig, type ParseOptions, parseConfig, sortProblems } from './p
 import { ConfigError, type Problem } from './problems.ts';
 import { readConfigFile } from './read-file.ts';
 import { inspectTlsFiles, TlsFileError, type TlsFileOptions } from './tls-files.ts';
+import { groupOwner, type OwnedWarning, tlsUsers, warningLines } from './tls-owners.ts';
 import { loadUpstreamTls } from './upstream-tls-files.ts';
 
 export type CheckedFile = { readonly config: Config; readonly warnings: readonly string[] } | { readonly problems: readonly Problem[] };
@@ -26,26 +27,29 @@ export function checkConfigFile(file: string, options: ParseOptions & TlsFileOpt
   }
   const { config, problems, tls, upstreamTls } = analyseConfig(text, file, options);
   const fileProblems: Problem[] = [];
-  const warnings: string[] = [];
+  const ofGroups: string[] = [];
   const inUse: CertificateInUse[] = [];
+  const ofTls: OwnedWarning[] = [];
+  const usersOf = tlsUsers(config?.listeners ?? []);
   for (const { params, usedBy, problemAt } of tls) {
     const inspected = inspectTlsFiles(params, options);
     if ('errors' in inspected)
       fileProblems.push(...inspected.errors.map((error) => problemAt(error.key, `${error.file}: ${error.reason}`)));
     else {
-      warnings.push(...inspected.warnings);
+      ofTls.push(...inspected.warnings.map((warning) => ({ listeners: usersOf(params), warning })));
       inUse.push(...certificatesInUse(usedBy, params, inspected.material));
     }
   }
-  for (const { settings, problemAt } of upstreamTls) {
+  for (const { group, settings, problemAt } of upstreamTls) {
     try {
-      warnings.push(...loadUpstreamTls(settings, options).warnings);
+      const { warnings } = loadUpstreamTls(settings, options);
+      ofGroups.push(...warnings.map((warning) => `${groupOwner(group)}: ${warning}`));
     } catch (error) {
       if (!(error instanceof TlsFileError)) throw error;
       fileProblems.push(problemAt(error.key, `${error.file}: ${error.reason}`));
     }
   }
   if (config === undefined || fileProblems.length > 0) return { problems: sortProblems([...problems, ...fileProblems]) };
-  warnings.push(...unroutableClients(config.clients, config.listeners), ...uselessRevocations(config.revocations, inUse));
-  return { config, warnings: [...new Set(warnings)] };
+  const ofState = [...unroutableClients(config.clients, config.listeners), ...uselessRevocations(config.revocations, inUse)];
+  return { config, warnings: [...new Set([...warningLines(ofTls), ...ofGroups, ...ofState])] };
 }

@@ -15,16 +15,21 @@ export function filesNamedBy({ listeners, targetGroups }: Named, admin: TlsParam
 
 /** The listeners and groups of `next`, in words, whose TLS files are not together those of one of `state`. */
 export function namersOfOtherFiles(next: Named, state: Named): readonly string[] {
-  const listeners = new Set(state.listeners.map(({ tls }) => tls && keyOf(listenerFiles(tls))));
+  const listeners = new Set(state.listeners.map(({ tls }) => tls && listenerFilesKey(tls)));
   const groups = new Set([...state.targetGroups.values()].map(({ upstreamTls }) => upstreamTls && keyOf(upstreamFiles(upstreamTls))));
   return [
     ...next.listeners
-      .filter(({ tls }) => tls !== undefined && !listeners.has(keyOf(listenerFiles(tls))))
+      .filter(({ tls }) => tls !== undefined && !listeners.has(listenerFilesKey(tls)))
       .map(({ name }) => `listener "${name}"`),
     ...[...next.targetGroups.values()]
       .filter(({ upstreamTls }) => upstreamTls !== undefined && !groups.has(keyOf(upstreamFiles(upstreamTls))))
       .map(({ name }) => `target group "${name}"`),
   ];
+}
+
+/** Equal for settings that name the same files. */
+export function listenerFilesKey(tls: TlsParams): string {
+  return keyOf(listenerFiles(tls));
 }
 
 /** In one order: equal lists are equal settings. */

@@ -39,6 +39,7 @@ export interface LocatedTls {
 }
 
 export interface LocatedUpstreamTls {
+  readonly group: string;
   readonly settings: UpstreamTls;
   /** A problem with the value of this key (or path, such as `certificates[0].privateKey`), at its place. */
   problemAt(key: string, expected: string): Problem;
@@ -91,8 +92,8 @@ function locatedTls(root: SourceNode, file: string, resolvePath: ResolvePath): L
 }
 
 function locatedUpstreamTls(root: SourceNode, file: string, { targetGroups }: Config): LocatedUpstreamTls[] {
-  return targetGroups.flatMap(({ upstreamTls: settings }, index) =>
-    settings === undefined ? [] : [{ settings, problemAt: problemsAt(root, file, ['targetGroups', index, 'upstreamTls']) }],
+  return targetGroups.flatMap(({ name: group, upstreamTls: settings }, index) =>
+    settings === undefined ? [] : [{ group, settings, problemAt: problemsAt(root, file, ['targetGroups', index, 'upstreamTls']) }],
   );
 }
 

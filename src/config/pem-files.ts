@@ -12,15 +12,16 @@ export type PairPrefix = '' | `certificates[${number}].`;
 /** The keys of TlsParams and UpstreamTls that name files, as paths. */
 export type TlsFileKey = `${PairPrefix}${keyof ServedKeyPairFiles}` | 'caCert' | 'crl' | 'ca';
 
-/** A TLS file that cannot be used: one line, `key file: reason and what to do`. */
+/** A TLS file that cannot be used: one line, `key file: reason and what to do`, and whose it is before it once that is known. */
 export class TlsFileError extends Error {
   readonly key: TlsFileKey;
   readonly file: string;
   /** The message without key and file. */
   readonly reason: string;
 
-  constructor(key: TlsFileKey, file: string, reason: string) {
-    super(`${key} ${file}: ${reason}`);
+  /** `settings` are those that the key stands in, such as `listener "main": `. */
+  constructor(key: TlsFileKey, file: string, reason: string, settings = '') {
+    super(`${settings}${key} ${file}: ${reason}`);
     this.name = 'TlsFileError';
     this.key = key;
     this.file = file;

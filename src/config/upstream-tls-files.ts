@@ -29,7 +29,9 @@ export function loadUpstreamTls(settings: UpstreamTls, options: TlsFileOptions):
   const { ca, clientCertificate, insecureSkipVerify } = settings;
   const nowMs = options.nowMs ?? Date.now();
   const warnings = insecureSkipVerify
-    ? ['insecureSkipVerify: the certificates of the upstream servers are not verified; anybody between can read and change the bytes']
+    ? [
+        'upstreamTls.insecureSkipVerify: the certificates of the upstream servers are not verified; anybody between can read and change the bytes',
+      ]
     : [];
   const authorities = ca === undefined ? undefined : attemptFile('ca', ca, readAuthorities);
   for (const { certificate } of authorities ?? []) warnings.push(...validityWarnings(`upstreamTls.ca ${ca}`, certificate, nowMs));

@@ -10,6 +10,7 @@ import { createTestCa } from '../support/certificates.ts';
 import { startDaemon } from '../support/daemon.ts';
 import { adminOf, connectTo, roundTrip } from '../support/daemon-clients.ts';
 import { echoServer } from '../support/echo-servers.ts';
+import { uncheckedGroup } from '../support/running-balancer.ts';
 import { temporaryFolder } from '../support/temp-dir.ts';
 
 const fingerprintOf = (pem: string | Buffer) => createHash('sha256').update(new X509Certificate(pem).raw).digest('hex');
@@ -56,7 +57,7 @@ test('the certificates in force are listed, and taken anew from their files all 
     assert.deepEqual([refusal.code, refusal.reason], [Code.FAILED_PRECONDITION, 'TLS_FILE_REFUSED']);
     assert.match(
       refusal.message,
-      /^privateKey .*loadbalancer\.key: the key does not match the certificate in .*; the certificates in force stay$/,
+      /^listener "default": privateKey .*loadbalancer\.key: the key does not match the certificate in .*; the certificates in force stay$/,
     );
     assert.deepEqual((await list()).certificates, certificates, 'what is listed is what is served, not what the files hold');
     assert.equal(await servedNow(), fingerprintOf(before.toString()));
@@ -158,5 +159,71 @@ test('a reload says what may not be meant of the files', async (t) => {
   await writeFile(caCert, `${ca.caPem}\n${other.caPem}`);
   const warnings = await unlisted();
   assert.equal(warnings.length, 1, 'the listener and the admin API share the files');
-  assert.match(warnings[0] ?? '', /^crl .*revoked\.crl: there is no list of "CN=other CA".*its clients are all refused/);
+  assert.match(
+    warnings[0] ?? '',
+    /^listener "default": crl .*revoked\.crl: there is no list of "CN=other CA".*its clients are all refused/,
+  );
+});
+
+test('errors and warnings of a reload say whose file it is, once', async (t) => {
+  const ca = await createTestCa();
+  const folder = await temporaryFolder(t);
+  const issue = () => ca.issue({ cn: 'short', dns: ['localhost'], server: true });
+  const { caCert, shared, own, named, admin, upstream } = await ca.writeTo(folder, {
+    shared: await issue(),
+    own: await issue(),
+    named: await ca.issue({ cn: 'named', dns: ['db.example.com'], server: true }),
+    admin: await issue(),
+    upstream: await ca.issue({ cn: 'lb', days: 90 }),
+  });
+  const upstreamCa = path.join(folder, 'servers.pem');
+  await writeFile(upstreamCa, (await createTestCa({ name: 'servers' })).caPem);
+  const listener = (name: string, tls?: object) => ({ name, address: '127.0.0.1:0', ...(tls === undefined ? {} : { tls }) });
+  const daemon = await startDaemon(t, {
+    ca,
+    config: {
+      tlsParams: { ...shared, caCert },
+      listenAddress: undefined,
+      listeners: [...['a', 'b', 'c', 'd'].map((name) => listener(name)), listener('own', { ...own, caCert, certificates: [named] })],
+      admin: { address: '127.0.0.1:0', tls: { ...admin, caCert } },
+      targetGroups: [
+        { ...uncheckedGroup('web', []), upstreamTls: { ca: upstreamCa, insecureSkipVerify: true } },
+        { ...uncheckedGroup('db', []), upstreamTls: { ca: upstreamCa, ...upstream } },
+      ],
+    },
+  });
+  const reload = () => ask(adminOf(t, daemon), AdminServiceService.reloadCertificates, { allowSelf: false });
+  const told = (await reload()).warnings.map((warning) =>
+    warning.replace(/( \/\S+)?: (the certificates|"CN=(short|named|test CA)" expires).*/, ''),
+  );
+  assert.deepEqual(
+    told.filter((warning) => !warning.includes('.ca ')),
+    [
+      'admin API: certificate',
+      'admin API: caCert',
+      'listeners "a", "b", "c" and 1 more: certificate',
+      'listeners "a", "b", "c" and 2 more: caCert',
+      'listener "own": certificate',
+      'listener "own": certificates[0].certificate',
+      'target group "web": upstreamTls.insecureSkipVerify',
+    ],
+  );
+  await daemon.waitForLog(
+    ({ msg, admin: address }) => address !== undefined && String(msg).startsWith(`certificate ${admin.certificate}: `),
+  );
+
+  const whys: readonly (readonly [string, string])[] = [
+    [admin.certificate, `admin API: certificate ${admin.certificate}`],
+    [shared.certificate, `listeners "a", "b", "c" and 1 more: certificate ${shared.certificate}`],
+    [named.certificate, `listener "own": certificates[0].certificate ${named.certificate}`],
+    [upstream.certificate, `target group "db": upstreamTls.certificate ${upstream.certificate}`],
+  ];
+  for (const [file, says] of whys) {
+    const text = await readFile(file);
+    await writeFile(file, 'garbage');
+    const { message } = await refused(reload());
+    assert.ok(message.startsWith(`${says}: there is no PEM block in it; `), message);
+    await writeFile(file, text);
+  }
+  await reload();
 });

@@ -67,7 +67,10 @@ test('TLS to servers is turned on while connections go on, and files that cannot
 
   await writeFile(ca, 'garbage');
   const reload = await refused(ask(admin, AdminServiceService.reloadCertificates, { allowSelf: false }));
-  assert.match(reload.message, /^ca .*servers\.pem: there is no PEM block in it.*; the certificates in force stay$/);
+  assert.match(
+    reload.message,
+    /^target group "web": upstreamTls\.ca .*servers\.pem: there is no PEM block in it.*; the certificates in force stay$/,
+  );
   await roundTrip(connectTo(t, daemon, alice), 'over TLS as before');
 });
 

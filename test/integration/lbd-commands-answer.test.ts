@@ -49,7 +49,7 @@ test('check says ok, or every problem with files and all', async (t) => {
   const good = await lbd(['check', '--config', config]);
   assert.equal(good.code, 0);
   assert.equal(good.stdout, `${config}: ok\n`);
-  assert.match(good.stderr, /^warning: certificate \S+: "CN=loadbalancer" expires on /);
+  assert.match(good.stderr, /^warning: listener "default": certificate \S+: "CN=loadbalancer" expires on /);
 
   await writeFile(config, JSON.stringify({ listenAddress: 'nowhere', tlsParams: { ...loadbalancer, caCert: 'missing.pem' } }));
   const bad = await lbd(['check', '--config', config]);

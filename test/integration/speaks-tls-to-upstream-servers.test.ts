@@ -268,7 +268,10 @@ describe('files that cannot be used', () => {
     const upstreamTls = { ca: '/nowhere.pem', serverName: undefined, clientCertificate: undefined, insecureSkipVerify: false };
     await assert.rejects(balancer.lb.execute({ kind: 'updateTargetGroup', group: { ...group, upstreamTls } }), { field: 'upstreamTls.ca' });
     await writeFile(at.caFile, 'garbage');
-    await assert.rejects(balancer.lb.reloadCertificates(), /ca .*servers\.pem: there is no PEM block/);
+    await assert.rejects(
+      balancer.lb.reloadCertificates(),
+      /^TlsFileError: target group "web": upstreamTls\.ca \S*servers\.pem: there is no PEM block/,
+    );
     assert.equal(balancer.lb.snapshot.revision, revision);
     assert.equal(await exchange(t, balancer), 'hello');
     assert.equal((await balancer.nextLine()).reason, 'client_closed');

@@ -116,7 +116,7 @@ test('files are held against their certificates at the start and at each reload,
   await writeFile(forDb, await responder.answer(db, { status: 'revoked' }));
   const refusal = await refused(ask(admin, AdminServiceService.reloadCertificates, { allowSelf: false }));
   assert.equal(refusal.reason, 'TLS_FILE_REFUSED');
-  assert.match(refusal.message, /^certificates\[0\]\.ocspResponse .*db\.ocsp: it says that the certificate is revoked/);
+  assert.match(refusal.message, /^listener "default": certificates\[0\]\.ocspResponse .*db\.ocsp: it says that the certificate is revoked/);
   assert.equal(serialIn(await visit(daemon.port, '-servername', 'db.example.com')), serialOf(db), 'the one from before stays');
 
   // A renewed certificate needs a response of its own.
@@ -125,7 +125,7 @@ test('files are held against their certificates at the start and at each reload,
   await writeFile(forDb, await responder.answer(db));
   assert.match(
     (await refused(ask(admin, AdminServiceService.reloadCertificates, { allowSelf: false }))).message,
-    /^ocspResponse .*not for this certificate/,
+    /^listener "default": ocspResponse .*not for this certificate/,
   );
   await writeFile(forMain, await responder.answer(renewed, { days: 1 }));
   await ask(admin, AdminServiceService.reloadCertificates, { allowSelf: false });

@@ -60,7 +60,30 @@ test('a certificate that soon expires is a warning, told once', async (t) => {
   );
   const checked = checkConfigFile(file, { allowInsecureKeyPermissions: false, nowMs: Date.now() + 100 * 86_400_000 });
   assert.ok('warnings' in checked);
-  assert.deepEqual(checked.warnings.filter((line) => line.includes('"CN=lb" expired')).length, 1);
+  const [told, ...more] = checked.warnings.filter((line) => line.includes('"CN=lb" expired'));
+  assert.match(told ?? '', /^listeners "default", "b": certificate \S+lb\.crt: "CN=lb" expired on /);
+  assert.deepEqual(more, []);
+});
+
+test('a warning says whose file it is', async (t) => {
+  const file = await fileWith(
+    t,
+    `listenAddress: "127.0.0.1:0"
+${TLS}listeners: [{name: own, address: "127.0.0.1:0", tls: {certificate: other.crt, privateKey: other.key, caCert: rootCA.pem}}]
+admin: {tls: {certificate: lb.crt, privateKey: lb.key, caCert: rootCA.pem, certificates: [{certificate: other.crt, privateKey: other.key}]}}
+targetGroups:
+  - {name: web, upstreamServers: ["127.0.0.1:1"], upstreamTls: {certificate: other.crt, privateKey: other.key}}
+`,
+  );
+  const checked = checkConfigFile(file, { allowInsecureKeyPermissions: false });
+  assert.ok('warnings' in checked);
+  const prefixes = checked.warnings.filter((line) => line.includes('expires on')).map((line) => line.replace(/ \S+\.(crt|pem): .*/, ''));
+  assert.deepEqual(prefixes.toSorted(), [
+    'admin API: certificates[0].certificate',
+    'listener "own": certificate',
+    'listeners "default", "own": caCert',
+    'target group "web": upstreamTls.certificate',
+  ]);
 });
 
 test('a client that no listener leads anywhere and a revocation that would do nothing are warnings', async (t) => {
@@ -120,5 +143,8 @@ ${TLS}targetGroups:
   );
   const checked = checkConfigFile(file, { allowInsecureKeyPermissions: false });
   assert.ok('config' in checked);
-  assert.equal(checked.warnings.filter((warning) => warning.startsWith('insecureSkipVerify: ')).length, 1);
+  assert.deepEqual(
+    checked.warnings.filter((warning) => warning.includes('SkipVerify')).map((warning) => warning.replace(/;.*/, '')),
+    ['target group "a": upstreamTls.insecureSkipVerify: the certificates of the upstream servers are not verified'],
+  );
 });
