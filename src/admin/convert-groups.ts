@@ -1,4 +1,6 @@
 /** Target groups and their servers: between the vocabulary of the admin API and the domain's, both ways. */
+import { parseHost } from '../domain/address.ts';
+import { printable } from '../domain/checks.ts';
 import { DEFAULT_GROUP, DEFAULT_OUTLIER_DETECTION, DEFAULT_QUEUE_TIMEOUT_MS } from '../domain/defaults.ts';
 import { DomainError } from '../domain/errors.ts';
 import {
@@ -100,10 +102,17 @@ function upstreamTlsFrom(given: proto.UpstreamTls | undefined, at: string): Upst
     throw new DomainError('invalid', `${at}.privateKey`, 'give certificate and private_key together, or neither');
   return {
     ca: unlessEmpty(ca),
-    serverName: unlessEmpty(serverName),
+    serverName: serverName === '' ? undefined : hostFrom(serverName, `${at}.serverName`),
     clientCertificate: certificate === '' ? undefined : { certificate, privateKey },
     insecureSkipVerify,
   };
+}
+
+/** State may hold what an older version took, so this is asked of what is new alone. */
+function hostFrom(text: string, at: string): string {
+  const host = parseHost(text);
+  if (host !== undefined) return host;
+  throw new DomainError('invalid', at, `expected a host name such as "db.example.com", or an IP address, found "${printable(text)}"`);
 }
 
 /** @throws DomainError `invalid` */

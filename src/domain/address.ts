@@ -22,6 +22,12 @@ export function parseAddress(text: string, options: { readonly allowPortZero?: b
   return HOST_NAME.test(name) ? { host: name.toLowerCase(), port } : problem('has no host name before the port');
 }
 
+/** What a certificate can be for: a host name (lower case, no dot at its end) or an IP address without brackets; undefined: `text` is neither. */
+export function parseHost(text: string): string | undefined {
+  const address = parseAddress(text.includes(':') ? `[${text}]:1` : `${text}:1`);
+  return 'problem' in address ? undefined : address.host.replace(/\.$/, '');
+}
+
 function isIpv6(text: string): boolean {
   // An IPv4 address at the end stands for the last two groups.
   const plain = text.replace(/(?<=:)[\d.]+$/, (tail) => (IPV4.test(tail) ? '0:0' : tail));

@@ -74,6 +74,32 @@ test('TLS to servers is turned on while connections go on, and files that cannot
   await roundTrip(connectTo(t, daemon, alice), 'over TLS as before');
 });
 
+test('a server name that no certificate can be for is refused, and an address or a host name is not', async (t) => {
+  const daemon = await startDaemon(t, { config: { targetGroups: [uncheckedGroup('web', [])] } });
+  const admin = adminOf(t, daemon);
+  const update = (serverName: string) =>
+    ask(
+      admin,
+      AdminServiceService.updateTargetGroup,
+      UpdateTargetGroupRequest.fromPartial({ targetGroup: { name: 'web', upstreamTls: { serverName } }, updateMask: ['upstream_tls'] }),
+    );
+  for (const name of ['bad name!', '*.internal', '10.0.0.256', '[::1]']) {
+    const { code, fields } = await refused(update(name));
+    assert.deepEqual([code, fields], [Code.INVALID_ARGUMENT, ['target_group.upstream_tls.server_name']], name);
+  }
+  for (const [given, kept] of [
+    ['Db_1.Internal.', 'db_1.internal'],
+    ['::1', '::1'],
+  ] as const) {
+    await update(given);
+    const { targetGroups } = await ask(admin, AdminServiceService.listTargetGroups, { pageSize: 0, pageToken: '' });
+    assert.deepEqual(
+      targetGroups.map(({ upstreamTls }) => upstreamTls?.serverName),
+      [kept],
+    );
+  }
+});
+
 test('Explain wants an address as the source, and says whose it is on a plain listener', async (t) => {
   const upstream = await echoServer(t);
   const daemon = await startDaemon(t, {

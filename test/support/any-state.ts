@@ -128,7 +128,7 @@ export const anyTargetGroup: fc.Arbitrary<TargetGroup> = record<TargetGroup>({
   upstreamTls: orNone(
     record<UpstreamTls>({
       ca: orNone(file),
-      serverName: orNone(words),
+      serverName: orNone(fc.oneof(fc.domain(), fc.ipV4(), fc.constantFrom('::1', 'db_1.internal', 'on'))),
       clientCertificate: orNone(keyPairFiles),
       insecureSkipVerify: fc.boolean(),
     }),

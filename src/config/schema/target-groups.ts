@@ -17,7 +17,7 @@ import {
   wholeNumber,
   zeroOrWholeNumber,
 } from './fields.ts';
-import { filePath, hostHeader, name, plainText, probeText, requestPath, serverAddress, statusRange } from './text-fields.ts';
+import { filePath, host, hostHeader, name, plainText, probeText, requestPath, serverAddress, statusRange } from './text-fields.ts';
 
 const serverSettings = mapping({
   address: documented(serverAddress(), 'host:port of the server; IPv6 in brackets.', undefined, '127.0.0.1:8081'),
@@ -141,12 +141,7 @@ const upstreamTls = mapping({
     'the public CAs',
     'certs/internalCA.pem',
   ),
-  serverName: documented(
-    plainText('a host name', 253).optional(),
-    'Sent as SNI, and looked for in the certificate.',
-    'the host of the address',
-    'db.internal',
-  ),
+  serverName: documented(host().optional(), 'Sent as SNI, and looked for in the certificate.', 'the host of the address', 'db.internal'),
   certificate: documented(
     filePath('a client certificate').optional(),
     'PEM file shown to servers that ask for a certificate.',

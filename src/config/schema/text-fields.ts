@@ -1,7 +1,7 @@
 /** The kinds of text that a config key can have. Each says in words what it expects, and reads the text into the domain's form. */
 
 import { z } from 'zod';
-import { parseAddress } from '../../domain/address.ts';
+import { parseAddress, parseHost } from '../../domain/address.ts';
 import { parseCidr } from '../../domain/cidr.ts';
 import { isFingerprint, plainFingerprint } from '../../domain/fingerprint.ts';
 import { type Address, formatAddress } from '../../domain/model.ts';
@@ -109,6 +109,13 @@ export function hostName() {
     return isRefused(host) || /^[\d.]+$/.test(text) || text.startsWith('[') ? { problem: '' } : host.host.replace(/\.$/, '');
   };
   return measured(parsed<string>('a host name such as "lb.example.com"', read), 'host name', 'no IP address');
+}
+
+/** One host name, or an IP address. */
+export function host() {
+  const read = (text: string) => parseHost(text) ?? { problem: '' };
+  const expected = 'a host name such as "db.example.com", or an IP address';
+  return measured(parsed<string>(expected, read), 'host', 'host name without *, or IP address');
 }
 
 /** Path of an HTTP request; it goes into the request line as it is. */

@@ -182,7 +182,7 @@ const inBody: Readonly<Record<string, readonly [body: string, ...problems: RegEx
     /^lb\.yaml:6:64: targetGroups\[0\]\.healthCheck\.http: expected type: http beside these settings$/,
   ],
   'traffic policy out of its bounds': [
-    'targetGroups:\n  - name: web\n    upstreamServers: []\n    algorithm: resource\n    hashBalanceFactor: 100\n    slowStart: 5\n    queue: {timeout: 0s}\n    sendProxyProtocol: v3\n    upstreamTls: {certificate: a.crt}',
+    'targetGroups:\n  - name: web\n    upstreamServers: []\n    algorithm: resource\n    hashBalanceFactor: 100\n    slowStart: 5\n    queue: {timeout: 0s}\n    sendProxyProtocol: v3\n    upstreamTls: {certificate: a.crt, serverName: "*.internal"}',
     /targetGroups\[0\]\.agentCheck: missing; expected an agentCheck with algorithm resource, which rests on it$/,
     /^lb\.yaml:7:24: targetGroups\[0\]\.hashBalanceFactor: expected 0, or a whole number from 101 to 10000, found 100$/,
     /^lb\.yaml:8:16: targetGroups\[0\]\.slowStart: expected a time from 0s to 1d with its unit, such as "5s", found 5: add a unit: 5s or 5ms$/,
@@ -190,6 +190,7 @@ const inBody: Readonly<Record<string, readonly [body: string, ...problems: RegEx
     /^lb\.yaml:9:22: targetGroups\[0\]\.queue\.timeout: expected a time from 1ms to 10m with its unit, such as "5s", found "0s"$/,
     /^lb\.yaml:10:24: targetGroups\[0\]\.sendProxyProtocol: expected one of v1, v2, found "v3"$/,
     /^lb\.yaml:11:18: targetGroups\[0\]\.upstreamTls: expected certificate and privateKey together, or neither$/,
+    /^lb\.yaml:11:51: targetGroups\[0\]\.upstreamTls\.serverName: expected a host name such as "db\.example\.com", or an IP address, found "\*\.internal"$/,
   ],
   'limits and networks that are none': [
     `${GROUPS}clients: [{clientId: a, allowedTargetGroup: web, match: {cidr: 10.0.0.1/8}, limits: {bandwidth: {upload: 5 furlongs, download: 1}}}]`,

@@ -2,8 +2,37 @@ import assert from 'node:assert/strict';
 import { isIPv4, isIPv6 } from 'node:net';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { parseAddress } from '../../../src/domain/address.ts';
+import { parseAddress, parseHost } from '../../../src/domain/address.ts';
 import { formatAddress } from '../../../src/domain/model.ts';
+
+describe('a host', () => {
+  for (const [text, host] of [
+    ['DB_1.Internal', 'db_1.internal'],
+    ['localhost', 'localhost'],
+    ['db.example.com.', 'db.example.com'],
+    ['10.0.0.1', '10.0.0.1'],
+    ['2001:DB8::1', '2001:db8::1'],
+  ] as const) {
+    test(`${text} is read`, () => assert.equal(parseHost(text), host));
+  }
+
+  for (const text of [
+    '',
+    '.',
+    'bad name!',
+    'a\n',
+    '*.internal',
+    'a..b',
+    '10.0.0',
+    '256.0.0.1',
+    '[::1]',
+    '::1]:1',
+    'db.internal:443',
+    'x'.repeat(254),
+  ]) {
+    test(`${JSON.stringify(text.slice(0, 30))} is none`, () => assert.equal(parseHost(text), undefined));
+  }
+});
 
 describe('an address', () => {
   for (const [text, host, port] of [

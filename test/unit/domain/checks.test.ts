@@ -106,6 +106,10 @@ describe('a target group', () => {
     }
   });
 
+  test('may have a server name that is no host name, as older versions stored it', () => {
+    group({ upstreamTls: { ca: undefined, serverName: 'bad name!', clientCertificate: undefined, insecureSkipVerify: false } });
+  });
+
   test('asks for a path and a host that cannot add lines to the request', () => {
     http({ path: '/healthz?full=1', host: 'example.com:80' });
     for (const path of ['', 'x', '/a b', '/\r\nX: y', '/ä']) refused('healthCheck.http.path', () => http({ path }));
