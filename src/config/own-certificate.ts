@@ -1,5 +1,6 @@
 /** What peers hold against a certificate that lbd shows them, and OpenSSL does not when it loads one. */
 import { X509Certificate } from 'node:crypto';
+import { neverServed } from '../domain/served-names.ts';
 import { type ParsedCertificate, quotedName, Refusal } from './pem-files.ts';
 
 /** Whom lbd shows a certificate to. */
@@ -20,6 +21,26 @@ export function purposeWarnings(which: string, { subject, keyUsage }: X509Certif
     `${which}: ${quotedName(subject)} ${missing} (its extended key usage lacks ${use}), so ${refusedBy}; have the CA issue one with ${use}`,
   ];
 }
+
+/** What is worth a line about certificates that are chosen by name: `which` says where the one at a position stands; `main` is for other names. */
+export function neverServedWarnings(
+  which: (index: number) => string,
+  main: X509Certificate,
+  certificates: readonly X509Certificate[],
+): string[] {
+  return neverServed(main, certificates).map(({ index, takenBy }) => {
+    const name = quotedName(certificates[index]?.subject ?? '');
+    const takers = `${takenBy.slice(0, MOST_TAKERS).map(which).join(', ')}${takenBy.length > MOST_TAKERS ? ' and others' : ''}`;
+    const why =
+      takenBy.length === 0
+        ? 'it carries no host name that a client can ask for; have the CA issue one with a DNS name, or remove it'
+        : `those who ask for one of its names get an earlier one that carries it: ${takers}; move it up before that, or remove it`;
+    return `${which(index)}: ${name} is served to nobody: ${why}`;
+  });
+}
+
+/** Certificates told where one is served to nobody. */
+const MOST_TAKERS = 3;
 
 /** An ended certificate in the place of one (PEM) that has not ended yet would only do harm. For {@link attemptFile}. */
 export function refuseEnded({ certificate: { subject, validToDate } }: ParsedCertificate, inForcePem: string, nowMs: number): void {

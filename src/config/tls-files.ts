@@ -5,7 +5,7 @@ import type { TicketKey } from '../domain/session-tickets.ts';
 import type { KeyPair, OcspStaple, ServedKeyPairFiles, TlsMaterial, TlsParams } from '../domain/tls-material.ts';
 import type { RevocationList } from './crl.ts';
 import { readStaple, stapleWarnings } from './ocsp.ts';
-import { purposeWarnings, refuseEnded } from './own-certificate.ts';
+import { neverServedWarnings, purposeWarnings, refuseEnded } from './own-certificate.ts';
 import {
   attemptFile,
   joined,
@@ -112,6 +112,9 @@ export function inspectTlsFiles(params: TlsParams, options: TlsFileOptions, inFo
   const warnings = dated.flatMap(([name, file, { certificate }]) => validityWarnings(`${name} ${file}`, certificate, nowMs));
   for (const { prefix, file, chain } of [main, ...more])
     warnings.push(...purposeWarnings(`${prefix}certificate ${file}`, chain[0].certificate, 'clients'));
+  const leaves = more.map(({ chain }) => chain[0].certificate);
+  const whichOf = (index: number) => `certificates[${index}].certificate ${more[index]?.file}`;
+  warnings.push(...neverServedWarnings(whichOf, main.chain[0].certificate, leaves));
   for (const [index, { prefix, ocspResponse }] of [main, ...more].entries())
     warnings.push(...stapleWarnings(`${prefix}ocspResponse ${ocspResponse}`, [material, ...material.certificates][index]?.ocsp, nowMs));
   if (revocations !== undefined) warnings.push(...revocationWarnings(`crl ${params.crl}`, revocations.lists, authorities, nowMs));

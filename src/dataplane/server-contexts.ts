@@ -1,10 +1,8 @@
 /** With which certificates a listener answers: the main one, or the first other one that carries the name a client asks for (SNI). */
 import { constants, X509Certificate } from 'node:crypto';
 import type { SecureContextOptions } from 'node:tls';
+import { carries, twinsOf } from '../domain/served-names.ts';
 import type { KeyPair, OcspStaple, ServedKeyPair, TlsMaterial } from '../domain/tls-material.ts';
-
-/** One-label wildcards as in RFC 6125, section 6.4.3; the common name counts where there is no DNS name. */
-const NAME_RULES = { subject: 'default', partialWildcards: false } as const;
 
 /** How sessions of a listener are told from those of another server; the same in every worker. */
 const SESSION_CONTEXT = 'portcullis';
@@ -36,8 +34,8 @@ export function namedContexts(material: TlsMaterial): readonly NamedContext[] {
   return material.certificates.map((pair) => {
     const certificate = new X509Certificate(pair.certificatePem);
     return {
-      isFor: (serverName) => certificate.checkHost(serverName, NAME_RULES) !== undefined,
-      ...servingContext(twinsOf(pair, [...material.certificates, material]), material),
+      isFor: (serverName) => carries(certificate, serverName),
+      ...servingContext(twinsOf(pair, [...material.certificates, material], leafOf), material),
     };
   });
 }
@@ -62,17 +60,9 @@ function optionsWith(pairs: readonly KeyPair[], material: TlsMaterial) {
 }
 
 function mainPairs(material: TlsMaterial): readonly ServedKeyPair[] {
-  return twinsOf(material, material.certificates);
+  return twinsOf(material, material.certificates, leafOf);
 }
 
-/** The pair, and the first other one of each other kind of key that is for the same names: OpenSSL serves the one that the client can verify. */
-function twinsOf(pair: ServedKeyPair, others: readonly ServedKeyPair[]): readonly ServedKeyPair[] {
-  const leaf = new X509Certificate(pair.certificatePem);
-  const byKind = new Map([[leaf.publicKey.asymmetricKeyType, pair]]);
-  for (const other of others) {
-    const { publicKey, subjectAltName, subject } = new X509Certificate(other.certificatePem);
-    const isForSameNames = subjectAltName === leaf.subjectAltName && (subjectAltName !== undefined || subject === leaf.subject);
-    if (isForSameNames && !byKind.has(publicKey.asymmetricKeyType)) byKind.set(publicKey.asymmetricKeyType, other);
-  }
-  return [...byKind.values()];
+function leafOf({ certificatePem }: ServedKeyPair): X509Certificate {
+  return new X509Certificate(certificatePem);
 }

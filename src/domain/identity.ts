@@ -279,8 +279,8 @@ function* identityKeys(identity: Identity, shapes: readonly string[]): Generator
   yield `fingerprint:${identity.fingerprint}`;
 }
 
-/** undefined stands for a value that identifies nobody. */
-function* subjectAttributes(subject: string): Generator<{ key: string; value: string | undefined }> {
+/** Of a subject as CertificateFields has it; an undefined value identifies nobody. */
+export function* subjectAttributes(subject: string): Generator<{ key: string; value: string | undefined }> {
   for (const line of subject.split('\n')) {
     const attribute = /(?<key>[^=+]+)=(?<value>(?:[^\\+]|\\.)*?)(?: \+ |$)/gy;
     for (const { groups } of line.matchAll(attribute)) {
@@ -297,7 +297,8 @@ function unescapeRfc2253(value: string): string | undefined {
   return text === '' || hasControlCharacter(text) ? undefined : text;
 }
 
-function* alternativeNames(names: string): Generator<{ type: string; value: string }> {
+/** Of alternative names as CertificateFields has them. */
+export function* alternativeNames(names: string): Generator<{ type: string; value: string }> {
   const entry = /(?<type>[A-Za-z ]+):(?:(?<quoted>"(?:[^"\\]|\\.)*")|(?<plain>[^,]*))(?:, |$)/gy;
   for (let match = entry.exec(names); match?.groups !== undefined; match = entry.exec(names)) {
     const { type = '', quoted, plain = '' } = match.groups;

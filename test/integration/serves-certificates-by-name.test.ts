@@ -212,6 +212,59 @@ test('files of more certificates are read and refused as those of the main one',
   assert.ok(createPrivateKey(more.keyPem).type === 'private');
 });
 
+test('a certificate that no client gets is a warning that names who gets its names', async (t) => {
+  const folder = await temporaryFolder(t);
+  const ca = await createTestCa();
+  const issue = (...dns: string[]) => ca.issue({ cn: dns[0] ?? 'nameless', dns, server: true, days: 90 });
+  const issued = {
+    wild: await issue('*.example.com'),
+    exact: await issue('DB.example.com', 'web.example.com'),
+    partly: await issue('db.example.com', 'db.example.org'),
+    both: await issue('x.example.com', 'db.example.org'),
+    again: await issue('*.example.com'),
+    rsa: await selfSignedRsa(['*.example.com']),
+    deeper: await issue('a.b.example.com', 'db.example.com'),
+    nameless: await ca.issue({ ips: ['192.0.2.1'], server: true, days: 90 }),
+    byName: await ca.issue({ cn: 'cn.example.com', server: true, days: 90 }),
+  };
+  const { caCert, lb, ...files } = await ca.writeTo(folder, { lb: await ca.issueServer(), ...issued });
+  const order = ['wild', 'exact', 'partly', 'both', 'again', 'rsa', 'deeper', 'nameless', 'byName'] as const;
+  const certificates = order.map((name) => ({ ...files[name], ocspResponse: undefined }));
+  const fixed = {
+    ocspResponse: undefined,
+    crl: undefined,
+    minVersion: 'TLSv1.2',
+    ciphers: 'TLS_AES_128_GCM_SHA256',
+    sessionTickets: false,
+  } as const;
+  const { material, warnings } = loadTlsMaterial({ ...lb, ...fixed, caCert, certificates }, { allowInsecureKeyPermissions: false });
+  const at = (index: number) => `certificates[${index}].certificate ${certificates[index]?.certificate}`;
+  const advice = (who: string) =>
+    `those who ask for one of its names get an earlier one that carries it: ${who}; move it up before that, or remove it`;
+  assert.deepEqual(
+    warnings.filter((line) => line.includes('is served to nobody')),
+    [
+      `${at(1)}: "CN=DB.example.com" is served to nobody: ${advice(at(0))}`,
+      `${at(3)}: "CN=x.example.com" is served to nobody: ${advice(`${at(0)}, ${at(2)}`)}`,
+      `${at(4)}: "CN=*.example.com" is served to nobody: ${advice(at(0))}`,
+      `${at(7)}: "" is served to nobody: it carries no host name that a client can ask for; have the CA issue one with a DNS name, or remove it`,
+      `${at(8)}: "CN=cn.example.com" is served to nobody: ${advice(at(0))}`,
+    ],
+  );
+  // And so it is.
+  const { port } = await serveFront(t, { material });
+  const to = { port, certificate: await ca.issue({ cn: 'alice' }) };
+  for (const [name, subject] of [
+    ['db.example.com', 'CN=*.example.com'],
+    ['web.example.com', 'CN=*.example.com'],
+    ['x.example.com', 'CN=*.example.com'],
+    ['cn.example.com', 'CN=*.example.com'],
+    ['db.example.org', 'CN=db.example.com'],
+    ['a.b.example.com', 'CN=a.b.example.com'],
+  ] as const)
+    assert.equal(await shown(t, to, name, { maxVersion: 'TLSv1.3' }), `${subject} ec`, name);
+});
+
 test('a running balancer lists them, reloads them with the others, and keeps all when one is bad', async (t) => {
   const folder = await temporaryFolder(t);
   const ca = await createTestCa();
