@@ -165,7 +165,7 @@ export class LoadBalancer {
     return this.authority.execute({ kind: 'addClient', client: clientFrom(client) }, BY_LIBRARY);
   }
 
-  /** Lets the client in no more, and resets the connections that it has: `connectionsClosed` says how many, those that waited counted. @throws TypeError, and as execute */
+  /** Lets the client in no more, and resets the connections that it has: `connectionsClosed` says how many, those that were not served yet counted. @throws TypeError, and as execute */
   async removeClient(clientId: string): Promise<Accepted & { readonly connectionsClosed: number }> {
     checkTexts('removeClient', { clientId });
     const accepted = await this.authority.execute({ kind: 'removeClient', clientId }, BY_LIBRARY);
@@ -188,7 +188,7 @@ export class LoadBalancer {
     return this.health.list();
   }
 
-  /** Ends the live connections that every given field fits, and refuses those that wait; resolves with how many they were. @throws TypeError */
+  /** Ends the live connections that every given field fits, and refuses those that are not served yet; resolves with how many they were. @throws TypeError */
   async closeConnections(selector: ConnectionSelector, reason: CloseReason): Promise<Ended> {
     checkSelector('closeConnections', selector);
     checkCloseReason(reason);
@@ -196,7 +196,7 @@ export class LoadBalancer {
   }
 
   /**
-   * Ends the live connections that the state of now does not allow; resolves with how many, and how many waited and were refused by the
+   * Ends the live connections that the state of now does not allow; resolves with how many, and how many were not served yet and were refused by the
    * change before. With `drain` live ones may go on until the deadline, and those that are allowed again by then for good. Who has a deadline already keeps it, unless `anew` fits it.
    * @throws TypeError
    */
@@ -232,7 +232,7 @@ export class LoadBalancer {
 
   /**
    * Reads certificates, keys, CA and revocation lists again, serves new connections with them, and ends the connections whose
-   * certificates they withdraw; resolves with how many these are, those that waited counted. `warn` is told what may not be meant of the files.
+   * certificates they withdraw; resolves with how many these are, those that were not served yet counted. `warn` is told what may not be meant of the files.
    * @throws TlsFileError when one of them is bad; the old ones all stay in force
    */
   async reloadCertificates(warn: (warning: string) => void = () => undefined): Promise<number> {

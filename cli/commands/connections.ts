@@ -39,7 +39,9 @@ function listCommand(program: Command, io: Io): void {
   const command = filterOptions(
     program
       .command('list-connections')
-      .description('the connections being served now, and those that wait for their turn or for a server, oldest first'),
+      .description(
+        'the connections being served now, and those that wait for their turn or for a server, or are being connected to one, oldest first',
+      ),
   );
   command.action(async (options: FilterOptions) => {
     await withSession(io, command, async ({ connection, printer }) => {
@@ -78,7 +80,9 @@ function watchCommand(program: Command, io: Io): void {
 
 function closeCommand(program: Command, io: Io): void {
   const command = filterOptions(
-    program.command('close-connections').description('reset the connections that fit every option given, those that wait too'),
+    program
+      .command('close-connections')
+      .description('reset the connections that fit every option given, those that are not served yet too'),
   );
   command.action(async (options: FilterOptions) => {
     const filter = filterOf(options);
@@ -115,7 +119,7 @@ function connectionTable(listed: readonly Connection[], nowMs: number, paint: Pa
       one.via === '' ? one.remote : `${one.remote} via ${one.via}`,
       one.listener,
       one.targetGroup,
-      one.waiting === undefined ? one.server : { text: `waits ${waitsFor(one.waiting)}`, tone: 'unsure' },
+      one.waiting === undefined ? one.server : { text: waitText(one.waiting, one.server), tone: 'unsure' },
       ageText(one.openedAt ?? one.waiting?.since, nowMs),
       formatBytes(one.bytesFromClient),
       formatBytes(one.bytesToClient),
@@ -128,7 +132,12 @@ function ageText(since: Date | undefined, nowMs: number): string {
   return since === undefined ? '' : formatAge(nowMs - since.getTime());
 }
 
+function waitText(wait: Wait, server: string): string {
+  return wait.kind === Wait_Kind.CONNECTING ? `connecting to ${server}` : `waits ${waitsFor(wait)}`;
+}
+
 function waitsFor({ kind }: Wait): string {
+  if (kind === Wait_Kind.CONNECTING) return 'to be connected';
   return kind === Wait_Kind.DELAYED ? 'for its turn' : 'for a server';
 }
 

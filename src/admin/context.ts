@@ -38,11 +38,11 @@ export interface UpstreamView {
 
 /** The data plane's live connections, over all workers. */
 export interface LiveConnections {
-  /** Resets the connections that every given field fits, refuses those that wait, and says how many they were. */
+  /** Resets the connections that every given field fits, refuses those that are not served yet, and says how many they were. */
   close(selector: ConnectionSelector, reason: CloseReason): Promise<Ended>;
   /**
    * Ends the connections that the state of now does not allow: at once, or at the deadline those that are not allowed again by
-   * then. Says how many these are, and how many waited and were refused by the change. Call it after every change that may take something away. Those that
+   * then. Says how many these are, and how many were not served yet and were refused by the change. Call it after every change that may take something away. Those that
    * have a deadline already keep it, except the ones that `anew` fits.
    */
   enforce(mode: 'reset' | 'drain', deadlineMs: number, anew?: ConnectionSelector): Promise<Ended>;
@@ -62,7 +62,7 @@ export interface ReloadRefusal {
 
 /** The files were taken. */
 export interface Reloaded {
-  /** Connections that were ended because their certificates are withdrawn by it, those that waited counted. */
+  /** Connections that were ended because their certificates are withdrawn by it, those that were not served yet counted. */
   readonly connectionsClosed: number;
   /** What may not be meant of them, one line each. */
   readonly warnings: readonly string[];

@@ -96,7 +96,7 @@ export function connectionMessage(facts: ConnectionFacts): Connection {
   };
 }
 
-const WAIT_KIND = { delayed: Wait_Kind.DELAYED, queued: Wait_Kind.QUEUED } as const;
+const WAIT_KIND = { delayed: Wait_Kind.DELAYED, queued: Wait_Kind.QUEUED, connecting: Wait_Kind.CONNECTING } as const;
 
 /** A page token is the last number of each worker. */
 function tokenOf(numbers: readonly number[]): string {

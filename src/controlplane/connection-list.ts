@@ -3,7 +3,7 @@ import type { Workers } from './workers.ts';
 
 export type { ConnectionFacts, ConnectionSelector, Ended } from '../shared/messages.ts';
 
-/** A part of the live connections of all workers, those that wait among them, oldest first. */
+/** A part of the live connections of all workers, those that are not served yet among them, oldest first. */
 export interface ConnectionListing {
   readonly connections: readonly ConnectionFacts[];
   /** Where to go on, by lane; undefined: these were the last. */

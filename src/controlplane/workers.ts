@@ -157,12 +157,12 @@ export class Workers {
     await Promise.all(this.#crew.running().map((thread) => thread.request((requestId) => ({ kind: 'hosts', requestId, hosts }))));
   }
 
-  /** Closes the live connections that are meant, and refuses those that wait; resolves with how many they were. */
+  /** Closes the live connections that are meant, and refuses those that are not served yet; resolves with how many they were. */
   async close(selector: ConnectionSelector, reason: CloseReason): Promise<Ended> {
-    // Those that wait first, in every worker: one could take a place on a server that a closed one leaves, and reach the server for a moment.
+    // Those that wait first, in every worker: one could take a place on a server that another leaves, and reach the server for a moment.
     const waiting = await this.#countOver((requestId) => ({ kind: 'refuseWaiting', requestId, selector }));
-    const served = await this.#countOver((requestId) => ({ kind: 'close', requestId, selector, reason }));
-    return { served, waiting };
+    const ended = await this.#endOver((requestId) => ({ kind: 'close', requestId, selector, reason }));
+    return { served: ended.served, waiting: waiting + ended.waiting };
   }
 
   /** Has each worker close the connections that are meant for its lane; resolves with how many they were. */
@@ -176,7 +176,7 @@ export class Workers {
   }
 
   /**
-   * Ends the live connections that the state of now does not allow; resolves with how many they are, and how many waited when the state
+   * Ends the live connections that the state of now does not allow; resolves with how many they are, and how many were not served yet when the state
    * was published and were refused by it.
    */
   enforce(mode: CloseMode, deadlineMs: number, anew?: ConnectionSelector): Promise<Ended> {

@@ -7,10 +7,11 @@ import { isRefusal, type Reason } from '../domain/reasons.ts';
 import type { LaneWriter } from '../shared/memory/lane-writer.ts';
 import { type ConnectionFacts, connectionId, type Wait } from '../shared/messages.ts';
 import { remoteOf, type Source } from './source.ts';
+import type { WaitsFor } from './waiting.ts';
 
 /** The fields of the connection's log line. */
 export interface Facts {
-  /** Given when the connection waits, is served or is refused. */
+  /** Given when the connection waits, its server is dialled, or it is refused. */
   id?: string;
   listener: string;
   remote: string;
@@ -49,7 +50,7 @@ export function noteSource({ address, via }: Source, facts: Facts): void {
 }
 
 /** It waits no longer, after so many milliseconds. */
-export function noteWaited(kind: Wait['kind'], waitedMs: number, facts: Facts): void {
+export function noteWaited(kind: WaitsFor, waitedMs: number, facts: Facts): void {
   facts[`${kind}Ms`] = roundMs(waitedMs);
 }
 
@@ -59,14 +60,14 @@ export function idBeforeServing(facts: Facts, lane: LaneWriter): string {
   return facts.id;
 }
 
-/** The connection's number in the order of those that wait, are served or are refused, each time anew, from which its id is made unless it has one. */
+/** The connection's number in the order of those that wait, are dialled, are served or are refused, each time anew, from which its id is made unless it has one. */
 export function numberOf(facts: Facts, lane: LaneWriter): number {
   const number = lane.nextNumber();
   facts.id ??= connectionId(lane.lane, number);
   return number;
 }
 
-/** The connection as watchers and lists see it. `openedAtMs` is milliseconds since 1970; undefined: it was refused, or waits. */
+/** The connection as watchers and lists see it. `openedAtMs` is milliseconds since 1970; undefined: it was refused, or is not served yet. */
 export function connectionFacts(
   facts: Facts,
   number: number,

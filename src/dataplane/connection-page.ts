@@ -20,8 +20,8 @@ export function pageOf(listed: Iterable<Listed>, { selector, after, upTo, limit 
   return { connections, more: false };
 }
 
-/** One page of two answers to the same query. */
-export function onePage(one: ConnectionsInOrder, other: ConnectionsInOrder, { limit }: Pick<ConnectionQuery, 'limit'>): ConnectionsInOrder {
-  const all = [...one.connections, ...other.connections].sort((a, b) => a.number - b.number);
-  return { connections: all.slice(0, limit), more: one.more || other.more || all.length > limit };
+/** One page of several answers to the same query. */
+export function onePage(answers: readonly ConnectionsInOrder[], { limit }: Pick<ConnectionQuery, 'limit'>): ConnectionsInOrder {
+  const all = answers.flatMap(({ connections }) => connections).sort((a, b) => a.number - b.number);
+  return { connections: all.slice(0, limit), more: answers.some(({ more }) => more) || all.length > limit };
 }

@@ -6,7 +6,7 @@ import type { Requested } from '../domain/authz.ts';
 import { displayName, type Identity, type Peer } from '../domain/identity.ts';
 import { isRefusal, type Reason } from '../domain/reasons.ts';
 import type { AddressPlace, AddressTable } from '../shared/memory/address-table.ts';
-import type { FailingServer, Wait } from '../shared/messages.ts';
+import type { FailingServer } from '../shared/messages.ts';
 import type { HostAddresses } from '../shared/upstream-addresses.ts';
 import { enterAddress } from './address-guard.ts';
 import type { Admission, Place } from './admission.ts';
@@ -15,6 +15,7 @@ import type { CertificateTrust } from './certificate-trust.ts';
 import { ClientWatch } from './client-watch.ts';
 import { type Facts, factsOf, idBeforeServing, noteSource, report, roundMs } from './connection-facts.ts';
 import { dialWith } from './dial.ts';
+import type { DialledConnections } from './dialled-connections.ts';
 import { countingFailures } from './failure-runs.ts';
 import { clientOf, groupNamed, listenerNamed, refuseIfRevoked, routeOf } from './gates.ts';
 import type { KnownCertificates } from './known-certificates.ts';
@@ -27,11 +28,11 @@ import { requestedOf } from './requested.ts';
 import { reset } from './reset.ts';
 import { ServedConnection, type Serving, type ServingContext, tellRefused } from './serve.ts';
 import { accepts, announcedSource, directSource, type HeaderBounds } from './source.ts';
-import { type Ground, objectionTo } from './standing.ts';
+import type { Ground } from './standing.ts';
 import type { Tarpit } from './tarpit.ts';
 import { connectUpstream, type Dial, type Reservation, type Upstream } from './upstream.ts';
 import type { ClientView, View } from './view.ts';
-import type { Waiting } from './waiting.ts';
+import type { Waiting, WaitsFor } from './waiting.ts';
 import type { WaitingConnections } from './waiting-connections.ts';
 import type { WaitingRoom } from './waiting-room.ts';
 
@@ -40,6 +41,7 @@ export interface ConnectionContext extends ServingContext {
   readonly admission: Admission;
   readonly waitingRoom: WaitingRoom;
   readonly waiting: WaitingConnections;
+  readonly dialled: DialledConnections;
   readonly openings: Openings;
   readonly hosts: HostAddresses;
   readonly tellFailing: (server: FailingServer) => void;
@@ -135,7 +137,7 @@ async function letIn(
   const group = authorise(client, listener, requested, context.view(), facts);
   const ground = { ...peer, clientId: client.client.clientId, group };
   const stillTrusted = () => context.trust.refuseIfWithdrawn(listener, trustedAsOf, () => presentedChain(downstream));
-  const waiting = (kind: Wait['kind']): Waiting => ({
+  const waiting = (kind: WaitsFor): Waiting => ({
     gone: watch.givenUp,
     stillTrusted,
     ...context.waiting.tellOf(kind, ground, client.slot, facts),
@@ -144,13 +146,17 @@ async function letIn(
   const reservation = await context.waitingRoom.reserve(ground, client.slot, waiting('queued'));
   visit.reservation = reservation;
   const dial = dialFor(group, { source, identity, downstream, requested }, facts, context);
-  const upstream = await connect(ground, reservation, dial, watch.gone, facts, context);
-  visit.upstream = upstream;
-  visit.reservation = upstream.reservation;
-  await stillTrusted();
-  refuseIfWithdrawn(ground, context.view());
-  watch.end();
-  return { raw, downstream, upstream, client, ground };
+  const dialled = context.dialled.add({ ground, facts, client: watch, stillTrusted });
+  try {
+    const upstream = await connect(ground, reservation, dialled.noting(dial), watch.gone, facts, context);
+    visit.upstream = upstream;
+    visit.reservation = upstream.reservation;
+    await stillTrusted();
+    watch.end();
+    return { raw, downstream, upstream, client, ground };
+  } finally {
+    context.dialled.delete(dialled);
+  }
 }
 
 /** On a plain listener there was none to count. */
@@ -214,12 +220,6 @@ async function connect(
   facts.connectMs = roundMs(connectMs);
   lane.countConnect(connectMs / 1000);
   return upstream;
-}
-
-/** The state may have changed while the client waited or its server was dialled: what it is not allowed now is not served. */
-function refuseIfWithdrawn(ground: Ground, view: View): void {
-  const objection = objectionTo(ground, view);
-  if (objection !== undefined) throw objection;
 }
 
 /** The client whose certificate is refused, if it is proven to be. */

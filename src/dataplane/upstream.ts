@@ -4,6 +4,7 @@ import type { RefusalReason } from '../domain/reasons.ts';
 import { monotonicMs } from '../shared/clock.ts';
 import type { LaneWriter } from '../shared/memory/lane-writer.ts';
 import { tcpBelow } from '../shared/upstream-socket.ts';
+import { refusalIn } from './client-watch.ts';
 import { Refusal } from './refusal.ts';
 import { reset } from './reset.ts';
 import type { Caller } from './server-pool.ts';
@@ -68,7 +69,7 @@ class ReservedPlace implements Reservation {
 /**
  * The first server of the group that answers: the one that is reserved, then up to `retries` others in the balancer's order, which have
  * a place at once: it is still this connection's turn. One that was removed while it was dialled gets no connection.
- * @throws Refusal with what the last one that was tried failed with; all places are given back then
+ * @throws Refusal with what the last one that was tried failed with, or with the reason that `gone` has; all places are given back then
  */
 export async function connectUpstream(
   view: GroupView,
@@ -95,7 +96,7 @@ export async function connectUpstream(
     } catch (error) {
       reserved.release();
       if (!(error instanceof DialError)) throw error;
-      if (error.reason === 'client_gone') throw new Refusal('client_gone', error.message);
+      if (error.reason === 'client_gone') throw refusalIn(gone) ?? new Refusal('client_gone', error.message);
       if (error.reason !== 'no_healthy_upstream') {
         lane.countFailed(server.slot);
         // A server that refuses does so quickly: it must not look fast.

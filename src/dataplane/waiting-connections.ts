@@ -13,7 +13,7 @@ import { type ConnectionsInOrder, pageOf } from './connection-page.ts';
 import type { EventFeed } from './event-feed.ts';
 import { Refusal } from './refusal.ts';
 import type { Ground } from './standing.ts';
-import type { Waiting } from './waiting.ts';
+import type { Waiting, WaitsFor } from './waiting.ts';
 
 interface WaitingConnection extends Selectable {
   readonly number: number;
@@ -38,7 +38,7 @@ export class WaitingConnections {
   }
 
   /** What a connection has to tell when it waits, and when it does no longer. */
-  tellOf(kind: Wait['kind'], ground: Ground, clientSlot: number, facts: Facts): Pick<Waiting, 'onWaits' | 'onWaited'> {
+  tellOf(kind: WaitsFor, ground: Ground, clientSlot: number, facts: Facts): Pick<Waiting, 'onWaits' | 'onWaited'> {
     const { lane, events, wallMs } = this.#parts;
     let number: number | undefined;
     return {

@@ -1,4 +1,8 @@
+import type { Wait } from '../shared/messages.ts';
 import { Refusal } from './refusal.ts';
+
+/** What a connection waits for before a server is dialled: its turn, or a place. */
+export type WaitsFor = Exclude<Wait['kind'], 'connecting'>;
 
 /** What a connection has to do with a wait, for its departure or for a place. */
 export interface Waiting {

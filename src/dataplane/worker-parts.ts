@@ -10,6 +10,7 @@ import { Admission } from './admission.ts';
 import { CertificateTrust } from './certificate-trust.ts';
 import type { ConnectionContext } from './connection.ts';
 import { DelayedConnections } from './delayed-connections.ts';
+import { DialledConnections } from './dialled-connections.ts';
 import { Doors } from './doors.ts';
 import { EventFeed } from './event-feed.ts';
 import { AddressGate } from './gate.ts';
@@ -74,6 +75,7 @@ export function createWorkerParts(birth: WorkerBirth, { lane, view, send, accept
     admission: new Admission({ lane, nowMs: monotonicMs, rateNow: (clientId) => view().rateOf(clientId), delayed, log }),
     waitingRoom: new WaitingRoom({ lane, view, nowMs: monotonicMs }),
     waiting: new WaitingConnections({ lane, events, wallMs: Date.now }),
+    dialled: new DialledConnections({ lane, view, wallMs: Date.now }),
     pacer: new Pacer(new ByteLines(birth.memory.byteLines), lane, monotonicMs),
     turns: new ReadTurns(),
     openings: new Openings(birth.upstreamTls),

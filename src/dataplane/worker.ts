@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { setTimeout as passed } from 'node:timers/promises';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { mayForbid } from '../domain/may-forbid.ts';
+import { isLossOfServer } from '../domain/reasons.ts';
 import { apply, type Command } from '../domain/state.ts';
 import { monotonicMs } from '../shared/clock.ts';
 import { tryLending } from '../shared/lent-buffer.ts';
@@ -20,7 +21,7 @@ import { tellTurnedAway } from './turned-away.ts';
 import { mergeSlots, View } from './view.ts';
 import { createWorkerParts } from './worker-parts.ts';
 
-/** How long whoever asks for a reload waits for the count of those who wait for their turn or for a server. */
+/** How long whoever asks for a reload waits for the count of those who are not served yet. */
 const WAITING_COUNTED_FOR_MS = 2_000;
 
 class Worker {
@@ -33,7 +34,7 @@ class Worker {
   /** Every accepted socket that is not closed yet, those in the handshake too. */
   readonly #sockets = new Set<Socket>();
   #view: View;
-  /** Who waited and was refused because what let him in, or his queue, is withdrawn: not told yet. */
+  /** Who was not served yet and was refused because what let him in, or his queue, is withdrawn: not told yet. */
   #endedWaiting = 0;
   #onIdle: (() => void) | undefined;
   /** Connections that were there when the deadline of the end came. */
@@ -129,7 +130,7 @@ class Worker {
         this.#send({ kind: 'done', requestId: message.requestId, count: this.#context.waiting.refuse(message.selector) });
         break;
       case 'close':
-        this.#send({ kind: 'done', requestId: message.requestId, count: this.#context.live.close(message.selector, message.reason) });
+        this.#close(message);
         break;
       case 'enforce':
         this.#send({
@@ -170,9 +171,17 @@ class Worker {
     }
   }
 
+  #close({ requestId, selector, reason }: Extract<ToWorker, { kind: 'close' }>): void {
+    const { live, dialled } = this.#context;
+    // One that is being connected to a server that is lost gets another.
+    const waiting = isLossOfServer(reason) ? 0 : dialled.refuse(selector);
+    this.#send({ kind: 'ended', requestId, served: live.close(selector, reason), waiting });
+  }
+
   /** Those that the changes refuse are counted for who asks next, unless nobody asks after such changes. */
   #endWaiting(commands: readonly Command[]): void {
-    const ended = this.#delayed.reconsider() + this.#context.waitingRoom.reconsider();
+    const { waitingRoom, dialled } = this.#context;
+    const ended = this.#delayed.reconsider() + waitingRoom.reconsider() + dialled.reconsider();
     if (commands.some(mayForbid)) this.#endedWaiting += ended;
   }
 
@@ -188,7 +197,7 @@ class Worker {
     this.#send({ kind: 'ended', requestId, ...(await this.#renew(renewed)) });
   }
 
-  /** Says how many connections are ended. Those that wait may be many: who is judged later than others wait for an answer is not counted. */
+  /** Says how many connections are ended. Those that are not served yet may be many: who is judged later than others wait for an answer is not counted. */
   async #renew(listeners: readonly string[]): Promise<Ended> {
     let waiting = 0;
     const onEnded = () => {
@@ -197,15 +206,16 @@ class Worker {
     // First: from here on the listeners judge by what is new.
     const closing = this.#context.trust.renew(listeners);
     if (listeners.length > 0) {
-      const judged = Promise.all([this.#delayed.rejudge(onEnded), this.#context.waitingRoom.rejudge(onEnded)]);
+      const { waitingRoom, dialled } = this.#context;
+      const judged = Promise.all([this.#delayed.rejudge(onEnded), waitingRoom.rejudge(onEnded), dialled.rejudge(onEnded)]);
       await Promise.race([judged, passed(WAITING_COUNTED_FOR_MS, undefined, { ref: false })]);
     }
     return { served: await closing, waiting };
   }
 
   #list(requestId: number, query: ConnectionQuery): void {
-    const { live, waiting, events } = this.#context;
-    const page = { ...onePage(live.list(query), waiting.list(query), query), lastNumber: this.#lane.lastNumber };
+    const { live, waiting, dialled, events } = this.#context;
+    const page = { ...onePage([live.list(query), waiting.list(query), dialled.list(query)], query), lastNumber: this.#lane.lastNumber };
     this.#send({ kind: 'listed', requestId, page, before: events.takeAll() });
   }
 

@@ -35,8 +35,8 @@ export interface LiveConnection {
   readonly server: string;
   /** The name of the listener that it came in by. */
   readonly listener: string;
-  /** undefined: it is served. What waits has no server yet. */
-  readonly waiting: { readonly kind: 'delayed' | 'queued' } | undefined;
+  /** undefined: it is served. What waits has no server yet, or only one that is being dialled. */
+  readonly waiting: { readonly kind: 'delayed' | 'queued' | 'connecting' } | undefined;
 }
 
 /** A client that can reach a group no longer. */
@@ -60,7 +60,7 @@ export interface BlastRadius {
   readonly connectionsDraining: number;
   /** Live connections that are not allowed any more, and those whose queue is gone. */
   readonly connectionsClosing: number;
-  /** Those of `connectionsClosing` that wait for their turn or for a server. */
+  /** Those of `connectionsClosing` that are not served yet. */
   readonly waitingRefused: number;
   /** Clients in the order of the state before. */
   readonly lostAccess: readonly LostAccess[];

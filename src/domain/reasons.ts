@@ -73,6 +73,11 @@ export function reasonIndex(reason: Reason): number {
 
 const REFUSALS: ReadonlySet<string> = new Set(REFUSAL_REASONS);
 
+/** True when the reason for closing connections is that they lose their server: it is none against their clients. */
+export function isLossOfServer(reason: CloseReason): boolean {
+  return reason === 'upstream_removed' || reason === 'upstream_unhealthy';
+}
+
 /** True when the reason says that the connection was never served. */
 export function isRefusal(reason: Reason): reason is RefusalReason {
   return REFUSALS.has(reason);
@@ -105,7 +110,7 @@ export const REASON_MEANING: Readonly<Record<Reason, string>> = {
   queue_full: 'every server is at its maxConnections, and as many connections wait as the queue holds',
   queue_timeout: 'every server stayed at its maxConnections for as long as the queue lets a connection wait',
   upstream_tls_failed: 'the TLS handshake with every server that was tried failed; look at upstreamTls of the target group',
-  refused_by_admin: 'an administrator closed the connection while it waited for its turn or for a server',
+  refused_by_admin: 'an administrator closed the connection while it waited for its turn or for a server, or was being connected to one',
   client_closed: 'the client ended the connection',
   upstream_closed: 'the upstream server ended the connection',
   client_reset: 'the client reset the connection, or its TLS stream broke',

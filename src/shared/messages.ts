@@ -96,9 +96,9 @@ export function connectionId(lane: number, number: number): string {
   return `${lane}-${number}`;
 }
 
-/** A connection waits before it is served: `delayed` by its client's rate limit, or `queued` for a place on a server. */
+/** A connection waits before it is served: `delayed` by its client's rate limit, `queued` for a place on a server, or `connecting` to one. */
 export interface Wait {
-  readonly kind: 'delayed' | 'queued';
+  readonly kind: 'delayed' | 'queued' | 'connecting';
   /** Milliseconds since 1970. */
   readonly sinceMs: number;
 }
@@ -134,7 +134,7 @@ export type ConnectionEvent =
     };
 
 /**
- * A part of a worker's live connections, those that wait among them, in the order of their numbers: those after `after`, up to `upTo`, at
+ * A part of a worker's live connections, those that are not served yet among them, in the order of their numbers: those after `after`, up to `upTo`, at
  * most `limit`.
  */
 export interface ConnectionQuery {
@@ -165,7 +165,7 @@ export type CloseMode = 'reset' | 'drain';
 export interface Ended {
   /** That were served: closed, or with time until a deadline. */
   readonly served: number;
-  /** That waited for their turn or for a server: refused. */
+  /** That waited for their turn or for a server, or were being connected to one: refused. */
   readonly waiting: number;
 }
 
@@ -198,8 +198,9 @@ export type ToWorker =
     }
   /** These host names are resolved anew. */
   | { readonly kind: 'hosts'; readonly requestId: number; readonly hosts: ResolvedHosts }
+  /** Refuse those that wait for their turn or for a place. */
   | { readonly kind: 'refuseWaiting'; readonly requestId: number; readonly selector: ConnectionSelector }
-  /** Close those that are served. */
+  /** Close those that are served, and refuse those that are being connected to a server unless they lose it. */
   | { readonly kind: 'close'; readonly requestId: number; readonly selector: ConnectionSelector; readonly reason: CloseReason }
   /** End the connections that are not allowed any more by the state of now. */
   | {

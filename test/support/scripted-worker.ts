@@ -40,7 +40,8 @@ if (parentPort !== null) {
   if (birth.snapshot.listeners.some(({ name }) => name === DIES_AT_BIRTH)) throw new Error('born to die');
   port.on('message', (message: ToWorker) => {
     if (message.kind === 'refuseWaiting') send({ kind: 'done', requestId: message.requestId, count: 0 });
-    if (message.kind === 'close') send({ kind: 'done', requestId: message.requestId, count: obey(message.selector.clientId, birth) });
+    if (message.kind === 'close')
+      send({ kind: 'ended', requestId: message.requestId, served: obey(message.selector.clientId, birth), waiting: 0 });
     if (message.kind === 'publish') throw new Error('cannot apply it');
     if (message.kind === 'drain') send({ kind: 'drained', reset: 0 });
   });

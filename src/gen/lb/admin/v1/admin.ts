@@ -1100,6 +1100,7 @@ export interface AgentStatus {
 }
 
 export interface ServerCounters {
+  /** Connections that it has now, those that are being connected to it (Wait.KIND_CONNECTING) among them. */
   active: bigint;
   /** Connections made since the start. */
   connected: bigint;
@@ -1115,6 +1116,7 @@ export interface ClientStatus {
 }
 
 export interface ClientCounters {
+  /** Connections that it holds now, those that are not served yet (ListConnections) among them. */
   active: bigint;
   accepted: bigint;
   refused: bigint;
@@ -1373,7 +1375,7 @@ export interface RemoveClientResponse {
   revision: bigint;
   /** Connections of this client that were reset, or that have until the deadline, and waiting_refused. */
   connectionsClosed: bigint;
-  /** Those of connections_closed that waited for their turn or for a server: refused at once, whatever the mode. */
+  /** Those of connections_closed that were not served yet (Wait): refused at once, whatever the mode. */
   waitingRefused: bigint;
 }
 
@@ -1401,7 +1403,7 @@ export interface UpdateClientResponse {
   warnings: string[];
   /** It was so already: there is no new revision. Connections that are not allowed are ended all the same. */
   nothingToChange: boolean;
-  /** Those of connections_closed that waited for their turn or for a server: refused at once, whatever the mode. */
+  /** Those of connections_closed that were not served yet (Wait): refused at once, whatever the mode. */
   waitingRefused: bigint;
 }
 
@@ -1778,8 +1780,8 @@ export interface BlastRadius {
   /** Those of connections_closing whose certificates would be revoked. */
   revoked: RevokedConnections[];
   /**
-   * Those of connections_closing that wait for their turn or for a server: refused at once, whatever the mode. Also those whose queue
-   * would be taken away.
+   * Those of connections_closing that are not served yet (Wait): refused at once, whatever the mode. Also those whose queue would be
+   * taken away.
    */
   waitingRefused: bigint;
 }
@@ -1818,8 +1820,8 @@ export interface ApplyConfigResponse {
   /** Live connections to servers or on listeners that are gone: they go on until they end. */
   connectionsDraining: bigint;
   /**
-   * Those of connections_closed that waited for their turn or for a server: refused at once, whatever the mode. Also those whose queue
-   * was taken away.
+   * Those of connections_closed that were not served yet (Wait): refused at once, whatever the mode. Also those whose queue was taken
+   * away.
    */
   waitingRefused: bigint;
 }
@@ -1844,8 +1846,8 @@ export interface RollbackConfigResponse {
   /** Live connections to servers or on listeners that are gone: they go on until they end. */
   connectionsDraining: bigint;
   /**
-   * Those of connections_closed that waited for their turn or for a server: refused at once, whatever the mode. Also those whose queue
-   * was taken away.
+   * Those of connections_closed that were not served yet (Wait): refused at once, whatever the mode. Also those whose queue was taken
+   * away.
    */
   waitingRefused: bigint;
 }
@@ -1896,13 +1898,14 @@ export interface Connection {
   clientId: string;
   identity: string;
   targetGroup: string;
+  /** While KIND_CONNECTING the one that is dialled now: another one may come to serve it. */
   server: string;
   openedAt: Date | undefined;
   bytesFromClient: bigint;
   bytesToClient: bigint;
   /** host:port of the proxy that spoke for the client (PROXY protocol); empty: it came by itself. */
   via: string;
-  /** It is not served yet: no server, no opened_at. Left out: it is served, or it has ended. */
+  /** It is not served yet: no opened_at, and no server unless KIND_CONNECTING. Left out: it is served, or it has ended. */
   waiting: Wait | undefined;
 }
 
@@ -1918,6 +1921,8 @@ export const Wait_Kind = {
   DELAYED: "KIND_DELAYED",
   /** QUEUED - A place on a server, in the queue of its target group. */
   QUEUED: "KIND_QUEUED",
+  /** CONNECTING - A server that has been dialled to answer, TLS handshake included: most do in less than a millisecond. */
+  CONNECTING: "KIND_CONNECTING",
   UNRECOGNIZED: "UNRECOGNIZED",
 } as const;
 
@@ -1927,6 +1932,7 @@ export namespace Wait_Kind {
   export type UNSPECIFIED = typeof Wait_Kind.UNSPECIFIED;
   export type DELAYED = typeof Wait_Kind.DELAYED;
   export type QUEUED = typeof Wait_Kind.QUEUED;
+  export type CONNECTING = typeof Wait_Kind.CONNECTING;
   export type UNRECOGNIZED = typeof Wait_Kind.UNRECOGNIZED;
 }
 
@@ -1941,6 +1947,9 @@ export function wait_KindFromJSON(object: any): Wait_Kind {
     case 2:
     case "KIND_QUEUED":
       return Wait_Kind.QUEUED;
+    case 3:
+    case "KIND_CONNECTING":
+      return Wait_Kind.CONNECTING;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -1956,6 +1965,8 @@ export function wait_KindToJSON(object: Wait_Kind): string {
       return "KIND_DELAYED";
     case Wait_Kind.QUEUED:
       return "KIND_QUEUED";
+    case Wait_Kind.CONNECTING:
+      return "KIND_CONNECTING";
     case Wait_Kind.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
@@ -1970,6 +1981,8 @@ export function wait_KindToNumber(object: Wait_Kind): number {
       return 1;
     case Wait_Kind.QUEUED:
       return 2;
+    case Wait_Kind.CONNECTING:
+      return 3;
     case Wait_Kind.UNRECOGNIZED:
     default:
       return -1;
@@ -1997,7 +2010,7 @@ export interface CloseConnectionsRequest {
 
 export interface CloseConnectionsResponse {
   connectionsClosed: bigint;
-  /** Those of connections_closed that waited for their turn or for a server. */
+  /** Those of connections_closed that were not served yet (Wait). */
   waitingRefused: bigint;
 }
 
@@ -2024,7 +2037,10 @@ export const WatchConnectionsResponse_Kind = {
   OPENED: "KIND_OPENED",
   CLOSED: "KIND_CLOSED",
   REFUSED: "KIND_REFUSED",
-  /** WAITING - Waits before it is served, since before the stream began or from now on (connection.waiting). What comes of it has the same id. */
+  /**
+   * WAITING - Waits before it is served, since before the stream began or from now on (connection.waiting). What comes of it has the same id.
+   * That servers are dialled from now on is not told (Wait.KIND_CONNECTING): they answer at once, or the connection is refused.
+   */
   WAITING: "KIND_WAITING",
   UNRECOGNIZED: "UNRECOGNIZED",
 } as const;
@@ -2226,8 +2242,8 @@ export interface ReloadCertificatesRequest {
 export interface ReloadCertificatesResponse {
   certificates: ServedCertificate[];
   /**
-   * Connections that were closed because the files withdraw their certificates, and those that waited for their turn or for a server and
-   * were refused for it within two seconds; the rest of these are refused as soon as they are judged. Those of administrators are not
+   * Connections that were closed because the files withdraw their certificates, and those that were not served yet (Wait) and were
+   * refused for it within two seconds; the rest of these are refused as soon as they are judged. Those of administrators are not
    * counted: they stay open, but their streams have ended and their calls are refused; the log says how many these are.
    */
   connectionsClosed: bigint;
@@ -2328,7 +2344,7 @@ export interface RevokeCertificateResponse {
   alreadyRevokedAt:
     | Date
     | undefined;
-  /** Those of connections_closed that waited for their turn or for a server: refused at once, whatever the mode. */
+  /** Those of connections_closed that were not served yet (Wait): refused at once, whatever the mode. */
   waitingRefused: bigint;
 }
 
@@ -17840,7 +17856,10 @@ export const AdminServiceService = {
       Buffer.from(GetFailedConnectionsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetFailedConnectionsResponse => GetFailedConnectionsResponse.decode(value),
   },
-  /** The connections being served now, and those that wait for their turn or for a server, oldest first. Role: viewer. */
+  /**
+   * The connections being served now, and those that are not yet: that wait for their turn or for a server, or are being connected to
+   * one. Oldest first. Role: viewer.
+   */
   listConnections: {
     path: "/lb.admin.v1.AdminService/ListConnections" as const,
     requestStream: false as const,
@@ -17852,7 +17871,7 @@ export const AdminServiceService = {
       Buffer.from(ListConnectionsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListConnectionsResponse => ListConnectionsResponse.decode(value),
   },
-  /** Resets the connections that the filter fits, and refuses those that wait. Role: operator. */
+  /** Resets the connections that the filter fits, and refuses those that are not served yet (ListConnections). Role: operator. */
   closeConnections: {
     path: "/lb.admin.v1.AdminService/CloseConnections" as const,
     requestStream: false as const,
@@ -17884,7 +17903,7 @@ export const AdminServiceService = {
     responseSerialize: (value: WatchHealthResponse): Buffer => Buffer.from(WatchHealthResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): WatchHealthResponse => WatchHealthResponse.decode(value),
   },
-  /** The connections being served or waiting as they are, then each that waits, is opened, closed or refused. Role: viewer. */
+  /** The connections of ListConnections as they are, then each that waits, is opened, closed or refused. Role: viewer. */
   watchConnections: {
     path: "/lb.admin.v1.AdminService/WatchConnections" as const,
     requestStream: false as const,
@@ -18053,15 +18072,18 @@ export interface AdminServiceServer extends UntypedServiceImplementation {
   getDroppedRequests: handleUnaryCall<GetDroppedRequestsRequest, GetDroppedRequestsResponse>;
   /** Failed attempts to connect to upstream servers since the start. Role: viewer. */
   getFailedConnections: handleUnaryCall<GetFailedConnectionsRequest, GetFailedConnectionsResponse>;
-  /** The connections being served now, and those that wait for their turn or for a server, oldest first. Role: viewer. */
+  /**
+   * The connections being served now, and those that are not yet: that wait for their turn or for a server, or are being connected to
+   * one. Oldest first. Role: viewer.
+   */
   listConnections: handleUnaryCall<ListConnectionsRequest, ListConnectionsResponse>;
-  /** Resets the connections that the filter fits, and refuses those that wait. Role: operator. */
+  /** Resets the connections that the filter fits, and refuses those that are not served yet (ListConnections). Role: operator. */
   closeConnections: handleUnaryCall<CloseConnectionsRequest, CloseConnectionsResponse>;
   /** A snapshot of the counters at once, then one per interval. Role: viewer. */
   watchStats: handleServerStreamingCall<WatchStatsRequest, WatchStatsResponse>;
   /** The health of every server as it is, then each change, ejection and return. Role: viewer. */
   watchHealth: handleServerStreamingCall<WatchHealthRequest, WatchHealthResponse>;
-  /** The connections being served or waiting as they are, then each that waits, is opened, closed or refused. Role: viewer. */
+  /** The connections of ListConnections as they are, then each that waits, is opened, closed or refused. Role: viewer. */
   watchConnections: handleServerStreamingCall<WatchConnectionsRequest, WatchConnectionsResponse>;
   /**
    * What would happen to a connection with this certificate or identity, decided by the code that decides it for real, without
@@ -18444,7 +18466,10 @@ export interface AdminServiceClient extends Client1 {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetFailedConnectionsResponse) => void,
   ): ClientUnaryCall;
-  /** The connections being served now, and those that wait for their turn or for a server, oldest first. Role: viewer. */
+  /**
+   * The connections being served now, and those that are not yet: that wait for their turn or for a server, or are being connected to
+   * one. Oldest first. Role: viewer.
+   */
   listConnections(
     request: ListConnectionsRequest,
     callback: (error: ServiceError | null, response: ListConnectionsResponse) => void,
@@ -18460,7 +18485,7 @@ export interface AdminServiceClient extends Client1 {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListConnectionsResponse) => void,
   ): ClientUnaryCall;
-  /** Resets the connections that the filter fits, and refuses those that wait. Role: operator. */
+  /** Resets the connections that the filter fits, and refuses those that are not served yet (ListConnections). Role: operator. */
   closeConnections(
     request: CloseConnectionsRequest,
     callback: (error: ServiceError | null, response: CloseConnectionsResponse) => void,
@@ -18490,7 +18515,7 @@ export interface AdminServiceClient extends Client1 {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<WatchHealthResponse>;
-  /** The connections being served or waiting as they are, then each that waits, is opened, closed or refused. Role: viewer. */
+  /** The connections of ListConnections as they are, then each that waits, is opened, closed or refused. Role: viewer. */
   watchConnections(
     request: WatchConnectionsRequest,
     options?: Partial<CallOptions>,
