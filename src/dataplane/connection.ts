@@ -28,7 +28,7 @@ import { requestedOf } from './requested.ts';
 import { reset } from './reset.ts';
 import { ServedConnection, type Serving, type ServingContext, tellRefused } from './serve.ts';
 import { accepts, announcedSource, directSource, type HeaderBounds } from './source.ts';
-import type { Ground } from './standing.ts';
+import { type Ground, objectionTo } from './standing.ts';
 import type { Tarpit } from './tarpit.ts';
 import { connectUpstream, type Dial, type Reservation, type Upstream } from './upstream.ts';
 import type { ClientView, View } from './view.ts';
@@ -152,6 +152,7 @@ async function letIn(
     visit.upstream = upstream;
     visit.reservation = upstream.reservation;
     await stillTrusted();
+    refuseIfWithdrawn(ground, context.view());
     watch.end();
     return { raw, downstream, upstream, client, ground };
   } finally {
@@ -220,6 +221,12 @@ async function connect(
   facts.connectMs = roundMs(connectMs);
   lane.countConnect(connectMs / 1000);
   return upstream;
+}
+
+/** The last word before it is served, whatever has ended those on their way: what the client is not allowed now is not served. */
+function refuseIfWithdrawn(ground: Ground, view: View): void {
+  const objection = objectionTo(ground, view);
+  if (objection !== undefined) throw objection;
 }
 
 /** The client whose certificate is refused, if it is proven to be. */
